@@ -18,6 +18,7 @@ use crate::connectors::{ConnectorsError, Origin};
 use crate::cost::prices::PricesError;
 use crate::credentials::CredentialError;
 use crate::home::HomeError;
+use crate::jobs::guard::AcknowledgeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::login::NoLogin;
@@ -191,6 +192,9 @@ pub enum Error {
     /// More would be removed than somebody usually means.
     #[error("this plan removes more than is usual")]
     ExcessivePlan(#[from] Excess),
+    /// Suspect snapshots that cannot be cleared as was asked.
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

@@ -61,6 +61,7 @@ mod error;
 mod escrow;
 mod event;
 mod findings;
+pub mod flags;
 pub mod freed;
 pub mod gc;
 mod health;
@@ -86,6 +87,7 @@ pub mod tags;
 mod task;
 #[cfg(test)]
 mod testing;
+pub mod turnover;
 pub mod view;
 mod walk;
 mod window;

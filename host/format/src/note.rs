@@ -1,7 +1,7 @@
 //! Notes: what somebody found out about a repository and leaves in it for others.
 //!
 //! Owned here: their codec. A note of a type that this program does not know is passed over, so that later ones may say more. Called by the
-//! engine's `health` and `tags`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
+//! engine's `health`, `tags` and `flags`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
 
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use crate::{Digest, Error, Hex, PublicKey, Result, SigningKey, json};
 const WHAT: &str = "a note";
 /// What a signature of heads covers first, so that it means nothing elsewhere.
 const HEADS_CONTEXT: &[u8] = b"credenza v1 2026-11-24 replica heads\0";
-/// Longest text for a person.
-const TEXT_BYTES_MAX: usize = 1024;
+/// Longest reason of a note, in bytes.
+pub const NOTE_TEXT_BYTES_MAX: usize = 1024;
 /// Longest tag that a note gives or takes.
 pub const TAG_BYTES_MAX: usize = 1024;
 
@@ -191,7 +191,7 @@ impl Note {
         let note: Self = json::decode(WHAT, body)?;
         match &note.fact {
             Fact::Replica(replica) => replica.verify()?,
-            Fact::Flag { reason, .. } if reason.len() > TEXT_BYTES_MAX => {
+            Fact::Flag { reason, .. } if reason.len() > NOTE_TEXT_BYTES_MAX => {
                 return Err(malformed("its reason is too long"));
             }
             Fact::Tags { edits } if edits.iter().any(|edit| edit.tag.is_empty() || edit.tag.len() > TAG_BYTES_MAX) => {

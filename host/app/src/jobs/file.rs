@@ -13,14 +13,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use credenza_format::Policy;
+use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
 use super::error::JobsError;
+use super::guard::Guard;
 use super::keys;
 use super::limits::{self, Limit, Limits, Window};
+use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
@@ -50,6 +53,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// Who is told when something changes.
+    pub notify: Notify,
 }
 
 /// What is backed up, to where, when, and what comes with it.
@@ -83,8 +88,12 @@ pub struct Job {
     pub maintain: Option<Maintain>,
     /// The most that one run may spend.
     pub budget: Option<budget::Limits>,
+    /// From when on a snapshot is suspect.
+    pub guard: Option<Guard>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
+    /// Whom each run is told, at its begin and at its end.
+    pub ping: Option<MessageAddress>,
 }
 
 /// What becomes of runs that were due while nothing ran.
@@ -255,11 +264,25 @@ impl JobsFile {
         }
         let defaults = top.part("defaults");
         let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
-        let jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
-        let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
+        let mut jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        for (name, part) in top.named_parts("ping") {
+            match jobs.get_mut(name) {
+                Some(job) => job.ping = section::ping(&part),
+                None => {
+                    let near = suggestion(name, jobs.keys().map(String::as_str));
+                    let remedy = near.map_or_else(
+                        || "name it as a job: [ping.JOB]".to_owned(),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    part.problem("", "there is no such job", &remedy);
+                }
+            }
+        }
+        let notify = section::read(&top, &zone(defaults.as_ref()));
+        let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, textfile });
+            return Ok(Self { path: path.to_owned(), jobs, textfile, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -344,7 +367,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
             files: part
                 .texts("exclude_file")
                 .into_iter()
-                .filter_map(|text| absolute(part, "exclude_file", text))
+                .filter_map(|text| part.absolute("exclude_file", text))
                 .collect(),
             caches: part.flag("exclude_caches"),
             larger_than: part.parsed("exclude_larger_than", parse_size),
@@ -356,17 +379,10 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         prune,
         maintain,
         budget: within(part),
+        guard: Guard::read(part),
         promise: part.parsed("promise", parse_span),
+        ping: None,
     })
-}
-
-fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
-    let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
-    let path = part.understood(key, text, expanded)?;
-    if !path.is_absolute() {
-        part.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
-    }
-    Some(path)
 }
 
 /// What a job says itself, or the defaults say.
@@ -442,12 +458,7 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
             None
         }
     };
-    let zone = own_or_default(part, defaults, "zone", |part| {
-        part.parsed("zone", |text| {
-            TimeZone::get(text)
-                .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
-        })
-    });
+    let zone = own_or_default(part, defaults, "zone", zone_of);
     let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
     let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
     let schedule = Schedule::new(times?, zone.unwrap_or_else(TimeZone::system), offset);
@@ -457,6 +468,18 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
         return None;
     }
     Some(schedule)
+}
+
+fn zone_of(part: &Part<'_>) -> Option<TimeZone> {
+    part.parsed("zone", |text| {
+        TimeZone::get(text)
+            .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
+    })
+}
+
+/// The zone of what is no job's.
+fn zone(defaults: Option<&Part<'_>>) -> TimeZone {
+    defaults.filter(|part| part.has("zone")).and_then(zone_of).unwrap_or_else(TimeZone::system)
 }
 
 fn at(part: &Part<'_>) -> Option<Times> {
@@ -607,7 +630,11 @@ prune = true
         let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
         assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
-        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, job"), "{said}");
+        assert!(
+            said.contains("line 2, `zzz`")
+                && said.contains("there are version, defaults, metrics, notify, mail, ping, job"),
+            "{said}"
+        );
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
         assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
     }
@@ -643,6 +670,41 @@ prune = true
         assert!(said.contains("line 7, `job.a.promise`: it is measured by new snapshots"), "{said}");
         let both = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\nskip_if_unchanged = false\npromise = \"26h\"\n";
         assert!(parse(both).is_ok());
+    }
+
+    #[test]
+    fn who_is_told_is_understood_and_its_faults_are_named_without_an_address() {
+        let text = "at = \"02:30\"\n[notify.ops]\nto = [\"ntfy:https://ntfy.example.org/hunter2\", \"mail:ops@example.org\"]\nwhen = [\"failed\", \"recovered\"]\ndigest = \"mon 08:00\"\n[mail]\nserver = \"mail.example.org\"\nfrom = \"c@example.org\"\n[ping.a]\nhealthchecks = \"https://hc.example.org/hunter2\"\n";
+        let file = parse(&format!("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\n{text}")).unwrap();
+        let ops = &file.notify.sections[0];
+        assert_eq!((ops.to[0].shown().as_str(), ops.when.len()), ("ntfy:https://ntfy.example.org", 2));
+        assert!(ops.digest.is_some() && file.jobs["a"].ping.is_some());
+        assert_eq!(file.notify.mail.as_ref().map(|mail| mail.port), Some(465));
+        assert!(!format!("{file:?}").contains("hunter2"));
+        for (lines, parts) in [
+            ("[notify.a]", ["`notify.a.to`", "nobody is told"]),
+            ("[notify.a]\nto = \"hunter2\"", ["`notify.a.to`", "write webhook:https://"]),
+            ("[notify.a]\nto = \"webhook:http://hooks.example.org/hunter2\"", ["`notify.a.to`", "without TLS"]),
+            ("[notify.a]\nto = \"mail:hunter2\"", ["`notify.a.to`", "no address of mail"]),
+            ("[notify.a]\nto = \"mail:a@b.example\"", ["`notify`", "through which server"]),
+            (
+                "[notify.a]\nto = \"ntfy:https://n.example/\"\nwhen = [\"broken\"]",
+                ["`notify.a.when`", "promise-broken"],
+            ),
+            (
+                "[notify.a]\nto = \"ntfy:https://n.example/\"\nkey_file = \"/k\"\nkey_cmd = \"k\"",
+                ["`notify.a.key_cmd`", "given twice"],
+            ),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\ntls = \"none\"", ["`mail.tls`", "without TLS"]),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"", ["`mail.user`", "password_file"]),
+            ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
+            ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
+            ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
+            ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
+        ] {
+            let said = faults(&format!("at = \"02:30\"\n{lines}"));
+            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("hunter2"), "{lines}: {said}");
+        }
     }
 
     #[test]

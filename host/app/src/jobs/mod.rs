@@ -9,12 +9,17 @@
 pub mod daemon;
 mod error;
 pub mod file;
+pub mod guard;
+#[cfg(test)]
+mod guard_tests;
 mod hook;
 mod keys;
 pub mod limits;
 pub mod lock;
 pub mod log;
+pub mod look;
 pub mod metrics;
+pub mod notify;
 mod outcome;
 pub mod pause;
 pub mod preflight;

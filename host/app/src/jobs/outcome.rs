@@ -98,6 +98,22 @@ pub enum Step {
         /// Over the repository and all sources.
         bill: Bill,
     },
+    /// A snapshot is suspect: it is kept and flagged, and nothing of its source is removed until it is acknowledged.
+    Suspect {
+        /// The location of the source.
+        source: String,
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Why.
+        reason: String,
+    },
+    /// More snapshots were to be removed than a run of this job may: none was.
+    Held {
+        /// How many.
+        removals: usize,
+        /// How many a run may remove.
+        delete_max: u32,
+    },
     /// Something failed.
     Failed {
         /// What was being done.

@@ -19,9 +19,11 @@ use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
 use super::file::{Hook, Job, Maintain, Moment, Prune};
+use super::guard;
 use super::hook::{self, Facts, HookError};
 use super::lock::Held;
 use super::log::{Log, Past, Record, run_id};
+use super::notify::ping;
 use super::outcome::{Ending, Step};
 use super::schedule::instant;
 use super::state::State;
@@ -92,7 +94,8 @@ struct Run<'a> {
     /// The worst so far.
     ending: Ending,
     reason: Option<String>,
-    snapshots: Vec<SnapshotId>,
+    /// The snapshots, each with the location of its source.
+    made: Vec<(String, SnapshotId)>,
     /// What was spent on sources.
     bill: Mutex<Bill>,
 }
@@ -144,29 +147,33 @@ impl Runner<'_> {
         let began = self.clock.now().wall;
         let id = run_id(&job.name, began);
         let log = self.state.log();
-        let (ending, reason, snapshots) = (Ending::Done, None, Vec::new());
+        let (ending, reason, made) = (Ending::Done, None, Vec::new());
         let Occasion { due, missed, tries } = *occasion;
-        let mut run = Run {
-            runner: self,
-            job,
-            id: id.clone(),
-            due,
-            log,
-            heard,
-            ending,
-            reason,
-            snapshots,
-            bill: Mutex::default(),
-        };
+        let bill = Mutex::default();
+        let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, made, bill };
         run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
-        run.all().await;
+        let started = match &job.ping {
+            // A service that does not answer keeps no backup waiting.
+            Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
+            None => {
+                run.all().await;
+                Ok(())
+            }
+        };
         let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
         // As the scheduler counts them; nobody tries again what somebody has asked for.
         let tries_left = match (ending, due) {
             (Ending::Failed, Some(_)) => job.retry.tries.saturating_sub(tries.saturating_add(1)),
             _ => 0,
         };
-        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason });
+        let ended = Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason };
+        run.record(&ended);
+        if let Some(to) = &job.ping {
+            let ended = ping::end(to, ending, run.reason.as_deref().unwrap_or_default(), self.clock).await;
+            for error in [started, ended].into_iter().filter_map(Result::err) {
+                run.did(Step::Failed { doing: "giving a sign of life".to_owned(), reason: error.to_string() });
+            }
+        }
         ending
     }
 
@@ -206,6 +213,7 @@ impl Runner<'_> {
                 ended: Some(snapshot.finished),
                 due: None,
                 missed: 0,
+                tries: 0,
                 ending: Some(if figures.errors == 0 { Ending::Done } else { Ending::Incomplete }),
                 reason: None,
                 steps: vec![step],
@@ -257,12 +265,19 @@ impl Run<'_> {
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
         self.back_up_all(open, signing_key.as_ref()).await;
-        if self.ending > Ending::Incomplete {
+        if self.ending > Ending::Damaged || !self.look_at_all(open).await || self.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
             match self.prune(prune, open, signing_key.as_ref()).await {
-                Ok(step) => self.did(step),
+                Ok(step) => {
+                    if let Step::Held { removals, delete_max } = step {
+                        self.worsen(Ending::Incomplete, || {
+                            format!("{removals} snapshots were to be removed, and delete_max is {delete_max}")
+                        });
+                    }
+                    self.did(step);
+                }
                 Err(error) => self.failed("removing snapshots", Ending::Incomplete, Cause::App(error)),
             }
         }
@@ -345,7 +360,7 @@ impl Run<'_> {
         else {
             return false;
         };
-        self.snapshots.push(snapshot);
+        self.made.push((source.clone(), snapshot));
         self.note_errors(&source, errors);
         self.did(Step::Found { source, snapshot, errors });
         true
@@ -407,7 +422,8 @@ impl Run<'_> {
         open: &OpenRepository,
         signing_key: Option<&SigningKey>,
     ) -> Result<BackupReport, (Ending, Error)> {
-        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments));
+        let told = self.facts(hook).variables();
+        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments, &told));
         let source = source.map_err(|error| (Ending::Failed, error))?;
         let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
         let stop = self.runner.stop.child();
@@ -446,7 +462,7 @@ impl Run<'_> {
                 return ending == Ending::Failed && !self.runner.stop.is_requested();
             }
         };
-        self.snapshots.extend(report.snapshot);
+        self.made.extend(report.snapshot.map(|snapshot| (report.source.clone(), snapshot)));
         self.note_errors(source, report.errors);
         if !report.damages.is_empty() {
             self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
@@ -454,6 +470,29 @@ impl Run<'_> {
         let BackupReport { snapshot, entries, errors, bytes_read, bytes_added, source, .. } = report;
         self.did(Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added });
         true
+    }
+
+    /// Has the guard look at each snapshot, also at those that a run that was broken off has left. Whether snapshots may be removed after it: where one
+    /// cannot be judged, nobody knows what is still needed.
+    async fn look_at_all(&mut self, open: &OpenRepository) -> bool {
+        let Some(guard) = self.job.guard else { return true };
+        let mut has_judged = true;
+        for (source, snapshot) in self.made.clone() {
+            let context = RunContext { events: self.heard.events(), stop: self.runner.stop.clone() };
+            match guard::examine(&open.repository, snapshot, &guard, &context).await {
+                Ok(None) => {}
+                Ok(Some(reason)) => {
+                    self.worsen(Ending::Incomplete, || format!("the snapshot of {source} is suspect: {reason}"));
+                    self.did(Step::Suspect { source, snapshot, reason });
+                }
+                Err(error) => {
+                    let ending = if self.runner.stop.is_requested() { Ending::Interrupted } else { Ending::Incomplete };
+                    self.failed(&format!("looking whether {source} is suspect"), ending, Cause::App(error));
+                    has_judged = false;
+                }
+            }
+        }
+        has_judged
     }
 
     /// Removes what the policy does not keep of the snapshots of this job on this machine.
@@ -466,6 +505,11 @@ impl Run<'_> {
         let plan = prune::plan(&open.repository, policy, &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = prune::removed(&plan);
+        if let Some(delete_max) = self.job.guard.and_then(|guard| guard.delete_max)
+            && removed.len() > usize::try_from(delete_max).unwrap_or(usize::MAX)
+        {
+            return Ok(Step::Held { removals: removed.len(), delete_max });
+        }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         if !removed.is_empty() {
             remove::remove_all(open, &removed, key).await?.verdict?;
@@ -504,18 +548,23 @@ impl Run<'_> {
         }
     }
 
-    /// Runs a hook; whether it did its work.
-    async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
-        let has_ended = hook.moment == Moment::After;
-        let facts = Facts {
+    /// What a hook is told.
+    fn facts(&self, hook: &Hook) -> Facts {
+        Facts {
             job: self.job.name.clone(),
             run: self.id.clone(),
             repository: self.job.repository.clone(),
             moment: hook.moment,
-            ending: has_ended.then_some(self.ending),
+            ending: (hook.moment == Moment::After).then_some(self.ending),
             reason: self.reason.clone(),
-            snapshots: self.snapshots.clone(),
-        };
+            snapshots: self.made.iter().map(|(_, snapshot)| *snapshot).collect(),
+        }
+    }
+
+    /// Runs a hook; whether it did its work.
+    async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
+        let has_ended = hook.moment == Moment::After;
+        let facts = self.facts(hook);
         let program = hook.program.to_string_lossy().into_owned();
         match hook::run(hook, &facts, stop).await {
             Ok(output) => {
@@ -644,7 +693,7 @@ mod tests {
             heard: &heard,
             ending: Ending::Done,
             reason: None,
-            snapshots: Vec::new(),
+            made: Vec::new(),
             bill: Mutex::default(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();

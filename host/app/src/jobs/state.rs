@@ -66,6 +66,20 @@ impl State {
         Held::holder(&self.folder.join("daemon.lock"))
     }
 
+    /// What is known of states and promises, and the notices that wait.
+    #[must_use]
+    pub fn notices(&self) -> PathBuf {
+        self.folder.join("notices.json")
+    }
+
+    /// Holds the place of the one look at what is to be told.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where another process looks.
+    pub(super) fn be_looking(&self) -> Result<Held, JobsError> {
+        Held::take(&self.folder.join("notices.lock"), "a look at what is to be told")
+    }
+
     /// Holds the place of the one run of a job.
     ///
     /// # Errors

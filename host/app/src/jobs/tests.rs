@@ -26,14 +26,14 @@ use crate::configuration::{Kind, Settings};
 
 /// A clock that goes on by what is waited for, and by nothing else.
 #[derive(Clone)]
-struct Fast(Arc<AtomicU64>);
+pub(super) struct Fast(Arc<AtomicU64>);
 
 impl Fast {
-    fn at(seconds: u64) -> Self {
+    pub(super) fn at(seconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seconds * 1000)))
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
@@ -56,10 +56,10 @@ impl Clock for Fast {
 }
 
 /// A folder with a source, a repository and a file of jobs.
-struct Bed {
+pub(super) struct Bed {
     folder: tempfile::TempDir,
-    app: App,
-    clock: Fast,
+    pub(super) app: App,
+    pub(super) clock: Fast,
 }
 
 /// What a run told.
@@ -77,14 +77,19 @@ impl Heard for Steps {
 }
 
 impl Bed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("source")).unwrap();
         fs::write(folder.path().join("source/a"), "one").unwrap();
         let configuration_folder = Some(folder.path().join("configuration"));
         let app = App::new(AppOptions { configuration_folder, ..AppOptions::default() });
         let bed = Self { folder, app, clock: Fast::at(1_700_002_800) };
-        let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+        bed.create("repository").await;
+        bed
+    }
+
+    pub(super) async fn create(&self, name: &str) {
+        let place = self.app.place(Kind::Repository, self.path(name).as_os_str(), Settings::new()).unwrap();
         let options = CreateOptions {
             secret: Secret::None,
             like: None,
@@ -94,27 +99,26 @@ impl Bed {
             retain_days: None,
             parity: None,
         };
-        bed.app.create_repository(&place, &options, false).await.unwrap();
-        bed
+        self.app.create_repository(&place, &options, false).await.unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file with the job `a`, which has these lines beside what it cannot do without.
-    fn write(&self, lines: &str) -> JobsFile {
+    pub(super) fn write(&self, lines: &str) -> JobsFile {
         let path = self.folder.path().display();
         let text = format!("version = 1\n[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/source\"\n{lines}\n");
         fs::write(self.path("jobs.toml"), text).unwrap();
         JobsFile::read(&self.path("jobs.toml"), instant(self.clock.now().wall)).unwrap()
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         State::of(&self.path("jobs.toml"), Some(self.path("state"))).unwrap()
     }
 
-    async fn run(&self, file: &JobsFile, occasion: &Occasion) -> (Ending, Vec<Step>) {
+    pub(super) async fn run(&self, file: &JobsFile, occasion: &Occasion) -> (Ending, Vec<Step>) {
         let (state, stop, steps) = (self.state(), Stop::default(), Steps::default());
         let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
         let ending = runner.run(&file.jobs["a"], occasion, &steps).await.unwrap();
@@ -122,7 +126,7 @@ impl Bed {
         (ending, steps.0.into_inner().unwrap())
     }
 
-    async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
+    pub(super) async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
         let (state, stop) = (self.state(), Stop::default());
         let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
         runner.past_in_repository(&file.jobs["a"], 100).await.unwrap()

@@ -13,7 +13,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::newest::{Newest, choose_surely};
+use super::newest::{Newest, choose_surely, tell_suspect};
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
@@ -194,6 +194,7 @@ impl Restore {
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_repository(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
+        tell_suspect(&open, &path.snapshot, &snapshot, session).await?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
         let parts = match path.is_whole() {
             true => Parts::default(),

@@ -132,6 +132,7 @@ impl From<AppError> for Failure {
                 "give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`",
             ),
             AppError::ExcessivePlan(_) => said.hint("if it is meant, add --force"),
+            AppError::Acknowledge(_) => said.hint("see which are suspect: credenza jobs acknowledge"),
             AppError::Removal(error) => error.into(),
             AppError::Sandbox(_) | AppError::Ask { .. } => said,
         }

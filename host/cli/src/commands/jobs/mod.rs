@@ -2,7 +2,9 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
+mod acknowledge;
 pub(super) mod shown;
+pub(super) mod telling;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,6 +15,7 @@ use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
+use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -32,6 +35,7 @@ use credenza_app::shell::shell_word;
 use shown::{
     CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
 };
+use telling::Telling;
 
 /// Runs that are looked back at for what each job costs.
 const COSTS_LOOKED_AT: usize = 1000;
@@ -79,6 +83,10 @@ pub(crate) enum JobsCommand {
     Resume(Resume),
     /// Say what has run, and how it ended.
     History(History),
+    /// Say that you have looked at suspect snapshots.
+    Acknowledge(acknowledge::Acknowledge),
+    /// Send a test to those whom a section `[notify.NAME]` tells.
+    Notify(Notify),
     /// Write units for systemd.
     Units(Units),
     /// Print the JSON schema of the file, for editors.
@@ -173,6 +181,17 @@ pub(crate) struct History {
     at: JobsAt,
 }
 
+/// Send a test to those whom a section `[notify.NAME]` of the file tells. One that does not take it ends this with 1.
+#[derive(Debug, Args)]
+pub(crate) struct Notify {
+    /// The section.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
 /// Write units for systemd: one service for the daemon, or a service and a timer for each job.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
@@ -198,6 +217,8 @@ impl JobsCommand {
             Self::Pause(command) => command.run(session),
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
+            Self::Acknowledge(command) => command.run(session).await,
+            Self::Notify(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
@@ -320,6 +341,11 @@ impl Run {
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
         let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        // What could not be sent or written is told by the daemon, or after the next run.
+        if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
+            session.reporter.failure(&error.into());
+        }
         if let Err(error) = metrics::publish(&file, &state.log()) {
             session.reporter.failure(&error.into());
         }
@@ -410,6 +436,29 @@ impl History {
             session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Notify {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let sections = &file.notify.sections;
+        let Some(section) = sections.iter().find(|section| section.name == self.name) else {
+            let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+            let hint = match names.as_slice() {
+                [] => "add one: [notify.NAME] with to = [\"ntfy:https://…\"]".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            let what = format!("there is no section [notify.{}] in {}", printable(&self.name), file.path.display());
+            return Err(Failure::new(what).hint(hint));
+        };
+        let state = state(&file.path)?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        match look::test(&Look { runner, jobs: &file, hears }, section).await {
+            Ok(()) => Ok(Exit::Done),
+            Err(_) => Ok(Exit::Failed),
+        }
     }
 }
 

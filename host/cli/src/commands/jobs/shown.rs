@@ -226,6 +226,20 @@ impl Display for StepLine<'_> {
                 if last.is_empty() { Ok(()) } else { write!(f, ": {}", brief(last)) }
             }
             Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
+            Step::Suspect { source, snapshot, reason } => {
+                let (source, id) = (printable(source), short(snapshot));
+                write!(
+                    f,
+                    "SUSPECT    {source}: snapshot {id}: {}; nothing of it is removed until you have looked and say so: credenza jobs acknowledge {id}",
+                    brief(reason)
+                )
+            }
+            Step::Held { removals, delete_max } => {
+                write!(
+                    f,
+                    "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
+                )
+            }
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
     }
