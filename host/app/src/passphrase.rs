@@ -15,6 +15,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use credenza_connect::ProcessGroup;
 use credenza_format::{normal_passphrase, passphrase_weakness};
 use zeroize::Zeroizing;
 

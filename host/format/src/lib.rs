@@ -76,7 +76,8 @@ pub use names::{
     slot_key, top_names,
 };
 pub use note::{
-    DamagedObject, Fact, NOTE_TEXT_BYTES_MAX, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
+    CONFIGURATION_BYTES_MAX, ConfigurationFile, DamagedObject, Drill, Fact, MachineConfiguration, NOTE_TEXT_BYTES_MAX,
+    Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
 };
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::error::JobsError;
-use super::file::JobsFile;
+use super::file::{Job, JobsFile, Verify, Work};
 use super::lock::Held;
 use super::log::{Past, Record};
 use super::look::book::Book;
@@ -29,6 +29,7 @@ use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::{instant, later, timestamp};
 use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
 use super::state::State;
+use super::verify;
 use crate::app::App;
 
 /// How long a look at what is to be told waits for runs that are under way.
@@ -139,7 +140,7 @@ impl Daemon {
     pub async fn run(mut self) {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
-        self.listens.hear(News::Ready(self.jobs.jobs.len()));
+        self.listens.hear(News::Ready(self.jobs.works().count()));
         self.publish();
         while !stop.is_requested() {
             self.listens.hear(News::Alive);
@@ -257,7 +258,7 @@ impl Daemon {
                 self.scheduler.replace(rules(&jobs), instant(now));
                 self.jobs = jobs;
                 self.watch.want(now);
-                self.listens.hear(News::Reloaded(self.jobs.jobs.len()));
+                self.listens.hear(News::Reloaded(self.jobs.works().count()));
             }
             Err(error) => self.listens.hear(News::NotReloaded(&error)),
         }
@@ -285,17 +286,20 @@ impl Daemon {
     /// Begins a run, on a thread of its own: a backup stays on the one where it began.
     fn begin(&self, start: Start) {
         self.listens.hear(News::Began(&start));
-        let Some(job) = self.jobs.jobs.get(&start.job).cloned() else { return };
+        let Some(work) = self.jobs.work(&start.job).ok().map(Owned::from) else { return };
         let Options { state, clock, stop, .. } = &self.options;
         let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
         let (listens, sender, runtime) = (Arc::clone(&self.listens), self.over.0.clone(), Handle::current());
         let occasion = Occasion { due: Some(timestamp(start.due)), missed: start.missed, tries: start.tries };
         let broken = (start.clone(), sender.clone());
-        let work = tokio::task::spawn_blocking(move || {
+        let running = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
-            let telling = Telling { job: &job.name, listens: &*listens };
-            let ended = runtime.block_on(runner.run(&job, &occasion, &telling));
+            let telling = Telling { job: &start.job, listens: &*listens };
+            let ended = match &work {
+                Owned::Job(job) => runtime.block_on(runner.run(job, &occasion, &telling)),
+                Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
+            };
             let ending = ended.unwrap_or_else(|error| {
                 listens.hear(News::Fault(&error));
                 Ending::Busy
@@ -305,7 +309,7 @@ impl Daemon {
         });
         tokio::spawn(async move {
             // A run that broke down has ended too, and the log has its begin.
-            if work.await.is_err() {
+            if running.await.is_err() {
                 let _ = broken.1.send(Over::Run(broken.0, Ending::Failed));
             }
         });
@@ -339,6 +343,21 @@ impl Hears for Passing {
     }
 }
 
+/// What a run works by, whatever the file says meanwhile.
+enum Owned {
+    Job(Job),
+    Verify(Verify),
+}
+
+impl From<Work<'_>> for Owned {
+    fn from(work: Work<'_>) -> Self {
+        match work {
+            Work::Job(job) => Self::Job(job.clone()),
+            Work::Verify(verify) => Self::Verify(verify.clone()),
+        }
+    }
+}
+
 /// Tells what a run does.
 struct Telling<'a> {
     job: &'a str,
@@ -356,9 +375,9 @@ impl Heard for Telling<'_> {
 }
 
 fn names(jobs: &JobsFile) -> BTreeSet<String> {
-    jobs.jobs.keys().cloned().collect()
+    jobs.works().map(|work| work.name().to_owned()).collect()
 }
 
-fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&String, Rules)> {
-    jobs.jobs.iter().map(|(name, job)| (name, Rules::from(job)))
+fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&str, Rules)> {
+    jobs.works().map(|work| (work.name(), Rules::from(work)))
 }

@@ -56,6 +56,7 @@ pub(super) const FILE: &[Key] = &[
     key("mail", Form::Table(MAIL), "The server that takes mail."),
     key("ping", Form::Named(PING), "By job: a service that waits for its runs, and alarms when they do not come."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
+    key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
 ];
 
 /// What a job may say for itself as well.
@@ -135,17 +136,53 @@ const RETRIES: &[Key] = &[
     key("wait", Form::Range, "The wait before the second try, and the longest; it doubles from try to try. [1m..1h]"),
 ];
 
+const AT: Key = key(
+    "at",
+    Form::Texts,
+    "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
+);
+const EVERY: Key = key("every", Form::Span, "When: each time so much has passed, from 10s on.");
+const CRON: Key = key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *.");
+
+/// The keys of a verification.
+pub(super) const VERIFY: &[Key] = &[
+    key(
+        "repository",
+        Form::Text,
+        "The repository: a folder, a location, or @name of one in the configuration. [@NAME of the table]",
+    ),
+    key("read_all_within", Form::Span, "Each byte is read again at least so often. [90d]"),
+    key("budget", Form::Table(BUDGET), "What one run reads at most. [no bound]"),
+    key("drill", Form::Table(DRILL), "Restore a sample to a scratch folder for trial, and compare it."),
+    AT,
+    EVERY,
+    CRON,
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+];
+
+const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes of packs and their parity, such as 20GiB."),
+    key("requests", Form::Count, "Requests for them."),
+];
+
+const DRILL: &[Key] = &[
+    key("every", Form::Span, "How often. [30d]"),
+    key("files", Form::Count, "Files that are drawn at random, 1000 at most. [5]"),
+    key("folders", Form::Count, "Folders that are drawn, each with what lies in it, 100 at most. [1]"),
+    key("bytes", Form::Size, "Bytes that are restored at most; the scratch folder needs so much room. [1GiB]"),
+];
+
 /// The keys of a job.
 pub(super) const JOB: &[Key] = &[
     key("backup", Form::Texts, "What is backed up: folders, locations, or @name of a source in the configuration."),
     key("to", Form::Text, "The repository: a folder, a location, or @name of one in the configuration."),
-    key(
-        "at",
-        Form::Texts,
-        "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
-    ),
-    key("every", Form::Span, "When: each time so much has passed, from 10s on."),
-    key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *."),
+    AT,
+    EVERY,
+    CRON,
     ZONE,
     JITTER,
     MISSED,

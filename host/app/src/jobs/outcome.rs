@@ -1,6 +1,6 @@
 //! What a run did, and how it ended: the words of the record, of hooks and of what is printed.
 
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::cost::Bill;
@@ -75,6 +75,34 @@ pub enum Step {
     Maintained {
         /// Bytes.
         bytes_freed: u64,
+    },
+    /// A repository was verified, and packs of it were read again.
+    Verified {
+        /// Packs that are there.
+        packs: u64,
+        /// Packs that were read.
+        packs_read: u64,
+        /// Bytes of them.
+        bytes_read: u64,
+        /// What is damaged.
+        damages: u64,
+        /// Packs that were due and were not read, since the budget was spent.
+        packs_due: u64,
+        /// When the pack was read that waits the longest; nothing where none ever was.
+        oldest: Option<Timestamp>,
+        /// Seconds in which all is read once at this budget.
+        all_in: u64,
+    },
+    /// A sample was restored for trial and compared.
+    Drilled {
+        /// The snapshot; none where there is none to restore.
+        snapshot: Option<SnapshotId>,
+        /// Entries that were restored.
+        entries: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Entries that did not come back as they were.
+        errors: u64,
     },
     /// A hook ran.
     Hooked {

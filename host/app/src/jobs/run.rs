@@ -3,8 +3,7 @@
 //! Owned here: the order, what a failure of one part means for the others, and how the run ended. Refused here: when it runs (`scheduler`), and telling
 //! anybody ([`Heard`]). A repository is opened and never made: a disk that is not there must not lead to a new one.
 //!
-//! A run goes on record before it begins and when it has ended. Where the record cannot be written (a full disk), the backup is made all the same, and that
-//! is said.
+//! A run is on record (`recording`) before it begins.
 
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +12,22 @@ use std::time::Duration;
 use credenza_connect::{Marker, Source};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::{Clock, Error as EngineError, Listener, RunContext, SnapshotFilter, SnapshotHandle, Stop};
+use credenza_engine::{Clock, Error as EngineError, RunContext, SnapshotFilter, SnapshotHandle, Stop};
 use credenza_format::SigningKey;
-use credenza_model::{SnapshotId, Timestamp};
+use credenza_model::SnapshotId;
+use jiff::tz::TimeZone;
 
 use super::error::JobsError;
 use super::file::{Hook, Job, Maintain, Moment, Prune};
 use super::guard;
 use super::hook::{self, Facts, HookError};
+use super::limits::Limits;
 use super::lock::Held;
-use super::log::{Log, Past, Record, run_id};
+use super::log::Past;
 use super::notify::ping;
 use super::outcome::{Ending, Step};
+use super::recording::Recording;
+pub use super::recording::{Cause, Heard, Occasion};
 use super::schedule::instant;
 use super::state::State;
 use crate::app::App;
@@ -39,37 +42,6 @@ use crate::repository::{OpenOptions, OpenRepository};
 use crate::secret::{self, SecretSources};
 use crate::stream::Stream;
 use crate::{prune, remove, signing, stream};
-
-/// Why a part of a run failed.
-#[derive(Debug)]
-pub enum Cause {
-    /// What the app or the engine says.
-    App(Error),
-    /// A hook.
-    Hook(HookError),
-    /// What is kept of jobs.
-    Jobs(JobsError),
-}
-
-/// Hears of a run while it goes on.
-pub trait Heard {
-    /// Something was done, or failed; of that, the cause comes with it.
-    fn step(&self, step: &Step, cause: Option<Cause>);
-
-    /// What the engine tells.
-    fn events(&self) -> Arc<dyn Listener>;
-}
-
-/// What a run is for.
-#[derive(Debug, Clone, Default)]
-pub struct Occasion {
-    /// The due time; none where somebody asked for it.
-    pub due: Option<Timestamp>,
-    /// Due times before that passed without a run.
-    pub missed: u32,
-    /// Tries of it that failed before.
-    pub tries: u32,
-}
 
 /// What runs need.
 pub struct Runner<'a> {
@@ -87,13 +59,7 @@ pub struct Runner<'a> {
 struct Run<'a> {
     runner: &'a Runner<'a>,
     job: &'a Job,
-    id: String,
-    due: Option<Timestamp>,
-    log: Log,
-    heard: &'a dyn Heard,
-    /// The worst so far.
-    ending: Ending,
-    reason: Option<String>,
+    recording: Recording<'a>,
     /// The snapshots, each with the location of its source.
     made: Vec<(String, SnapshotId)>,
     /// What was spent on sources.
@@ -123,35 +89,36 @@ impl Runner<'_> {
             Some(limits) => self.app.clone().with_budget(Budget::new(limits, stop.clone())),
             None => self.app.clone(),
         };
-        Runner { app: &app, stop: &stop, ..*self }.within_limits(job, occasion, heard).await
+        let within = Runner { app: &app, stop: &stop, ..*self };
+        let zone = job.schedule.zone();
+        Ok(within.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
     }
 
-    async fn within_limits(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
-        if job.limits.is_empty() {
-            return Ok(self.on_record(job, occasion, heard).await);
+    /// Does something within limits that follow the time of day.
+    pub(super) async fn limited(
+        &self,
+        limits: &Limits,
+        zone: &TimeZone,
+        work: impl AsyncFnOnce(&Runner<'_>) -> Ending,
+    ) -> Ending {
+        if limits.is_empty() {
+            return work(self).await;
         }
-        let zone = job.schedule.zone();
-        let rates = job.limits.rates(instant(self.clock.now().wall), zone);
+        let rates = limits.rates(instant(self.clock.now().wall), zone);
         let app = self.app.clone().with_rates(rates.clone());
         let limited = Runner { app: &app, ..*self };
-        let mut work = std::pin::pin!(limited.on_record(job, occasion, heard));
+        let mut work = std::pin::pin!(work(&limited));
         loop {
             tokio::select! {
-                ending = &mut work => return Ok(ending),
-                () = self.clock.wait(LIMITS_EVERY) => job.limits.hold(&rates, instant(self.clock.now().wall), zone),
+                ending = &mut work => return ending,
+                () = self.clock.wait(LIMITS_EVERY) => limits.hold(&rates, instant(self.clock.now().wall), zone),
             }
         }
     }
 
     async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
-        let began = self.clock.now().wall;
-        let id = run_id(&job.name, began);
-        let log = self.state.log();
-        let (ending, reason, made) = (Ending::Done, None, Vec::new());
-        let Occasion { due, missed, tries } = *occasion;
-        let bill = Mutex::default();
-        let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, made, bill };
-        run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
+        let recording = Recording::begin(&job.name, occasion, (self.state, self.clock, self.stop), heard);
+        let mut run = Run { runner: self, job, recording, made: Vec::new(), bill: Mutex::default() };
         let started = match &job.ping {
             // A service that does not answer keeps no backup waiting.
             Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
@@ -160,16 +127,10 @@ impl Runner<'_> {
                 Ok(())
             }
         };
-        let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
-        // As the scheduler counts them; nobody tries again what somebody has asked for.
-        let tries_left = match (ending, due) {
-            (Ending::Failed, Some(_)) => job.retry.tries.saturating_sub(tries.saturating_add(1)),
-            _ => 0,
-        };
-        let ended = Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason };
-        run.record(&ended);
+        let ending = run.recording.end(job.retry);
         if let Some(to) = &job.ping {
-            let ended = ping::end(to, ending, run.reason.as_deref().unwrap_or_default(), self.clock).await;
+            let reason = run.recording.reason.as_deref().unwrap_or_default();
+            let ended = ping::end(to, ending, reason, self.clock).await;
             for error in [started, ended].into_iter().filter_map(Result::err) {
                 run.did(Step::Failed { doing: "giving a sign of life".to_owned(), reason: error.to_string() });
             }
@@ -182,7 +143,15 @@ impl Runner<'_> {
     /// # Errors
     /// When its place, its secret or the repository itself cannot be had.
     pub async fn open(&self, job: &Job, purpose: StoreUse) -> Result<OpenRepository, Error> {
-        let place = self.app.place(Kind::Repository, OsStr::new(&job.repository), Settings::new())?;
+        self.open_named(&job.repository, purpose).await
+    }
+
+    /// The same of one that is named as a file of jobs does.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_named(&self, repository: &str, purpose: StoreUse) -> Result<OpenRepository, Error> {
+        let place = self.app.place(Kind::Repository, OsStr::new(repository), Settings::new())?;
         let secret = secret::provided(&SecretSources::default(), &place.settings)?;
         self.app.open_repository(place, OpenOptions { purpose, secret, accept_plaintext: false }).await
     }
@@ -234,9 +203,9 @@ impl Run<'_> {
         }
         let hooks: Vec<&Hook> = self.job.hooks.iter().filter(|hook| hook.moment == Moment::After).collect();
         for hook in hooks {
-            if hook.when.iter().any(|when| when.covers(self.ending)) {
+            if hook.when.iter().any(|when| when.covers(self.recording.ending)) {
                 // What is to say that a run was ended is run all the same.
-                let is_ended = self.ending == Ending::Interrupted || self.over_budget().is_some();
+                let is_ended = self.recording.ending == Ending::Interrupted || self.over_budget().is_some();
                 let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
                 self.hook(hook, &stop).await;
             }
@@ -265,7 +234,8 @@ impl Run<'_> {
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
         self.back_up_all(open, signing_key.as_ref()).await;
-        if self.ending > Ending::Damaged || !self.look_at_all(open).await || self.ending > Ending::Incomplete {
+        let has_backup = self.recording.ending.has_backup();
+        if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
@@ -338,8 +308,8 @@ impl Run<'_> {
     /// What runs for the same due time have made that did not come to their end: their process was killed, or asked to end. By the repository, since the
     /// log of such a run may lack its last lines.
     async fn found(&self, open: &OpenRepository) -> Vec<Found> {
-        let Some(due) = self.due else { return Vec::new() };
-        let past = self.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
+        let Some(due) = self.recording.due else { return Vec::new() };
+        let past = self.recording.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
         let is_broken = |past: &&Past| matches!(past.ending, Some(Ending::Lost | Ending::Interrupted));
         let broken = past.iter().filter(is_broken).filter(|past| past.due == Some(due));
         let Some(began) = broken.map(|past| past.began).min() else { return Vec::new() };
@@ -399,7 +369,7 @@ impl Run<'_> {
             signing_key: signing_key.cloned(),
             ..options
         };
-        let context = RunContext { events: self.heard.events(), stop };
+        let context = RunContext { events: self.recording.heard.events(), stop };
         let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
         let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
         *bill = source.billed(std::mem::take(&mut bill));
@@ -478,7 +448,7 @@ impl Run<'_> {
         let Some(guard) = self.job.guard else { return true };
         let mut has_judged = true;
         for (source, snapshot) in self.made.clone() {
-            let context = RunContext { events: self.heard.events(), stop: self.runner.stop.clone() };
+            let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
             match guard::examine(&open.repository, snapshot, &guard, &context).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
@@ -526,13 +496,13 @@ impl Run<'_> {
         };
         let now = self.runner.clock.now().wall.seconds;
         let has_maintained = |step: &Step| matches!(step, Step::Maintained { .. });
-        let past = self.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
+        let past = self.recording.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
         let last = past.iter().find(|past| past.steps.iter().any(has_maintained)).map(|past| past.began.seconds);
         last.is_none_or(|last| now.saturating_sub(last) >= i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
     }
 
     async fn maintain(&mut self, open: &OpenRepository) {
-        let context = RunContext { events: self.heard.events(), stop: self.runner.stop.clone() };
+        let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
         match gc::run(&open.repository, &GcOptions { dry_run: false, repack_bytes_max: None }, &context).await {
             Ok(report) => {
                 self.did(Step::Maintained { bytes_freed: report.bytes_freed });
@@ -552,11 +522,11 @@ impl Run<'_> {
     fn facts(&self, hook: &Hook) -> Facts {
         Facts {
             job: self.job.name.clone(),
-            run: self.id.clone(),
+            run: self.recording.id.clone(),
             repository: self.job.repository.clone(),
             moment: hook.moment,
-            ending: (hook.moment == Moment::After).then_some(self.ending),
-            reason: self.reason.clone(),
+            ending: (hook.moment == Moment::After).then_some(self.recording.ending),
+            reason: self.recording.reason.clone(),
             snapshots: self.made.iter().map(|(_, snapshot)| *snapshot).collect(),
         }
     }
@@ -584,23 +554,16 @@ impl Run<'_> {
     }
 
     fn did(&self, step: Step) {
-        self.heard.step(&step, None);
-        self.record(&Record::Step { run: self.id.clone(), step });
+        self.recording.did(step);
     }
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
-        // What asks the run to end may have ended its commands too: what fails then has not had its try.
-        let over_budget = self.over_budget();
-        let ending = match ending {
-            Ending::Failed | Ending::Interrupted | Ending::Unreachable if over_budget.is_some() => Ending::Spent,
-            Ending::Failed | Ending::Refused if self.runner.stop.is_requested() => Ending::Interrupted,
-            ending => ending,
-        };
-        let reason = over_budget.unwrap_or_else(|| cause.to_string());
-        self.worsen(ending, || format!("{doing}: {reason}"));
-        let step = Step::Failed { doing: doing.to_owned(), reason };
-        self.heard.step(&step, Some(cause));
-        self.record(&Record::Step { run: self.id.clone(), step });
+        match (self.over_budget(), ending) {
+            (Some(reason), Ending::Failed | Ending::Interrupted | Ending::Unreachable) => {
+                self.recording.failed_because(doing, Ending::Spent, reason, cause);
+            }
+            _ => self.recording.failed(doing, ending, cause),
+        }
     }
 
     /// What was spent of which budget, where the run ends for that.
@@ -613,18 +576,7 @@ impl Run<'_> {
 
     /// Takes an ending that is worse than what there was, with its reason.
     fn worsen(&mut self, ending: Ending, reason: impl FnOnce() -> String) {
-        if ending > self.ending {
-            self.ending = ending;
-            self.reason = Some(reason());
-        }
-    }
-
-    /// Puts something on record; a backup is not left out because that fails.
-    fn record(&self, record: &Record) {
-        if let Err(error) = self.log.add(record) {
-            let step = Step::Failed { doing: "keeping the record of the run".to_owned(), reason: error.to_string() };
-            self.heard.step(&step, Some(Cause::Jobs(error)));
-        }
+        self.recording.worsen(ending, reason);
     }
 }
 
@@ -640,25 +592,11 @@ pub(super) fn of_job(job: &Job) -> SnapshotFilter {
     SnapshotFilter { tags: vec![job.tag()], hosts: vec![environment::host_name()], ..SnapshotFilter::default() }
 }
 
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let error: &dyn std::error::Error = match self {
-            Self::App(error) => error,
-            Self::Hook(error) => error,
-            Self::Jobs(error) => error,
-        };
-        write!(f, "{error}")?;
-        // What is transparent repeats itself.
-        let why = error.source().map(ToString::to_string).filter(|why| !why.is_empty());
-        why.map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use credenza_engine::{NoEvents, SystemClock};
+    use credenza_engine::{Listener, NoEvents, SystemClock};
 
     use super::super::file::JobsFile;
     use super::*;
@@ -687,21 +625,16 @@ mod tests {
         let mut run = Run {
             runner: &runner,
             job: &file.jobs["a"],
-            id: "a@1".to_owned(),
-            due: None,
-            log: state.log(),
-            heard: &heard,
-            ending: Ending::Done,
-            reason: None,
+            recording: Recording::begin("a", &Occasion::default(), (&state, &SystemClock, &stop), &heard),
             made: Vec::new(),
             bill: Mutex::default(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
         let found =
             [("/a", 0), ("/b", 2)].map(|(source, errors)| Found { source: source.to_owned(), snapshot, errors });
-        assert!(run.has_found(&found, "/a") && run.ending == Ending::Done);
-        assert!(run.has_found(&found, "/b") && run.ending == Ending::Incomplete);
-        assert_eq!(run.reason.as_deref(), Some("2 entries of /b could not be read"));
+        assert!(run.has_found(&found, "/a") && run.recording.ending == Ending::Done);
+        assert!(run.has_found(&found, "/b") && run.recording.ending == Ending::Incomplete);
+        assert_eq!(run.recording.reason.as_deref(), Some("2 entries of /b could not be read"));
         assert!(!run.has_found(&found, "/c"));
         assert_eq!(heard.0.lock().unwrap()[1], Step::Found { source: "/b".to_owned(), snapshot, errors: 2 });
     }

@@ -103,6 +103,20 @@ impl State {
         Held::take(&path, &format!("a run in the repository {location}"))
     }
 
+    /// Holds the place of the one run that verifies a repository, of whatever file of jobs; it is in no backup's way.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where another run is there.
+    pub fn be_verifying(&self, location: &str) -> Result<Held, JobsError> {
+        let path = self.root.join("repositories").join(format!("{}.verify.lock", digest(location)));
+        Held::take(&path, &format!("a verification of the repository {location}"))
+    }
+
+    /// Where a run restores to for trial.
+    pub(super) fn scratch(&self, job: &str) -> PathBuf {
+        self.folder.join(format!("{job}.scratch"))
+    }
+
     fn run_lock(&self, job: &str) -> PathBuf {
         self.folder.join(format!("{job}.run.lock"))
     }

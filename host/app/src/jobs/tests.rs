@@ -21,6 +21,7 @@ use super::promise::{self, Kept};
 use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::instant;
 use super::state::State;
+use super::verify;
 use crate::app::{App, AppOptions};
 use crate::configuration::{Kind, Settings};
 
@@ -139,6 +140,125 @@ fn telling(path: &Path, moment: &str, rest: &str) -> String {
         "{{ {moment} = \"backup\", {rest} run = [\"sh\", \"-c\", \"echo {moment} $CREDENZA_ENDING $CREDENZA_SNAPSHOTS >>{}\"] }}",
         path.display()
     )
+}
+
+impl Bed {
+    /// Runs the verification `verify.v` of the repository, which has these lines beside.
+    async fn verify(&self, lines: &str) -> (Ending, Vec<Step>) {
+        let path = self.path("repository").display().to_string();
+        let text = format!("version = 1\n[verify.v]\nrepository = \"{path}\"\n{lines}\n");
+        let file = JobsFile::parse(Path::new("jobs.toml"), &text, instant(self.clock.now().wall)).unwrap();
+        let (state, stop, steps) = (self.state(), Stop::default(), Steps::default());
+        let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
+        let ending = verify::run(&runner, &file.verifies["verify.v"], &Occasion::default(), &steps).await.unwrap();
+        self.clock.pass(Duration::from_secs(1));
+        (ending, steps.0.into_inner().unwrap())
+    }
+
+    /// The packs of the repository.
+    fn packs(&self) -> Vec<PathBuf> {
+        fn files(folder: PathBuf) -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.flat_map(|path| if path.is_dir() { files(path) } else { vec![path] }).collect()
+        }
+        files(self.path("repository/data"))
+    }
+}
+
+#[tokio::test]
+async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    let lines = "drill = { every = \"7d\", files = 1, folders = 0 }";
+    let (ending, steps) = bed.verify(lines).await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    let [
+        Step::Verified { packs, packs_read, damages: 0, packs_due: 0, .. },
+        Step::Drilled { entries: 1, errors: 0, .. },
+        Step::Spent { .. },
+    ] = steps[..]
+    else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(packs, packs_read);
+    assert!(!bed.state().scratch("verify.v").exists(), "the scratch folder is gone");
+    let past = bed.state().log().past(Some("verify.v"), 10).unwrap();
+    assert_eq!((past[0].ending, &past[0].steps), (Some(Ending::Done), &steps));
+    let (ending, steps) = bed.verify(lines).await;
+    let [Step::Verified { packs_read: 1, .. }, Step::Spent { .. }] = steps[..] else {
+        panic!("a pack keeps the pace: {steps:?}")
+    };
+    assert_eq!(ending, Ending::Done);
+    bed.clock.pass(Duration::from_hours(7 * 24));
+    let (_, steps) = bed.verify(lines).await;
+    assert!(matches!(steps[..], [_, Step::Drilled { .. }, _]), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_too_small_ends_incomplete_and_says_what_would_do() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    for text in ["two", "three", "four"] {
+        assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+        fs::write(bed.path("source/a"), text).unwrap();
+    }
+    let (ending, steps) = bed.verify("every = \"1d\"\nread_all_within = \"2d\"\nbudget = { requests = 1 }").await;
+    assert_eq!(ending, Ending::Incomplete, "{steps:?}");
+    let past = bed.state().log().past(Some("verify.v"), 1).unwrap();
+    let reason = past[0].reason.clone().unwrap();
+    assert!(reason.contains("instead of 2d: raise it to { requests = 3 }"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    fs::write(bed.path("source/a"), "x".repeat(100_000)).unwrap();
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    for pack in bed.packs() {
+        let mut bytes = fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::set_permissions(&pack, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::write(&pack, bytes).unwrap();
+    }
+    let (ending, steps) = bed.verify("drill = { files = 1, folders = 0 }").await;
+    assert_eq!(ending, Ending::Damaged, "{steps:?}");
+    assert!(
+        matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }, _]),
+        "{steps:?}"
+    );
+    let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
+    assert!(reason.contains("objects are damaged: see credenza -r /"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_verification_runs_while_a_backup_is_in_the_repository_and_not_beside_another() {
+    let bed = Bed::new().await;
+    let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+    let held = bed.state().be_in_repository(&place.text()).unwrap();
+    assert_eq!(bed.verify("").await.0, Ending::Done);
+    drop(held);
+    let held = bed.state().be_verifying(&place.text()).unwrap();
+    assert_eq!(bed.verify("").await.0, Ending::Busy);
+    drop(held);
+}
+
+#[tokio::test]
+async fn what_a_drill_left_that_was_killed_is_removed_also_where_nothing_may_be_written() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    let left = bed.state().scratch("verify.v").join("a/b");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("c"), "left").unwrap();
+    for folder in [left.clone(), left.parent().unwrap().to_owned()] {
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    }
+    let (ending, steps) = bed.verify("drill = {}").await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    assert!(!bed.state().scratch("verify.v").exists());
 }
 
 #[tokio::test]

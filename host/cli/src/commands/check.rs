@@ -22,7 +22,7 @@ use crate::report::printable;
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what no machine has found whole for a time
-    /// (older-than:30d). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
+    /// (older-than:30d), or what waits the longest for its next reading, up to an amount (oldest:20GiB). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
     /// with it when its files are copied: read a copy once in full.
     #[arg(
         long, value_name = "SAMPLE", num_args = 0..=1, require_equals = true, default_missing_value = "all",
@@ -83,6 +83,9 @@ impl Display for Summary {
                 "\n{read} of {} packs were read whole, the one that waits the longest on {oldest}",
                 report.packs
             )?;
+        }
+        if let Some(behind) = report.behind.filter(|behind| behind.runs_for_all > 1) {
+            write!(f, "\nafter {} such checks everything was read", behind.runs_for_all)?;
         }
         if report.leftovers.packs > 0 || report.leftovers.intents > 0 {
             let (packs, bytes, intents) =

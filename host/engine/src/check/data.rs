@@ -28,6 +28,11 @@ const PACKS_IN_FLIGHT: usize = 2;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
+/// Requests that it takes to read so many bytes.
+pub(super) const fn pieces(size: u64) -> u64 {
+    size.saturating_sub(HEADER_BYTES as u64).div_ceil(PIECE_BYTES).saturating_add((size <= HEADER_BYTES as u64) as u64)
+}
+
 /// What was read.
 #[derive(Default)]
 pub(crate) struct Reading {
@@ -50,9 +55,7 @@ pub(crate) async fn verify(
     users: &Users,
     (findings, reading): (&mut Findings<'_>, &mut Reading),
 ) -> Result<()> {
-    let records = described(index, packs);
-    findings.expect(records.len() as u64, records.iter().map(|pack| pack.size).sum());
-    let checks = records
+    let checks = described(index, packs)
         .into_iter()
         .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);

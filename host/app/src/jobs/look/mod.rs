@@ -405,7 +405,7 @@ fn of_run(job: &Job, past: &Past) -> Option<Found> {
         Ending::Done => None,
         Ending::Incomplete => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
-        Ending::Refused => Some(Word::Failed),
+        Ending::Refused | Ending::Spent => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable | Ending::Busy | Ending::Interrupted | Ending::Lost => return None,
     };

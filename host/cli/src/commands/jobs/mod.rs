@@ -22,7 +22,7 @@ use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_app::jobs::{self, Cause, Ending, Job, JobsError, JobsFile, Step, units};
+use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, units, verify};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -232,16 +232,20 @@ impl Check {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let mut lacking = 0;
-        for job in file.jobs.values() {
-            for lack in preflight::lacks(&session.app, job) {
+        for work in file.works() {
+            let (above, lacks) = match work {
+                Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
+                Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
+            };
+            for lack in lacks {
                 lacking += 1;
-                let (name, key) = (printable(&job.name), lack.key);
                 let failure = of_lack(lack.cause);
-                let what = format!("job.{name}.{key}: {}", failure.what);
+                let what = format!("{}.{}: {}", printable(&above), lack.key, failure.what);
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
-        session.reporter.result(&CheckedLine { path: file.path, jobs: file.jobs.len(), lacking })?;
+        let jobs = file.works().count();
+        session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
         Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
     }
 }
@@ -266,19 +270,19 @@ impl Plan {
         let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
         let zone = Zone::new(false);
         // By time, then by name; each job has one next run at a time.
-        let mut next: BTreeMap<(jiff::Timestamp, &String), &Job> = BTreeMap::new();
-        let following = |job: &Job, after| job.schedule.next_after(after).filter(|due| *due <= end);
-        for (name, job) in &file.jobs {
-            next.extend(following(job, now).map(|due| ((due, name), job)));
+        let mut next: BTreeMap<(jiff::Timestamp, &str), Work<'_>> = BTreeMap::new();
+        let following = |work: Work<'_>, after| work.schedule().next_after(after).filter(|due| *due <= end);
+        for work in file.works() {
+            next.extend(following(work, now).map(|due| ((due, work.name()), work)));
         }
         let mut sums: BTreeMap<&str, (u64, u64, Bill)> = BTreeMap::new();
-        while let Some(((due, name), job)) = next.pop_first() {
+        while let Some(((due, name), work)) = next.pop_first() {
             let cost = costs.get(name);
-            session.reporter.result(&PlanLine::new(job, timestamp(due), cost, &zone))?;
-            let (runs, unknown, sum) = sums.entry(&job.repository).or_default();
+            session.reporter.result(&PlanLine::new(name, timestamp(due), cost, &zone))?;
+            let (runs, unknown, sum) = sums.entry(work.repository()).or_default();
             (*runs, *unknown) = (*runs + 1, *unknown + u64::from(cost.is_none()));
             *sum = cost.map_or_else(|| sum.clone(), |cost| sum.clone().plus(cost));
-            next.extend(following(job, due).map(|due| ((due, name), job)));
+            next.extend(following(work, due).map(|due| ((due, name), work)));
         }
         for (repository, (runs, unknown, cost)) in sums {
             session.reporter.result(&PlannedCostLine { repository, days: self.days, runs, unknown, cost })?;
@@ -311,10 +315,11 @@ impl List {
         let state = state(&file.path)?;
         let (now, zone) = (now(), Zone::new(false));
         let paused = state.paused().now(now)?;
-        for job in file.jobs.values() {
-            let last = state.log().past(Some(&job.name), 1)?.pop();
-            let next = job.schedule.next_after(instant(now)).map(timestamp);
-            let line = JobLine::new(job, last, next, (paused.contains(&job.name), state.runs(&job.name)), &zone);
+        for work in file.works() {
+            let name = work.name();
+            let last = state.log().past(Some(name), 1)?.pop();
+            let next = work.schedule().next_after(instant(now)).map(timestamp);
+            let line = JobLine::new(work, last, next, (paused.contains(name), state.runs(name)), &zone);
             session.reporter.result(&line)?;
         }
         if state.daemon().is_none() {
@@ -327,11 +332,11 @@ impl List {
 impl Run {
     async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let work = file.work(&self.name)?;
         let state = state(&file.path)?;
         let now = now();
-        if self.due && state.paused().now(now)?.contains(&job.name) {
-            let (job, why) = (job.name.clone(), "paused".to_owned());
+        if self.due && state.paused().now(now)?.contains(work.name()) {
+            let (job, why) = (work.name().to_owned(), "paused".to_owned());
             session.reporter.note(format!("the job `{job}` is paused: this run is left out"));
             state.log().add(&Record::Skipped { job, at: now, due: now, count: 1, why })?;
             return Ok(Exit::Done);
@@ -340,7 +345,11 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
-        let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        let occasion = Occasion::default();
+        let ending = match work {
+            Work::Job(job) => runner.run(job, &occasion, &printed).await?,
+            Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
+        };
         let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
         // What could not be sent or written is told by the daemon, or after the next run.
         if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
@@ -393,14 +402,14 @@ pub(super) const fn exit(ending: Ending) -> Exit {
 impl Pause {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let name = file.work(&self.name)?.name();
         let now = now();
         let until = self.seconds.map(|seconds| {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
         });
-        state(&file.path)?.paused().pause(&job.name, until)?;
-        session.reporter.done(&PauseLine::new(&job.name, true, until, &Zone::new(false)));
+        state(&file.path)?.paused().pause(name, until)?;
+        session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
@@ -408,11 +417,11 @@ impl Pause {
 impl Resume {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
-        if !state(&file.path)?.paused().resume(&job.name)? {
-            session.reporter.note(format!("note: the job `{}` was not paused", job.name));
+        let name = file.work(&self.name)?.name();
+        if !state(&file.path)?.paused().resume(name)? {
+            session.reporter.note(format!("note: the job `{name}` was not paused"));
         }
-        session.reporter.done(&PauseLine::new(&job.name, false, None, &Zone::new(false)));
+        session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
