@@ -109,10 +109,10 @@ pub struct Job {
     pub prune: Option<Prune>,
     /// Whether space is reclaimed after a good run.
     pub maintain: Option<Maintain>,
-    /// From when on a snapshot is suspect.
-    pub guard: Option<Guard>,
     /// The most that one run may spend.
     pub budget: Option<budget::Limits>,
+    /// From when on a snapshot is suspect.
+    pub guard: Option<Guard>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
     /// Whom each run is told, at its begin and at its end.
@@ -526,8 +526,8 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         hooks,
         prune,
         maintain,
-        guard: Guard::read(part),
         budget: within(part),
+        guard: Guard::read(part),
         promise: part.parsed("promise", parse_span),
         ping: None,
     })

@@ -229,16 +229,23 @@ pub(super) const JOB: &[Key] = &[
         "Reclaim space after a good run: after each, or where the last time is so long ago.",
     ),
     key(
-        "guard",
-        Form::Table(GUARD),
-        "Look at each snapshot: one in which too much is gone or changed is suspect, and nothing of its source is removed until it is acknowledged. {} takes the usual limits.",
-    ),
-    key(
         "budget",
         Form::Table(BUDGET),
         "The most that one run may spend; it ends in good order before, and the next goes on.",
     ),
+    key(
+        "guard",
+        Form::Table(GUARD),
+        "Look at each snapshot: one in which too much is gone or changed is suspect, and nothing of its source is removed until it is acknowledged. {} takes the usual limits.",
+    ),
     key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
+];
+
+/// What a run may spend.
+pub(super) const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
+    key("requests", Form::Count, "Requests to remote places."),
+    key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),
 ];
 
 /// Percent of the files or bytes that are gone, where the guard says nothing else.
@@ -257,13 +264,6 @@ const GUARD: &[Key] = &[
         "So many of the files with another content no longer compress, as if they were encrypted. [50%]",
     ),
     key("delete_max", Form::Count, "No run removes more snapshots than this: it removes none then, and says so."),
-];
-
-/// What a run may spend.
-pub(super) const BUDGET: &[Key] = &[
-    key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
-    key("requests", Form::Count, "Requests to remote places."),
-    key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),
 ];
 
 /// The keys of a hook.

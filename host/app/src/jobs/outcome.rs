@@ -138,6 +138,11 @@ pub enum Step {
         #[serde(default)]
         errors: u64,
     },
+    /// What the run has spent, at its end.
+    Spent {
+        /// Over the repository and all sources.
+        bill: Bill,
+    },
     /// A snapshot is suspect: it is kept and flagged, and nothing of its source is removed until it is acknowledged.
     Suspect {
         /// The location of the source.
@@ -153,11 +158,6 @@ pub enum Step {
         removals: usize,
         /// How many a run may remove.
         delete_max: u32,
-    },
-    /// What the run has spent, at its end.
-    Spent {
-        /// Over the repository and all sources.
-        bill: Bill,
     },
     /// Something failed.
     Failed {

@@ -111,11 +111,12 @@ impl<'a> Recording<'a> {
             Ending::Failed | Ending::Refused if self.stop.is_requested() => Ending::Interrupted,
             ending => ending,
         };
-        self.failed_since(doing, ending, cause.to_string(), cause);
+        let reason = cause.to_string();
+        self.failed_because(doing, ending, reason, cause);
     }
 
-    /// The same, for another reason than the one that was met.
-    pub(super) fn failed_since(&mut self, doing: &str, ending: Ending, reason: String, cause: Cause) {
+    /// The same with a reason that says more than its cause.
+    pub(super) fn failed_because(&mut self, doing: &str, ending: Ending, reason: String, cause: Cause) {
         self.worsen(ending, || format!("{doing}: {reason}"));
         let step = Step::Failed { doing: doing.to_owned(), reason };
         self.heard.step(&step, Some(cause));

@@ -89,9 +89,9 @@ impl Runner<'_> {
             Some(limits) => self.app.clone().with_budget(Budget::new(limits, stop.clone())),
             None => self.app.clone(),
         };
-        let runner = Runner { app: &app, stop: &stop, ..*self };
+        let within = Runner { app: &app, stop: &stop, ..*self };
         let zone = job.schedule.zone();
-        Ok(runner.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
+        Ok(within.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
     }
 
     /// Does something within limits that follow the time of day.
@@ -598,12 +598,12 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
-        let Some(reason) = self.over_budget() else { return self.recording.failed(doing, ending, cause) };
-        let ending = match ending {
-            Ending::Failed | Ending::Interrupted | Ending::Unreachable => Ending::Spent,
-            ending => ending,
-        };
-        self.recording.failed_since(doing, ending, reason, cause);
+        match (self.over_budget(), ending) {
+            (Some(reason), Ending::Failed | Ending::Interrupted | Ending::Unreachable) => {
+                self.recording.failed_because(doing, Ending::Spent, reason, cause);
+            }
+            _ => self.recording.failed(doing, ending, cause),
+        }
     }
 
     /// What was spent of which budget, where the run ends for that.

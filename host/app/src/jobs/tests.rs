@@ -178,6 +178,7 @@ async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time
     let [
         Step::Verified { packs, packs_read, damages: 0, packs_due: 0, .. },
         Step::Drilled { entries: 1, errors: 0, .. },
+        Step::Spent { .. },
     ] = steps[..]
     else {
         panic!("{steps:?}")
@@ -187,11 +188,13 @@ async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time
     let past = bed.state().log().past(Some("verify.v"), 10).unwrap();
     assert_eq!((past[0].ending, &past[0].steps), (Some(Ending::Done), &steps));
     let (ending, steps) = bed.verify(lines).await;
-    let [Step::Verified { packs_read: 1, .. }] = steps[..] else { panic!("a pack keeps the pace: {steps:?}") };
+    let [Step::Verified { packs_read: 1, .. }, Step::Spent { .. }] = steps[..] else {
+        panic!("a pack keeps the pace: {steps:?}")
+    };
     assert_eq!(ending, Ending::Done);
     bed.clock.pass(Duration::from_hours(7 * 24));
     let (_, steps) = bed.verify(lines).await;
-    assert!(matches!(steps[..], [_, Step::Drilled { .. }]), "{steps:?}");
+    assert!(matches!(steps[..], [_, Step::Drilled { .. }, _]), "{steps:?}");
 }
 
 #[tokio::test]
@@ -224,7 +227,10 @@ async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
     }
     let (ending, steps) = bed.verify("drill = { files = 1, folders = 0 }").await;
     assert_eq!(ending, Ending::Damaged, "{steps:?}");
-    assert!(matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }]), "{steps:?}");
+    assert!(
+        matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }, _]),
+        "{steps:?}"
+    );
     let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
     assert!(reason.contains("objects are damaged: see credenza at /"), "{reason}");
 }

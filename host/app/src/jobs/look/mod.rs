@@ -546,7 +546,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
         Ending::Incomplete if past.steps.iter().any(|step| matches!(step, Step::Suspect { .. })) => return None,
         Ending::Incomplete | Ending::Spent => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
-        Ending::Refused => Some(Word::Failed),
+        Ending::Refused | Ending::Spent => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable | Ending::Busy | Ending::Interrupted | Ending::Lost => return None,
     };

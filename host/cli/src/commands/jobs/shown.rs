@@ -240,6 +240,7 @@ impl Display for StepLine<'_> {
                 let last = output.trim_end().lines().next_back().unwrap_or_default();
                 if last.is_empty() { Ok(()) } else { write!(f, ": {}", brief(last)) }
             }
+            Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
             Step::Suspect { source, snapshot, reason } => {
                 let (source, id) = (printable(source), short(snapshot));
                 write!(
@@ -254,7 +255,6 @@ impl Display for StepLine<'_> {
                     "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
                 )
             }
-            Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
     }
