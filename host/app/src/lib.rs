@@ -27,14 +27,17 @@
 mod app;
 mod ask;
 mod aws;
+pub mod bootstrap;
 mod changed;
 mod check_place;
 mod choice;
 mod configuration;
 mod connectors;
+pub mod cost;
 mod credentials;
 pub mod environment;
 mod error;
+pub mod estimate;
 mod fields;
 pub mod guarantees;
 pub mod home;

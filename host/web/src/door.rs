@@ -161,7 +161,7 @@ impl UserDoor {
     fn passed_by_proxy(&self, headers: &HeaderMap) -> Option<Session> {
         let header = self.proxy.as_ref()?.user_header.as_ref()?;
         let user = self.user(std::str::from_utf8(single(headers, header)?).ok()?)?;
-        Some(Session { token: self.token(&user), role: user.role, user: Some(user) })
+        Some(Session { token: self.token(&user), role: user.role, user: Some(user), leave: None })
     }
 
     /// What the forms of a user carry whom the proxy lets in: it lasts as long as the program, and is of this user alone.

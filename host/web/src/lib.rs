@@ -1,7 +1,7 @@
 //! The page of credenza for a browser: what `credenza ui` serves.
 //!
 //! Owned here: who may ask, and for what (`guard`, `door`, `session`, `access`), which repositories are open in this process (`repositories`), how snapshots
-//! are shown (`pages`, `shown`), what is started from there (`operations`, `runs`), and what was (`activity`). Refused here: what an operation does. Each page
+//! are shown (`pages`, `shown`), what is started from there (`operations`, `runs`), and what was (`activity`); beside the page, figures for Prometheus (`figures`). Refused here: what an operation does. Each page
 //! shows what `credenza-app` and `credenza-engine` answer, and names the command that says the same. Called by `cli`.
 //!
 //! Bound: [`Limits`] has what one process serves at once; a page is made in memory and has a bounded number of rows; a download is streamed. Beside
@@ -14,6 +14,7 @@ mod basket;
 mod command;
 mod door;
 mod error;
+mod figures;
 mod form;
 mod graphics;
 mod guard;
@@ -39,6 +40,7 @@ mod throttle;
 mod watch;
 
 pub use error::{Error, Result};
+pub use figures::{Figures, FiguresServer};
 pub use http::HeaderName;
 pub use limits::Limits;
 pub use oidc::Provider;

@@ -113,6 +113,15 @@ impl Repositories {
         Ok(())
     }
 
+    /// Opens one once more by what has opened it, as what it says of itself has changed.
+    pub(crate) async fn open_anew(&self, name: &str) -> Result<()> {
+        let OpenRepository { place, secret, .. } = &self.open(name).await?.open;
+        let slot = self.slot(name);
+        let mut slot = slot.0.lock().await;
+        *slot = Some(Arc::new(self.open_with(place.clone(), secret.clone()).await?));
+        Ok(())
+    }
+
     /// Whether a passphrase opens one that is open here.
     pub(crate) async fn proves(&self, name: &str, passphrase: Zeroizing<Vec<u8>>) -> Result<bool> {
         let place = self.place(name)?;

@@ -120,6 +120,13 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
+impl Table {
+    /// Whether a column has amounts, which stand below each other.
+    pub(crate) fn is_amount(&self, column: &usize) -> bool {
+        self.heads.get(*column).is_some_and(|head| ["Size", "Alone frees"].contains(head))
+    }
+}
+
 /// Something that follows from a run which only looked: the same, done.
 pub(crate) struct Offer {
     pub(crate) operation: Arc<dyn Operation>,

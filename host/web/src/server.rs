@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::{self, Door, Peer};
 use crate::error::{Error, Result};
@@ -198,6 +198,7 @@ pub(crate) fn site(
         runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
         baskets: Baskets::default(),
         activity,
+        refusals: Seldom::default(),
         limits,
         clock,
         zone: Zone::system(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::Door;
 use crate::hosts::Hosts;
@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) jobs: Jobs,
     pub(crate) baskets: Baskets,
     pub(crate) activity: Arc<Activity>,
+    /// Those who do not get in by a link or an identity provider.
+    pub(crate) refusals: Seldom,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

@@ -37,6 +37,11 @@ impl State {
         Ok(Self { root, folder, jobs: jobs.to_owned() })
     }
 
+    /// The file of the jobs.
+    pub(super) fn jobs(&self) -> &Path {
+        &self.jobs
+    }
+
     /// The record of runs.
     #[must_use]
     pub fn log(&self) -> Log {

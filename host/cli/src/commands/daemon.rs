@@ -13,13 +13,15 @@ use std::time::Duration;
 use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
+use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
 use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
+use credenza_connect::file::WatchError;
 use credenza_engine::{Listener, NoEvents, Stop, SystemClock};
 use credenza_model::Timestamp;
-use credenza_web::{Links, Server, Watch};
+use credenza_web::{FiguresServer, Links, Server, Watch};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,6 +93,9 @@ impl Daemon {
         if let Some(server) = &server {
             tell_page(server, links.as_ref(), session.reporter)?;
         }
+        if let Some(listen) = daemon.metrics() {
+            tell_figures(listen, &daemon, session).await?;
+        }
         let mut hangups = signal(SignalKind::hangup())?;
         let mut asked_for_links = signal(SignalKind::user_defined1())?;
         let mut work = std::pin::pin!(async {
@@ -111,6 +116,19 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Answers Prometheus until the daemon ends, and says where.
+async fn tell_figures(listen: SocketAddr, daemon: &Work, session: &Session<'_>) -> Result<(), Failure> {
+    let figures = daemon.figures();
+    let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
+    let bound = FiguresServer::bind(listen, Arc::new(made)).await;
+    let remedy = "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
+    let server = bound.map_err(|error| Failure::from(error).hint(remedy))?;
+    session.reporter.done(&FiguresLine { url: format!("http://{}/metrics", server.address()) });
+    let _ = session.reporter.flush();
+    tokio::spawn(server.run(session.stop.clone()));
+    Ok(())
 }
 
 /// Says where the page is, and how one gets in.
@@ -176,7 +194,9 @@ impl Printing {
             )),
             News::Began(start) => self.line(&RunLine::began(start)),
             News::Did(job, step) => match step {
-                Step::Failed { .. } => reporter.warning(format!("{job}: {}", StepLine { step })),
+                Step::Failed { .. } | Step::Suspect { .. } | Step::Held { .. } => {
+                    reporter.warning(format!("{job}: {}", StepLine { step }))
+                }
                 _ => self.line(&DidLine { job, step }),
             },
             News::Ended(job, ending) => self.line(&RunLine::ended(job, word(*ending))),
@@ -188,6 +208,17 @@ impl Printing {
                 reporter.note(format!("{job}: {count} runs left out, the last of them due at {due}: {why}"));
             }
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
+            News::Unwatched(job, why) => {
+                let remedy = match why {
+                    Unwatched::Watch(WatchError::Limit { sysctl }) => {
+                        format!("; raise it: sudo sysctl {sysctl}=1048576")
+                    }
+                    _ => String::new(),
+                };
+                reporter.warning(format!(
+                    "changes of what `{job}` backs up are not seen, and it runs by its schedule alone: {why}{remedy}"
+                ));
+            }
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
             News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
@@ -220,6 +251,19 @@ fn send(to: &Path, states: &[NotifyState<'_>]) -> io::Result<()> {
     socket.connect(to)?;
     let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
     socket.send(lines.join("\n").as_bytes()).map(drop)
+}
+
+/// Where Prometheus is answered.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "metrics")]
+struct FiguresLine {
+    url: String,
+}
+
+impl std::fmt::Display for FiguresLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "figures for Prometheus: {}", self.url)
+    }
 }
 
 /// A run that began or ended.

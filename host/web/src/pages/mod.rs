@@ -16,6 +16,7 @@ mod download;
 mod enter;
 mod file;
 mod find;
+mod finding;
 mod frame;
 mod growth;
 mod guard;
@@ -104,6 +105,14 @@ impl Asked {
     fn note_login(&self, site: &Site, user: &str, result: &str) {
         let by = Who { name: user.to_owned(), from: self.from.clone() };
         self.log(site, &by, ("", "Log in"), result);
+    }
+
+    /// Puts on the log that somebody has not got in of whom nothing is known, the first of each minute.
+    fn note_refused(&self, site: &Site, what: &str, result: &str) {
+        if let Some(result) = site.refusals.note(result, site.clock.now()) {
+            let by = Who { name: "somebody".to_owned(), from: self.from.clone() };
+            self.log(site, &by, ("", what), &result);
+        }
     }
 
     fn log(&self, site: &Site, by: &Who, (name, what): (&str, &str), result: &str) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use askama::Template;
 use bytes::Bytes;
 use credenza_app::prune::Policy;
-use credenza_engine::Phase;
+use credenza_app::units::parse_span;
+use credenza_engine::{Phase, SnapshotFilter};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -21,7 +22,7 @@ use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
 use crate::form::{Fields, encode};
-use crate::operations::{Acknowledge, Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
+use crate::operations::{Acknowledge, Backup, Check, Maintain, Prune, Remove, Repair, SetPolicy, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
 use crate::runs::{Ending, Operation, Outcome, Reported, Room, Run};
 use crate::shown::{self, Time};
@@ -166,7 +167,8 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
     let operation: Arc<dyn Operation> = match form.text("what").as_str() {
         "check" => Arc::new(Check { read_data: form.bytes("read_data").is_some() }),
         "backup" => Arc::new(Backup { source: form.text("source") }),
-        "prune" => Arc::new(Prune { policy: policy(form)?, ..Prune::default() }),
+        "prune" => Arc::new(Prune { policy: policy(form)?, filter: filter(form), ..Prune::default() }),
+        "policy" => Arc::new(SetPolicy { policy: policy(form)?.ok_or_else(no_rule)? }),
         "maintain" => Arc::new(Maintain { is_trial: true }),
         "repair" => Arc::new(Repair { read_data: form.bytes("read_data").is_some(), apply: false }),
         "sync" => {
@@ -185,6 +187,7 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
     };
     let loses = match form.text("what").as_str() {
         "untag" => vec!["Where a rule keeps the snapshot for this tag, the next prune removes it.".to_owned()],
+        "policy" => vec!["The next prune of any machine goes by it, and removes what it does not keep.".to_owned()],
         "acknowledge" => {
             vec!["Retention of its source goes on: the next prune may remove what was made before it.".to_owned()]
         }
@@ -196,6 +199,10 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         return Ok(question);
     }
     begin(site, asked, name, operation).await
+}
+
+fn no_rule() -> Problem {
+    wrong("No rule was typed").next("Go back, and type at least one. To take the policy out: credenza policy clear")
 }
 
 fn wrong(what: &str) -> Problem {
@@ -223,6 +230,16 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
         yearly: number("keep_yearly")?,
         ..Policy::default()
     };
+    let within = form.text("keep_within");
+    let within_seconds = match within.trim() {
+        "" => None,
+        text => Some(parse_span(text).map_err(|why| {
+            wrong("How long all are kept is no span of time").because(why).next("Go back, and type one such as 30d.")
+        })?),
+    };
+    let tags: Vec<String> = lines(form, "keep_tag");
+    is_typed |= within_seconds.is_some() || !tags.is_empty();
+    let policy = Policy { within_seconds, tags, ..policy };
     match (is_typed, policy.is_empty()) {
         (false, _) => Ok(None),
         (true, false) => Ok(Some(policy)),
@@ -230,6 +247,17 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
             Err(wrong("These rules keep no snapshot").next("Type a number above 0 for one of them at least."))
         }
     }
+}
+
+/// The lines of a field that are not empty.
+pub(super) fn lines(form: &Fields, name: &str) -> Vec<String> {
+    form.text(name).lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Which snapshots are judged.
+fn filter(form: &Fields) -> SnapshotFilter {
+    let of = |name: &str| Some(form.text(name)).filter(|value| !value.is_empty()).into_iter().collect();
+    SnapshotFilter { sources: of("source"), hosts: of("host"), tags: of("tag"), ..SnapshotFilter::default() }
 }
 
 /// Asks again before something is lost by it; none where nothing is, or it was agreed to.
@@ -244,7 +272,7 @@ async fn asks(
         return Ok(None);
     }
     super::places::open(site, name).await?;
-    confirm::ask(site, asked, name, Question { title, says: loses, button: "Do it" }).await
+    confirm::ask(site, asked, name, Question { title, says: loses }).await
 }
 
 /// Begins a run, and shows it.

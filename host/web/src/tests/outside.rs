@@ -39,7 +39,7 @@ impl Stand {
     pub(super) fn logged_in(&mut self, name: &str) {
         let folder = self.app.configuration_folder().unwrap();
         let user = Users::read(folder).unwrap().get(name).unwrap().unwrap();
-        let secret = self.site.sessions.log_in(user).unwrap().unwrap();
+        let secret = self.site.sessions.log_in(user, None).unwrap().unwrap();
         self.cookie = Some(format!("{}={secret}", self.site.cookie));
     }
 }

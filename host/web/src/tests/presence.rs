@@ -55,7 +55,7 @@ impl Room {
     /// A browser in which a user has logged in: the secret of its cookie.
     fn log_in(&self, name: &str) -> String {
         let user = self.stand.site.door.users().unwrap().user(name).unwrap();
-        self.stand.site.sessions.log_in(user).unwrap().unwrap()
+        self.stand.site.sessions.log_in(user, None).unwrap().unwrap()
     }
 
     async fn open(&self, secret: &str, path: &str) -> Body {
