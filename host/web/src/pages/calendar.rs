@@ -112,7 +112,7 @@ fn runs(site: &Site, past: &[Past]) -> BTreeMap<Date, Day> {
     for run in past {
         let level = match run.ending {
             Some(Ending::Done) => 1,
-            Some(Ending::Incomplete | Ending::Interrupted | Ending::Busy | Ending::Lost) => 2,
+            Some(Ending::Incomplete | Ending::Spent | Ending::Interrupted | Ending::Busy | Ending::Lost) => 2,
             Some(Ending::Damaged | Ending::Failed | Ending::Refused | Ending::Unreachable) => 3,
             None => 0,
         };

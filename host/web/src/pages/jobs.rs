@@ -359,7 +359,7 @@ pub(super) fn ended(past: &Past, is_at_work: bool) -> State {
         Some(ending) => {
             let (shape, class) = match ending {
                 Ending::Done => ("●", "good"),
-                Ending::Incomplete | Ending::Busy | Ending::Lost => ("▲", "wary"),
+                Ending::Incomplete | Ending::Spent | Ending::Busy | Ending::Lost => ("▲", "wary"),
                 Ending::Interrupted => ("◆", "still"),
                 Ending::Damaged | Ending::Failed | Ending::Refused | Ending::Unreachable => ("■", "bad"),
             };
