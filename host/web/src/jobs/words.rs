@@ -124,7 +124,9 @@ pub(crate) const fn says(ending: Ending) -> &'static str {
         Ending::Done => "The job did all that it is to do.",
         Ending::Incomplete => "There are snapshots, and something could not be read, removed or given back.",
         Ending::Damaged => "There are snapshots, and the repository is damaged.",
-        Ending::Spent => "Its budget is spent. What it has written stays there, and the next run goes on from it.",
+        Ending::Spent => {
+            "Its budget was spent before all was done. What it has written stays there, and the next run goes on from it."
+        }
         Ending::Failed => "A source could not be backed up.",
         Ending::Refused => "A hook before the backup failed, so that there is none.",
         Ending::Unreachable => "The repository could not be opened or written.",
