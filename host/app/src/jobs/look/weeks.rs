@@ -85,7 +85,8 @@ impl World {
     fn age(&self) {
         let now = self.now();
         let by = Duration::from_secs(now.saturating_sub(self.aged.fetch_max(now, Ordering::SeqCst)));
-        for repository in ["near", "far"] {
+        // Who is at work there has it to himself.
+        for repository in ["near", "far"].iter().filter(|_| !by.is_zero()) {
             age(&self.root.join(repository), by);
         }
     }
