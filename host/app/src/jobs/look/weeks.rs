@@ -219,9 +219,8 @@ fn hide(world: &Arc<World>) {
     fs::rename(world.root.join("near"), world.root.join("aside")).unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_weeks_are_told_once_and_in_order() {
-    let (bed, ear) = (Bed::new().await, Ear::open().await);
+/// Two repositories, three sources, and the jobs that back them up.
+async fn set_up(bed: &Bed, ear: &Ear) {
     let root = bed.path("");
     for (repository, is_made) in [("near", true), ("far", false)] {
         if is_made {
@@ -266,6 +265,13 @@ digest = "mon 08:00"
         ear.address
     );
     fs::write(bed.path("jobs.toml"), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_weeks_are_told_once_and_in_order() {
+    let (bed, ear) = (Bed::new().await, Ear::open().await);
+    let root = bed.path("");
+    set_up(&bed, &ear).await;
     let world = Arc::new(World {
         millis: AtomicU64::new(BEGIN * 1000),
         busy: AtomicUsize::new(0),
@@ -286,7 +292,7 @@ digest = "mon 08:00"
         pulse: Duration::from_hours(6),
     };
     let daemon = Daemon::start(bed.app.clone(), options, Arc::clone(&world) as Arc<dyn Listens>).unwrap();
-    tokio::time::timeout(Duration::from_mins(5), daemon.run()).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(20), daemon.run()).await.unwrap();
     let lines = world.lines.lock().unwrap().clone();
     println!("{}", lines.join("\n"));
     // Whoever hears has heard each change once, in its order.
