@@ -205,20 +205,27 @@ impl Daemon {
         }
     }
 
-    /// When to look at what is to be told. What runs may change it: that is waited for, and not for long, so that what a run is about to make up for is no
-    /// alarm.
+    /// When to look at what is to be told.
     fn look_at(&self) -> Option<Timestamp> {
-        let wait = if self.scheduler.running().is_empty() { Duration::ZERO } else { RUN_FIRST };
-        Some(later(self.watch.next?, wait))
+        self.watch.held.map_or(self.watch.next, |since| Some(later(since, RUN_FIRST)))
+    }
+
+    /// Whether it is time for a look. What runs may change what is found: that is waited for, and not for long, so that what a run is about to make up for
+    /// is no alarm.
+    fn is_time_to_look(&mut self, now: Timestamp) -> bool {
+        if self.watch.is_looking || self.watch.next.is_none_or(|next| next > now) {
+            return false;
+        }
+        let since = *self.watch.held.get_or_insert(now);
+        self.scheduler.running().is_empty() || later(since, RUN_FIRST) <= now
     }
 
     /// Looks at what is to be told, on a thread of its own, where it is time and nobody does.
     fn look(&mut self, now: Timestamp) {
-        let is_time = self.look_at().is_some_and(|next| next <= now);
-        if !is_time || self.watch.is_looking {
+        if !self.is_time_to_look(now) {
             return;
         }
-        (self.watch.is_looking, self.watch.next) = (true, None);
+        (self.watch.is_looking, self.watch.next, self.watch.held) = (true, None, None);
         self.listens.hear(News::Looking);
         let Options { state, clock, stop, .. } = &self.options;
         let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
@@ -360,6 +367,8 @@ impl Daemon {
 #[derive(Default)]
 struct Watch {
     next: Option<Timestamp>,
+    /// Since when a look that is due waits for runs.
+    held: Option<Timestamp>,
     is_looking: bool,
     /// Something happened while it looked.
     is_wanted: bool,
