@@ -130,7 +130,7 @@ impl Acknowledge {
         if self.job.is_none() && session.repository_if_named()?.is_some() {
             let open = match purpose {
                 StoreUse::Read => session.open_for_reading().await?,
-                _ => session.open_for_writing().await?,
+                StoreUse::Write | StoreUse::Create => session.open_for_writing().await?,
             };
             return Ok(vec![open]);
         }
