@@ -47,12 +47,17 @@ fn jobs(setup: &Setup, words: &[&str]) -> Result<Outcome> {
 }
 
 fn encrypt_in_place(server: &Server, numbers: std::ops::Range<usize>) {
-    numbers.for_each(|number| put(server, &key(number), noise(500 + number as u64, letter(number, 0).len() as u64 + 64)));
+    numbers
+        .for_each(|number| put(server, &key(number), noise(500 + number as u64, letter(number, 0).len() as u64 + 64)));
 }
 
 fn rename_and_encrypt(server: &Server) {
     for number in 0..OBJECTS {
-        put(server, &format!("{}.locked", key(number)), noise(500 + number as u64, letter(number, 0).len() as u64 + 64));
+        put(
+            server,
+            &format!("{}.locked", key(number)),
+            noise(500 + number as u64, letter(number, 0).len() as u64 + 64),
+        );
         server.buckets.remove("source", &key(number));
     }
 }
