@@ -6,11 +6,12 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use credenza_app::cost::budget::Limits;
 
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, sync, tag, ui,
+    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, serve, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -42,9 +43,9 @@ const AFTER_HELP: &str = "\
 REPOSITORY is a folder, a location such as s3://host[:port]/bucket[/prefix], or @name of one that `repository add`
 has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, else the configured default.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
-11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found, 21 a connector broke its contract,
-130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 4 ended because its budget
+is spent, 10 no repository, 11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found,
+21 a connector broke its contract, 130 interrupted.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -116,6 +117,9 @@ pub(crate) enum Command {
     Login(login::Login),
     /// Mount snapshots on a folder, to look into them with any program.
     Mount(mount::Mount),
+    /// Serve snapshots to programs, to look into them without restoring.
+    #[command(subcommand)]
+    Serve(serve::ServeCommand),
     /// Show the repositories of the configuration in a browser on this machine.
     Ui(ui::Ui),
     /// See, run and pause what `jobs.toml` says is to run by itself.
@@ -131,6 +135,20 @@ pub(crate) enum Command {
     Completions(completions::Completions),
     /// Write the manual pages.
     Man(man::Man),
+}
+
+impl Command {
+    /// The most that it may spend, if that is bounded.
+    pub(crate) const fn budget(&self) -> Option<Limits> {
+        match self {
+            Self::Backup(command) => command.spending.budget,
+            Self::Restore(command) => command.spending.budget,
+            Self::Check(command) => command.spending.budget,
+            Self::Sync(command) => command.spending.budget,
+            Self::Maintain(command) => command.spending.budget,
+            _ => None,
+        }
+    }
 }
 
 /// The kinds of place that the configuration keeps.

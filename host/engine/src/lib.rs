@@ -73,8 +73,10 @@ mod listing;
 mod liveness;
 mod notes;
 mod parts;
+mod pin;
 mod poison;
 pub mod query;
+mod rehearsal;
 pub mod remove;
 pub mod repair;
 mod repository;
@@ -100,6 +102,8 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
+pub use pin::Pin;
+pub use rehearsal::{Expectation, Rehearsal};
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,

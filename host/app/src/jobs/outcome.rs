@@ -3,6 +3,8 @@
 use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Bill;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +15,8 @@ pub enum Ending {
     Incomplete,
     /// There are snapshots, and the repository is damaged.
     Damaged,
+    /// Its budget is spent: what it has done is kept, and the next run goes on.
+    Spent,
     /// A source could not be backed up.
     Failed,
     /// A hook before the backup failed, so that it was not made.
@@ -28,6 +32,23 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Incomplete => "incomplete",
+            Self::Damaged => "damaged",
+            Self::Spent => "spent",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Whether there is a backup.
     #[must_use]
     pub const fn has_backup(self) -> bool {
@@ -116,6 +137,11 @@ pub enum Step {
         /// Entries that could not be read.
         #[serde(default)]
         errors: u64,
+    },
+    /// What the run has spent, at its end.
+    Spent {
+        /// Over the repository and all sources.
+        bill: Bill,
     },
     /// A snapshot is suspect: it is kept and flagged, and nothing of its source is removed until it is acknowledged.
     Suspect {

@@ -112,6 +112,11 @@ impl<'a> Recording<'a> {
             ending => ending,
         };
         let reason = cause.to_string();
+        self.failed_because(doing, ending, reason, cause);
+    }
+
+    /// The same with a reason that says more than its cause.
+    pub(super) fn failed_because(&mut self, doing: &str, ending: Ending, reason: String, cause: Cause) {
         self.worsen(ending, || format!("{doing}: {reason}"));
         let step = Step::Failed { doing: doing.to_owned(), reason };
         self.heard.step(&step, Some(cause));

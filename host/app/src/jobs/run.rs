@@ -6,6 +6,7 @@
 //! A run is on record (`recording`) before it begins.
 
 use std::ffi::OsStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use credenza_connect::{Marker, Source};
@@ -31,6 +32,8 @@ use super::schedule::instant;
 use super::state::State;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
+use crate::cost::Bill;
+use crate::cost::budget::Budget;
 use crate::environment;
 use crate::error::Error;
 use crate::open::{Opened, StoreUse};
@@ -59,6 +62,8 @@ struct Run<'a> {
     recording: Recording<'a>,
     /// The snapshots, each with the location of its source.
     made: Vec<(String, SnapshotId)>,
+    /// What was spent on sources.
+    bill: Mutex<Bill>,
 }
 
 /// What a run that was broken off has made.
@@ -78,8 +83,15 @@ impl Runner<'_> {
     /// [`JobsError::Busy`] where the job runs already. All else is an ending.
     pub async fn run(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
         let _held = self.state.be_run(&job.name)?;
+        // A budget ends this run alone.
+        let stop = self.stop.child();
+        let app = match job.budget {
+            Some(limits) => self.app.clone().with_budget(Budget::new(limits, stop.clone())),
+            None => self.app.clone(),
+        };
+        let within = Runner { app: &app, stop: &stop, ..*self };
         let zone = job.schedule.zone();
-        Ok(self.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
+        Ok(within.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
     }
 
     /// Does something within limits that follow the time of day.
@@ -104,9 +116,37 @@ impl Runner<'_> {
         }
     }
 
+    /// The same where no scheduler stands behind it, as for a timer: a source that fails and a repository that cannot be reached are tried again as the
+    /// job says, by this call. `ended` hears of each try.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub async fn run_with_tries(
+        &self,
+        job: &Job,
+        heard: &dyn Heard,
+        ended: impl Fn(Ending),
+    ) -> Result<Ending, JobsError> {
+        let due = Some(self.clock.now().wall);
+        let mut tries = 0;
+        loop {
+            let ending = self.run(job, &Occasion { due, missed: 0, tries }, heard).await?;
+            ended(ending);
+            tries += 1;
+            let is_tried = matches!(ending, Ending::Failed | Ending::Unreachable) && tries < job.retry.tries;
+            if !is_tried {
+                return Ok(ending);
+            }
+            tokio::select! {
+                () = self.clock.wait(job.retry.wait_after(tries)) => {}
+                () = self.stop.requested() => return Ok(ending),
+            }
+        }
+    }
+
     async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
         let recording = Recording::begin(&job.name, occasion, (self.state, self.clock, self.stop), heard);
-        let mut run = Run { runner: self, job, recording, made: Vec::new() };
+        let mut run = Run { runner: self, job, recording, made: Vec::new(), bill: Mutex::default() };
         let started = match &job.ping {
             // A service that does not answer keeps no backup waiting.
             Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
@@ -193,11 +233,8 @@ impl Run<'_> {
         for hook in hooks {
             if hook.when.iter().any(|when| when.covers(self.recording.ending)) {
                 // What is to say that a run was ended is run all the same.
-                let stop = if self.recording.ending == Ending::Interrupted {
-                    Stop::default()
-                } else {
-                    self.runner.stop.clone()
-                };
+                let is_ended = self.recording.ending == Ending::Interrupted || self.over_budget().is_some();
+                let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
                 self.hook(hook, &stop).await;
             }
         }
@@ -214,18 +251,24 @@ impl Run<'_> {
             Ok(open) => open,
             Err((ending, cause)) => return self.failed("opening the repository", ending, cause),
         };
+        self.in_repository(&open).await;
+        let bill = open.store.billed(self.bill.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        self.did(Step::Spent { bill });
+    }
+
+    async fn in_repository(&mut self, open: &OpenRepository) {
         let signing_key = match signing::provided(None, &open.place.settings) {
             Ok(key) => key,
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
-        self.back_up_all(&open, signing_key.as_ref()).await;
-        self.keep_configuration(&open).await;
+        self.back_up_all(open, signing_key.as_ref()).await;
+        self.keep_configuration(open).await;
         let has_backup = self.recording.ending.has_backup();
-        if !has_backup || !self.look_at_all(&open).await || self.recording.ending > Ending::Incomplete {
+        if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
-            match self.prune(prune, &open, signing_key.as_ref()).await {
+            match self.prune(prune, open, signing_key.as_ref()).await {
                 Ok(step) => {
                     if let Step::Held { removals, delete_max } = step {
                         self.worsen(Ending::Incomplete, || {
@@ -238,13 +281,13 @@ impl Run<'_> {
             }
         }
         if self.is_maintain_due() {
-            self.maintain(&open).await;
+            self.maintain(open).await;
         }
     }
 
     /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
     async fn keep_configuration(&mut self, open: &OpenRepository) {
-        if self.snapshots.is_empty() {
+        if self.made.is_empty() {
             return;
         }
         let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;
@@ -367,7 +410,11 @@ impl Run<'_> {
             ..options
         };
         let context = RunContext { events: self.recording.heard.events(), stop };
-        backup::run(&open.repository, source.connector, &options, &context).await.map_err(|error| {
+        let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
+        let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
+        *bill = source.billed(std::mem::take(&mut bill));
+        drop(bill);
+        done.map_err(|error| {
             let ending = match &error {
                 EngineError::Cancelled => Ending::Interrupted,
                 error if error.is_of_source() => Ending::Failed,
@@ -551,7 +598,20 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
-        self.recording.failed(doing, ending, cause);
+        match (self.over_budget(), ending) {
+            (Some(reason), Ending::Failed | Ending::Interrupted | Ending::Unreachable) => {
+                self.recording.failed_because(doing, Ending::Spent, reason, cause);
+            }
+            _ => self.recording.failed(doing, ending, cause),
+        }
+    }
+
+    /// What was spent of which budget, where the run ends for that.
+    fn over_budget(&self) -> Option<String> {
+        let budget = self.runner.app.budget()?;
+        let spent = budget.reached()?.spent;
+        let (requests, bytes) = (spent.requests(), spent.bytes());
+        Some(format!("the budget of the run is spent: {requests} requests, {bytes} bytes, of {}", budget.limits()))
     }
 
     fn worsen(&mut self, ending: Ending, reason: impl FnOnce() -> String) {
@@ -574,7 +634,6 @@ pub(super) fn of_job(job: &Job) -> SnapshotFilter {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
 
     use credenza_engine::{Listener, NoEvents, SystemClock};
 
@@ -607,6 +666,7 @@ mod tests {
             job: &file.jobs["a"],
             recording: Recording::begin("a", &Occasion::default(), (&state, &SystemClock, &stop), &heard),
             made: Vec::new(),
+            bill: Mutex::default(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
         let found =

@@ -99,6 +99,12 @@ impl State {
         Held::is_taken(&self.run_lock(job))
     }
 
+    /// The process in which a job runs, if it runs and that is known.
+    #[must_use]
+    pub fn run_process(&self, job: &str) -> Option<u32> {
+        Held::holder(&self.run_lock(job))
+    }
+
     /// Holds the place of the one run in a repository, of whatever file of jobs.
     ///
     /// # Errors

@@ -178,6 +178,7 @@ async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time
     let [
         Step::Verified { packs, packs_read, damages: 0, packs_due: 0, .. },
         Step::Drilled { entries: 1, errors: 0, .. },
+        Step::Spent { .. },
     ] = steps[..]
     else {
         panic!("{steps:?}")
@@ -187,11 +188,13 @@ async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time
     let past = bed.state().log().past(Some("verify.v"), 10).unwrap();
     assert_eq!((past[0].ending, &past[0].steps), (Some(Ending::Done), &steps));
     let (ending, steps) = bed.verify(lines).await;
-    let [Step::Verified { packs_read: 1, .. }] = steps[..] else { panic!("a pack keeps the pace: {steps:?}") };
+    let [Step::Verified { packs_read: 1, .. }, Step::Spent { .. }] = steps[..] else {
+        panic!("a pack keeps the pace: {steps:?}")
+    };
     assert_eq!(ending, Ending::Done);
     bed.clock.pass(Duration::from_hours(7 * 24));
     let (_, steps) = bed.verify(lines).await;
-    assert!(matches!(steps[..], [_, Step::Drilled { .. }]), "{steps:?}");
+    assert!(matches!(steps[..], [_, Step::Drilled { .. }, _]), "{steps:?}");
 }
 
 #[tokio::test]
@@ -224,7 +227,10 @@ async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
     }
     let (ending, steps) = bed.verify("drill = { files = 1, folders = 0 }").await;
     assert_eq!(ending, Ending::Damaged, "{steps:?}");
-    assert!(matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }]), "{steps:?}");
+    assert!(
+        matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }, _]),
+        "{steps:?}"
+    );
     let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
     assert!(reason.contains("objects are damaged: see credenza at /"), "{reason}");
 }
@@ -361,6 +367,30 @@ async fn a_source_that_is_gone_fails_and_the_others_are_backed_up() {
     assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Failed, 1));
 }
 
+#[tokio::test]
+async fn a_run_for_a_timer_is_tried_as_often_as_its_job_says_with_waits_that_double() {
+    let bed = Bed::new().await;
+    let path = bed.folder.path().display().to_string();
+    let job = format!("[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/gone\"\nat = \"02:30\"\n");
+    fs::write(bed.path("jobs.toml"), format!("version = 1\n{job}retry = {{ tries = 4, wait = \"1m..3m\" }}\n"))
+        .unwrap();
+    let file = JobsFile::read(&bed.path("jobs.toml"), instant(bed.clock.now().wall)).unwrap();
+    let (state, stop, tried) = (bed.state(), Stop::default(), AtomicU64::new(0));
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let count = |_| {
+        tried.fetch_add(1, Ordering::SeqCst);
+    };
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Failed, 4));
+    let past = state.log().past(None, 10).unwrap();
+    let begun: Vec<i64> = past.iter().rev().map(|past| past.began.seconds).collect();
+    let waits: Vec<i64> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits.iter().zip([60, 120, 180]).all(|(wait, least)| (least..least + 30).contains(wait)), "{waits:?}");
+    fs::create_dir(bed.path("gone")).unwrap();
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Done, 5));
+}
+
 /// Asks the run to end as soon as a source is backed up.
 struct EndedByIt<'a>(&'a Stop);
 
@@ -374,6 +404,38 @@ impl Heard for EndedByIt<'_> {
     fn events(&self) -> Arc<dyn Listener> {
         Arc::new(NoEvents)
     }
+}
+
+/// Asks the run to end before it reclaims space.
+struct EndedByRemoval<'a>(&'a Stop);
+
+impl Heard for EndedByRemoval<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        if let Step::Pruned { .. } = step {
+            self.0.request();
+        }
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_end_while_it_reclaims_space_keeps_its_snapshot_and_the_next_one_reclaims() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\nkeep = { last = 1 }\nmaintain = \"7d\"");
+    let (state, stop) = (bed.state(), Stop::default());
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
+    let ending = runner.run(&file.jobs["a"], &occasion, &EndedByRemoval(&stop)).await.unwrap();
+    assert_eq!(ending, Ending::Incomplete);
+    let past = state.log().past(None, 1).unwrap();
+    assert!(past[0].reason.as_deref().is_some_and(|reason| reason.starts_with("reclaiming space")), "{past:?}");
+    bed.clock.pass(Duration::from_mins(60));
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Done && steps.iter().any(|step| matches!(step, Step::Maintained { .. })), "{steps:?}");
+    assert_eq!(bed.snapshots(&file).await.len(), 1);
 }
 
 #[tokio::test]
@@ -394,6 +456,39 @@ async fn what_fails_when_a_run_is_to_end_was_interrupted_and_is_due_again() {
     assert!(state.log().served(&jobs).unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_within_its_budget_and_says_what_it_has_spent() {
+    let bed = Bed::new().await;
+    // What no compressor makes smaller.
+    let hashed = (0..100_000_u32).flat_map(|number| *blake3::hash(&number.to_le_bytes()).as_bytes());
+    fs::write(bed.path("source/large"), hashed.collect::<Vec<u8>>()).unwrap();
+    let spent = |steps: &[Step]| match steps {
+        [.., Step::Spent { bill }] => bill.clone(),
+        _ => panic!("{steps:?}"),
+    };
+    let bounded = bed.write("at = \"02:30\"\nbudget = { bytes = \"2MB\" }");
+    let (ending, steps) = bed.run(&bounded, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Spent, "{steps:?}");
+    let bill = spent(&steps);
+    assert!(bill.spent.bytes() <= 2_000_000 && bill.spent.requests() == 0 && bill.amount.is_none(), "{bill:?}");
+    let reason = bed.state().log().past(None, 1).unwrap().remove(0).reason.unwrap();
+    assert!(reason.contains("the budget of the run is spent") && reason.contains("of 2000000 bytes"), "{reason}");
+    assert!(bed.snapshots(&bounded).await.is_empty());
+    let (ending, steps) = bed.run(&bed.write("at = \"02:30\""), &Occasion::default()).await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    assert!(spent(&steps).spent.bytes_up > 3_200_000, "{steps:?}");
+}
+
+#[test]
+fn a_budget_that_cannot_be_meant_is_named_with_its_line() {
+    let text = "version = 1\n[job.a]\nto = \"/r\"\nbackup = \"/s\"\nat = \"02:30\"\nbudget = { bytes = \"much\", requests = 0, money = \"1e3\" }\n";
+    let now = instant(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 });
+    let Err(JobsError::Invalid { problems, .. }) = JobsFile::parse(Path::new("jobs.toml"), text, now) else { panic!() };
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["job.a.budget.bytes", "job.a.budget.requests", "job.a.budget.money"]);
+    assert!(problems.iter().all(|problem| problem.line == 6), "{problems:?}");
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let bed = Bed::new().await;
@@ -408,7 +503,7 @@ async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let lost = state.log().close_lost(|job| state.runs(job), bed.clock.now().wall).unwrap();
     assert_eq!(lost.len(), 1);
     let (ending, steps) = bed.run(&file, &occasion).await;
-    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }]), "{steps:?}");
+    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }, Step::Spent { .. }]), "{steps:?}");
     assert_eq!(bed.snapshots(&file).await.len(), 1);
     let endings: Vec<_> = state.log().past(None, 10).unwrap().iter().map(|past| past.ending).collect();
     assert_eq!(endings, [Some(Ending::Done), Some(Ending::Lost)]);
@@ -563,6 +658,48 @@ async fn a_daemon_makes_up_for_what_was_due_while_none_ran_though_the_job_never_
     assert_eq!((past.len(), past[0].due, past[0].ending), (1, Some(due), Some(Ending::Done)), "{past:?}");
 }
 
+/// Writes a letter when the daemon is at work, and asks it to end when a run has ended.
+struct WritesALetter {
+    letter: PathBuf,
+    stop: Stop,
+}
+
+impl Listens for WritesALetter {
+    fn hear(&self, news: News<'_>) {
+        match news {
+            News::Ready(_) => fs::write(&self.letter, "dear reader").unwrap(),
+            News::Unwatched(..) | News::Ended(..) => self.stop.request(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_runs_when_something_changes_in_its_folder() {
+    let bed = Bed::new().await;
+    bed.write("every = \"52w\"\non_change = \"1s..10s\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let writes = WritesALetter { letter: bed.path("source/letter"), stop: stop.clone() };
+    let options = Options { clock: Arc::new(credenza_engine::SystemClock), ..options(&bed, &stop, &reload) };
+    Daemon::start(bed.app.clone(), options, Arc::new(writes)).unwrap().run().await;
+    let past = bed.state().log().past(None, 10).unwrap();
+    assert_eq!(past.iter().map(|past| past.ending).collect::<Vec<_>>(), [Some(Ending::Done)], "{past:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_folder_cannot_be_watched_says_so_and_keeps_its_schedule() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"\non_change = \"1s..10s\"");
+    fs::rename(bed.path("source"), bed.path("away")).unwrap();
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    let daemon = Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap();
+    bed.clock.pass(Duration::from_mins(70));
+    daemon.run().await;
+    assert_eq!((heeding.lines("Unwatched").len(), heeding.lines("Ended").len()), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
     let bed = Bed::new().await;
@@ -590,7 +727,7 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     let mut file = bed.write("at = \"02:30\"\nlimits = [ { at = \"00-24\", up = \"100MB/s\" } ]");
     file.textfile = Some(bed.path("credenza.prom"));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     let figure = |name: &str| {
         let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
         let begin = format!("{name}{{job=\"a\"}} ");
@@ -602,7 +739,7 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
     bed.clock.pass(Duration::from_mins(60));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     assert_eq!((figure("credenza_job_last_success_timestamp_seconds"), figure("credenza_job_last_ok")), (success, 0));
     assert!(figure("credenza_job_last_attempt_timestamp_seconds") > success);
 }

@@ -26,6 +26,7 @@ use super::run::Runner;
 use super::schedule::instant;
 use super::span::shown;
 use crate::configuration::{Kind, Settings};
+use crate::cost::Bill;
 use crate::error::Error;
 use crate::open::{DestinationUse, StoreUse};
 use crate::repository::OpenRepository;
@@ -72,11 +73,16 @@ impl Run<'_> {
             Ok(open) => open,
             Err(error) => return self.stopped("opening the repository", error),
         };
-        if let Err(error) = self.read(&open).await {
+        self.in_repository(&open).await;
+        self.recording.did(Step::Spent { bill: open.store.billed(Bill::default()) });
+    }
+
+    async fn in_repository(&mut self, open: &OpenRepository) {
+        if let Err(error) = self.read(open).await {
             return self.stopped("verifying the repository", error);
         }
         let Some(rule) = self.verify.drill else { return };
-        if let Err(error) = self.drill(&rule, &open).await {
+        if let Err(error) = self.drill(&rule, open).await {
             let ending = if is_cancelled(&error) { Ending::Interrupted } else { Ending::Incomplete };
             self.recording.failed("restoring a sample for trial", ending, Cause::App(error));
         }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::estimate;
 use credenza_connect::Strays;
 use credenza_engine::check::{self, CheckOptions, CheckReport, Finding, Sample};
 use credenza_engine::{Damage, Repository};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::sizes::parse_sample;
+use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
@@ -27,6 +29,9 @@ pub(crate) struct Check {
         value_parser = parse_sample
     )]
     read_data: Option<Sample>,
+
+    #[command(flatten)]
+    pub(crate) spending: Spending,
 }
 
 /// One finding.
@@ -117,6 +122,10 @@ impl Display for Summary {
 impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
+        if self.spending.estimate {
+            let options = CheckOptions { read_data: self.read_data };
+            return Ok(spending::tell(estimate::check(&open, options, &session.run_context()).await?, session));
+        }
         verify(&open.repository, self.read_data, session).await
     }
 }

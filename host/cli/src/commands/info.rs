@@ -17,7 +17,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::newest::{Newest, choose};
-use super::{Session, guarantees as lines};
+use super::{Session, guarantees as lines, space};
 use crate::failure::{Exit, Failure};
 use crate::report::{ConnectorOut, EntryDetails, Zone, printable};
 
@@ -30,6 +30,10 @@ pub(crate) struct Info {
 
     #[command(flatten)]
     newest: Newest,
+
+    /// What takes the space in the snapshot, or in a folder of it: the largest of what lies directly there.
+    #[arg(long, requires = "subject")]
+    space: bool,
 }
 
 #[derive(Serialize)]
@@ -294,6 +298,13 @@ impl Info {
         let choice = self.newest.among(&open, session).await?;
         let snapshot = choose(&choice, &path.snapshot, session)?;
         let digits = session.digits_shown(choice.snapshots.short_id_digits());
+        if self.space {
+            let located = match path.is_whole() {
+                true => None,
+                false => Some(path.locate(&open.repository.view().await?, &snapshot).await?),
+            };
+            return space::tell(&open, &snapshot, located, session).await;
+        }
         if path.key.is_none() {
             return show(&open, snapshot, digits, session).await;
         }

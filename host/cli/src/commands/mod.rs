@@ -3,6 +3,7 @@
 //! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
 pub(crate) mod audit;
+mod background;
 pub(crate) mod backup;
 pub(crate) mod bootstrap;
 pub(crate) mod browse;
@@ -34,9 +35,13 @@ pub(crate) mod prune;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rm;
+pub(crate) mod serve;
 mod session;
+mod shown;
 mod sizes;
 mod source_name;
+mod space;
+pub(crate) mod spending;
 pub(crate) mod sync;
 pub(crate) mod tag;
 pub(crate) mod ui;

@@ -112,6 +112,10 @@ impl From<AppError> for Failure {
                 "a setting of the repository stands before the command: credenza -o KEY=VALUE at REPOSITORY …; one of another location behind it, as --source-option, --destination-option or --other-option",
             ),
             AppError::TrustedSigners(_) => said.exit(Exit::Usage),
+            AppError::Prices(_) => said.hint("correct the file with an editor, or move it away: the program has a table of its own"),
+            AppError::NoPrice { .. } => said
+                .exit(Exit::Usage)
+                .hint("bound requests or bytes instead, or write the price of the place into prices.toml in the folder of the configuration"),
             AppError::Connector { doing, cause } => Self::of_connector(doing, &cause),
             AppError::Connectors(error) => error.into(),
             AppError::Load { .. } => said.exit(Exit::ContractBroken),

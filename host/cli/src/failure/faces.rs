@@ -72,7 +72,12 @@ impl From<ServeError> for Failure {
             ServeError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => said.hint(
                 "a container needs --device /dev/fuse --cap-add SYS_ADMIN; users can use --allow-other only with user_allow_other in /etc/fuse.conf",
             ),
-            ServeError::Refused { .. } | ServeError::BrokenOff { .. } => said,
+            ServeError::Bind { .. } => said.hint("leave out --listen, and the system chooses a port that is free"),
+            ServeError::NotLoopback { address } => said.exit(Exit::Usage).hint(format!(
+                "listen at this machine, --listen 127.0.0.1:{port}, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST",
+                port = if address.port() == 0 { 9000 } else { address.port() }
+            )),
+            ServeError::Refused { .. } | ServeError::BrokenOff { .. } | ServeError::Random { .. } => said,
         }
     }
 }

@@ -37,6 +37,7 @@ const fn status(ending: Ending) -> Option<u8> {
     match ending {
         Ending::Done => Some(0),
         Ending::Incomplete => Some(3),
+        Ending::Spent => Some(4),
         Ending::Damaged => Some(20),
         Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Some(1),
         Ending::Busy | Ending::Interrupted => None,

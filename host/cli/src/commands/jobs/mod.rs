@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use credenza_app::cost::Bill;
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
+use credenza_app::jobs::needs;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
@@ -31,8 +33,14 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
-use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use shown::{
+    CheckedLine, JobLine, NeedsLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine,
+    UnitLine,
+};
 use telling::Telling;
+
+/// Runs that are looked back at for what each job costs.
+const COSTS_LOOKED_AT: usize = 1000;
 
 /// Where the jobs are.
 #[derive(Debug, Args)]
@@ -45,6 +53,11 @@ pub(crate) struct JobsAt {
 impl JobsAt {
     pub(super) fn path(&self, session: &Session<'_>) -> Result<PathBuf, Failure> {
         Ok(JobsFile::path(self.file.as_deref(), session.app.configuration_folder().ok())?)
+    }
+
+    /// The file that was named.
+    pub(super) fn given(&self) -> Option<PathBuf> {
+        self.file.clone()
     }
 
     fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
@@ -119,7 +132,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded.
+    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
     #[arg(long)]
     due: bool,
 
@@ -238,6 +251,11 @@ impl Check {
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
+        for (key, cause) in preflight::lacks_of_notices(&file.notify) {
+            lacking += 1;
+            let failure = of_lack(cause);
+            session.reporter.failure(&Failure { what: format!("{key}: {}", failure.what), ..failure });
+        }
         let jobs = file.works().count();
         session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
         Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
@@ -249,6 +267,7 @@ fn of_lack(cause: LackCause) -> Failure {
     match cause {
         LackCause::App(error) => (*error).into(),
         LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
+        LackCause::Unreadable { .. } => said.hint("make it, for its owner alone, or correct the path"),
         LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
         LackCause::NotExecutable { path } => {
             said.hint(format!("let it be run: chmod u+x {}", shell_word(&path.to_string_lossy())))
@@ -260,6 +279,7 @@ impl Plan {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let now = instant(now());
+        let costs = last_costs(&file)?;
         let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
         let zone = Zone::new(false);
         // By time, then by name; each job has one next run at a time.
@@ -268,12 +288,38 @@ impl Plan {
         for work in file.works() {
             next.extend(following(work, now).map(|due| ((due, work.name()), work)));
         }
+        let mut sums: BTreeMap<&str, (u64, u64, Bill)> = BTreeMap::new();
         while let Some(((due, name), work)) = next.pop_first() {
-            session.reporter.result(&PlanLine::new(name, timestamp(due), &zone))?;
+            let cost = costs.get(name);
+            session.reporter.result(&PlanLine::new(name, timestamp(due), cost, &zone))?;
+            let (runs, unknown, sum) = sums.entry(work.repository()).or_default();
+            (*runs, *unknown) = (*runs + 1, *unknown + u64::from(cost.is_none()));
+            *sum = cost.map_or_else(|| sum.clone(), |cost| sum.clone().plus(cost));
             next.extend(following(work, due).map(|due| ((due, name), work)));
+        }
+        for (repository, (runs, unknown, cost)) in sums {
+            session.reporter.result(&PlannedCostLine { repository, days: self.days, runs, unknown, cost })?;
         }
         Ok(Exit::Done)
     }
+}
+
+/// What the last run of each job has spent that opened its repository.
+fn last_costs(file: &JobsFile) -> Result<BTreeMap<String, Bill>, Failure> {
+    let mut costs = BTreeMap::new();
+    // Where nothing is noted of runs, nothing is known of what they cost.
+    let Ok(state) = state(&file.path) else { return Ok(costs) };
+    let log = state.log();
+    for past in log.past(None, COSTS_LOOKED_AT)? {
+        let spent = past.steps.into_iter().rev().find_map(|step| match step {
+            Step::Spent { bill } => Some(bill),
+            _ => None,
+        });
+        if let Some(bill) = spent {
+            costs.entry(past.job).or_insert(bill);
+        }
+    }
+    Ok(costs)
 }
 
 impl List {
@@ -312,8 +358,14 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
+        let publish = |_| {
+            if let Err(error) = metrics::publish(&file, &state, self::now()) {
+                session.reporter.failure(&error.into());
+            }
+        };
         let occasion = Occasion::default();
         let ending = match work {
+            Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
         };
@@ -322,9 +374,7 @@ impl Run {
         if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
             session.reporter.failure(&error.into());
         }
-        if let Err(error) = metrics::publish(&file, &state.log()) {
-            session.reporter.failure(&error.into());
-        }
+        publish(ending);
         Ok(exit(ending))
     }
 }
@@ -361,6 +411,7 @@ pub(super) const fn exit(ending: Ending) -> Exit {
         Ending::Damaged => Exit::DamageFound,
         Ending::Busy => Exit::Conflict,
         Ending::Interrupted => Exit::Interrupted,
+        Ending::Spent => Exit::BudgetSpent,
         Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Exit::Failed,
     }
 }
@@ -499,6 +550,23 @@ impl Promises {
                     session.reporter.failure(&Failure { what, ..failure });
                     exit = Exit::Failed;
                 }
+            }
+        }
+        if file.promises.is_empty() {
+            return Ok(exit);
+        }
+        let found = needs::ask(&runner, &file).await?;
+        for (repository, why) in &found.unknown {
+            let what = format!("what {} holds is not known: {}", printable(repository), printable(why));
+            session.reporter.failure(&Failure::new(what));
+            exit = Exit::Failed;
+        }
+        for promise in &file.promises {
+            for source in needs::sources(&session.app, promise, &found)? {
+                let copies = found.copies.get(&source).map_or(&[][..], Vec::as_slice);
+                let measured = needs::judge(promise, &source, copies);
+                exit = if measured.kept == Kept::Broken { Exit::Failed } else { exit };
+                session.reporter.result(&NeedsLine { measured })?;
             }
         }
         Ok(exit)

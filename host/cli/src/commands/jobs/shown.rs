@@ -3,7 +3,9 @@
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use credenza_app::cost::Bill;
 use credenza_app::jobs::log::Past;
+use credenza_app::jobs::needs::Measured;
 use credenza_app::jobs::promise::{Kept, Standing};
 use credenza_app::jobs::{Ending, Step, Work};
 use credenza_model::{SnapshotId, Timestamp};
@@ -42,19 +44,43 @@ impl Display for CheckedLine {
 pub(super) struct PlanLine<'a> {
     job: &'a str,
     at: Timestamp,
+    /// What its last run has spent.
+    cost: Option<&'a Bill>,
     #[serde(skip)]
     shown: String,
 }
 
 impl<'a> PlanLine<'a> {
-    pub(super) fn new(job: &'a str, at: Timestamp, zone: &Zone) -> Self {
-        Self { job, at, shown: zone.seconds(at) }
+    pub(super) fn new(job: &'a str, at: Timestamp, cost: Option<&'a Bill>, zone: &Zone) -> Self {
+        Self { job, at, cost, shown: zone.seconds(at) }
     }
 }
 
 impl Display for PlanLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}", self.shown, self.job)
+        write!(f, "{}  {}", self.shown, self.job)?;
+        self.cost.map_or(Ok(()), |bill| write!(f, "  as last: {}", bill.told(|bytes| HumanBytes(bytes).to_string())))
+    }
+}
+
+/// What all runs to come spend in one repository, if each spends what the last of its job did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "planned-cost")]
+pub(super) struct PlannedCostLine<'a> {
+    pub(super) repository: &'a str,
+    pub(super) days: u16,
+    pub(super) runs: u64,
+    /// Runs of jobs that have not run yet, which are not in the sum.
+    pub(super) unknown: u64,
+    pub(super) cost: Bill,
+}
+
+impl Display for PlannedCostLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { repository, days, runs, unknown, cost } = self;
+        let told = cost.told(|bytes| HumanBytes(bytes).to_string());
+        write!(f, "{days} days to {}: {runs} runs, {told}", printable(repository))?;
+        if *unknown > 0 { write!(f, "; {unknown} of them have not run yet and are not counted") } else { Ok(()) }
     }
 }
 
@@ -132,17 +158,7 @@ fn ended(past: &Past, is_under_way: bool) -> String {
 
 /// The word for an ending.
 pub(crate) const fn word(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Done => "done",
-        Ending::Incomplete => "incomplete",
-        Ending::Damaged => "damaged",
-        Ending::Failed => "failed",
-        Ending::Refused => "refused",
-        Ending::Unreachable => "unreachable",
-        Ending::Busy => "busy",
-        Ending::Interrupted => "interrupted",
-        Ending::Lost => "lost",
-    }
+    ending.name()
 }
 
 /// A run that was.
@@ -224,6 +240,7 @@ impl Display for StepLine<'_> {
                 let last = output.trim_end().lines().next_back().unwrap_or_default();
                 if last.is_empty() { Ok(()) } else { write!(f, ": {}", brief(last)) }
             }
+            Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
             Step::Suspect { source, snapshot, reason } => {
                 let (source, id) = (printable(source), short(snapshot));
                 write!(
@@ -311,11 +328,7 @@ impl PromiseLine {
 impl Display for PromiseLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Standing { job, source, slack, kept, .. } = &self.standing;
-        let kept = match kept {
-            Kept::Kept => "kept",
-            Kept::Risk => "AT RISK",
-            Kept::Broken => "BROKEN",
-        };
+        let kept = kept_word(*kept);
         write!(f, "{kept:<8} {job:<16} {}: ", printable(source))?;
         match (&self.shown, *slack) {
             (None, _) => f.write_str("there is no good snapshot"),
@@ -324,6 +337,39 @@ impl Display for PromiseLine {
             }
             (Some(time), slack) => write!(f, "newest good snapshot {time}, good for {}", hours(slack.unsigned_abs())),
         }
+    }
+}
+
+/// How a promise with numbers stands.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "needs")]
+pub(super) struct NeedsLine {
+    #[serde(flatten)]
+    pub(super) measured: Measured,
+}
+
+impl Display for NeedsLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measured { promise, source, kept, lacks, copies } = &self.measured;
+        let lacks = if lacks.is_empty() { String::new() } else { format!(": {}", lacks.join("; ")) };
+        write!(f, "{:<8} {promise:<16} {}{lacks}", kept_word(*kept), printable(source))?;
+        for copy in copies {
+            let (repository, provider, region) =
+                (printable(&copy.repository), printable(&copy.provider), printable(&copy.region));
+            let ago = |age: Option<u64>| age.map_or_else(|| "never".to_owned(), |age| format!("{} ago", hours(age)));
+            let locked = if copy.is_immutable { ", locked" } else { "" };
+            write!(f, "\n    {repository} with {provider} in {region}{locked}: made {}", ago(Some(copy.age)))?;
+            write!(f, ", read whole {}, restored {}", ago(copy.verified), ago(copy.restored))?;
+        }
+        Ok(())
+    }
+}
+
+const fn kept_word(kept: Kept) -> &'static str {
+    match kept {
+        Kept::Kept => "kept",
+        Kept::Risk => "AT RISK",
+        Kept::Broken => "BROKEN",
     }
 }
 
