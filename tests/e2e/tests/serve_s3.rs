@@ -260,6 +260,35 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
 }
 
 #[test]
+fn damage_is_an_error_of_its_readers_alone() {
+    let mut report = Report::default();
+    report.scenario("500 and never 404, the object named there, and all else as it was", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("lost"), tree::noise(1, 900_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        let found = Command::new("find").arg(setup.path("repository/data")).args(["-type", "f"]).output()?;
+        fs::write(source.join("whole"), tree::noise(2, 900_000))?;
+        setup.backup(&source.to_string_lossy())?;
+        for pack in String::from_utf8(found.stdout)?.lines() {
+            fs::remove_file(pack)?;
+        }
+        let front = Front::start(&setup.credenza, &["s3", "latest"])?;
+        let s3 = front.s3()?;
+        let answer = s3.send(Method::GET, ("snapshot", "lost"), &[], &[], "")?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        ensure!(answer.status == StatusCode::INTERNAL_SERVER_ERROR && text.contains("InternalError"), "{text}");
+        ensure!(s3.get("snapshot", "whole")?.body == tree::noise(2, 900_000));
+        front.end()?;
+        let checked = setup.credenza.run(["check"])?.expect_code(20)?;
+        ensure!(checked.whole().contains("data/"), "{}", checked.whole());
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
 fn maintenance_takes_nothing_from_under_a_reader() {
     let mut report = Report::default();
     report.scenario(

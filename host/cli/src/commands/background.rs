@@ -20,6 +20,19 @@ use crate::failure::{Exit, Failure};
 const DAEMON: &str = "--daemon";
 const DETACHED: &str = "--detached";
 
+/// How the second process may fail.
+const FAILURES: [Exit; 9] = [
+    Exit::Failed,
+    Exit::Usage,
+    Exit::Incomplete,
+    Exit::NoRepository,
+    Exit::Conflict,
+    Exit::WrongPassphrase,
+    Exit::DamageFound,
+    Exit::ContractBroken,
+    Exit::Interrupted,
+];
+
 /// Whether it goes on in the background.
 #[derive(Debug, Args)]
 pub(crate) struct Background {
@@ -54,7 +67,7 @@ impl Background {
     /// Starts the other process, and passes on what it says until it has left.
     ///
     /// # Errors
-    /// When it cannot be started. Where it fails, this process ends with its exit code.
+    /// When it cannot be started. Where it fails, its exit code is that of both.
     pub(super) fn start() -> Result<Exit, Failure> {
         let failed =
             |cause: io::Error| Failure::new("nothing could be started in the background").because(cause.to_string());
@@ -65,10 +78,8 @@ impl Background {
         let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
         let line = BackgroundLine { pid: child.id() };
         let last = [line.to_string(), serde_json::to_string(&line).unwrap_or_default()];
-        if let Some(mut errors) = child.stderr.take() {
-            // It ends with this process.
-            std::thread::spawn(move || io::copy(&mut errors, &mut io::stderr()));
-        }
+        let errors = child.stderr.take();
+        let errors = std::thread::spawn(move || errors.map(|mut errors| io::copy(&mut errors, &mut io::stderr())));
         let printed = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         for printed in printed {
             let printed = printed.map_err(failed)?;
@@ -78,8 +89,10 @@ impl Background {
             }
         }
         let ended = child.wait().map_err(failed)?;
-        // It has said why.
-        std::process::exit(ended.code().unwrap_or(1));
+        // It has said why, once all is passed on.
+        let _ = errors.join();
+        let same = |exit: &Exit| ended.code() == Some(*exit as i32);
+        Ok(FAILURES.into_iter().chain([Exit::Done]).find(same).unwrap_or(Exit::Failed))
     }
 
     /// Leaves the terminal, in the process that is to. Nothing that is said afterwards is heard.
