@@ -198,6 +198,12 @@ def decode_note(body):
             signed += bytes.fromhex(head["writer"]) + sequence + bytes.fromhex(head["digest"])
         message = (DATE + "replica heads").encode() + b"\0" + signed
         verify_signature(bytes.fromhex(note["signer"]), bytes.fromhex(note["signature"]), message, "the origin's heads")
+    if note["type"] == "drill":
+        require(len(bytes.fromhex(note["seed"])) == 16 and note["errors"] >= 0, "a drill that is none")
+    if note["type"] == "configuration":
+        names = [file["name"] for file in note["files"]]
+        require(all(name and name[0] != "." and "/" not in name for name in names), "a file with a name that is none")
+        require(sum(len(file["text"].encode()) for file in note["files"]) <= 1 << 20, "files that are too long")
     return note
 
 

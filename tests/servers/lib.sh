@@ -26,8 +26,8 @@ packages_of() {
     seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator) echo "$HERE/packages/$1.txt" ;;
     azurite) echo "$HERE/packages/azurite/package-lock.json" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
-    docker-registry) ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav, gcp-storage-emulator, azurite or docker-registry" ;;
+    docker-registry | postgresql) ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav, gcp-storage-emulator, azurite, docker-registry or postgresql" ;;
     esac
 }
 

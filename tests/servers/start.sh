@@ -75,7 +75,7 @@ start_rclone_webdav() {
     local rclone
     rclone=$(program_of rclone rclone)
     launch "$work" env RCLONE_CONFIG=/dev/null "$rclone" serve webdav --addr "127.0.0.1:$port" \
-        --user "$ACCESS_KEY" --pass "$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 100ms "$work/data"
+        --user "$ACCESS_KEY" --pass "$SECRET_KEY" --cache-dir "$work/cache" --dir-cache-time 1ms "$work/data"
     await "$work" "http://127.0.0.1:$port/" 401
 }
 
@@ -129,6 +129,33 @@ YAML
     await "$work" "http://127.0.0.1:$port/v2/" 401
 }
 
+# Debian's, on a socket in the work folder and no port. It does not run as root, and then has a user of its own, whose the data are.
+start_postgresql() {
+    local programs as=()
+    programs=$(dirname "$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)")
+    [ -x "$programs/initdb" ] || fail "postgresql is not installed: apt-get install --no-install-recommends postgresql"
+    socket=$work/socket
+    mkdir -p "$socket"
+    if [ "$(id -u)" = 0 ]; then
+        as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+        chmod 711 "$work"
+        chown postgres:postgres "$work/data" "$socket"
+    fi
+    (cd / && "${as[@]}" "$programs/initdb" --pgdata="$work/data" --username=postgres --auth=trust --encoding=UTF8 \
+        --locale=C --no-sync >"$work/initdb.log" 2>&1) || fail "initdb failed: $(cat "$work/initdb.log")"
+    cd /
+    launch "$work" "${as[@]}" "$programs/postgres" -D "$work/data" -c listen_addresses= \
+        -c unix_socket_directories="$socket" -c fsync=off -c shared_buffers=16MB -c max_connections=10
+    for _ in $(seq 600); do
+        if "$programs/pg_isready" --quiet --host="$socket"; then
+            return
+        fi
+        kill -0 "$(cat "$work/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$work/log")"
+        sleep 0.1
+    done
+    fail "postgresql does not answer within a minute: $(tail -n 20 "$work/log")"
+}
+
 packages_of "$server" >/dev/null
 "start_${server//-/_}"
 {
@@ -136,5 +163,6 @@ packages_of "$server" >/dev/null
     echo "access_key=$access"
     echo "secret_key=$secret"
     echo "region=$REGION"
+    [ -z "${socket:-}" ] || echo "socket=$socket"
     [ $scheme = http ] || echo "ca_file=$work/tls/ca.pem"
 } | tee "$work/env"

@@ -5,6 +5,7 @@
 use crate::step::{self, run, succeeds};
 use crate::{bench, fuzz, guests, package};
 use anyhow::Result;
+use std::num::NonZero;
 use std::process::Command;
 
 /// The version of the test runner that is installed where there is none.
@@ -31,13 +32,22 @@ pub(crate) fn run_all() -> Result<()> {
     guests::build(&step::workspace())?;
     // With the measurements: they are not run here, but they must build.
     bench::build()?;
-    run("tests", step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..]].concat()))?;
+    run("tests", tests(&[]))?;
     run("examples", step::cargo(&[&["test", "--doc", "--workspace"], &bench::FEATURES[..]].concat()))?;
     document()?;
     test_over_free_stores()?;
     test_guests()?;
     package::prove()?;
     fuzz::run_all(1)
+}
+
+/// The tests of the workspace, or those that are chosen.
+fn tests(chosen: &[&str]) -> Command {
+    let mut tests = step::cargo(&[&["nextest", "run", "--workspace"], &bench::FEATURES[..], chosen].concat());
+    // More than half of their time they wait: for a server that is to be slow, for a wait before another try.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
+    tests.args(["--test-threads", &threads.to_string()]);
+    tests
 }
 
 /// Lints of a workspace, in the profile and with the features that are built anyway.
@@ -55,8 +65,7 @@ fn document() -> Result<()> {
 
 /// The engine's suites once more, over stores that do everything that the contract allows.
 fn test_over_free_stores() -> Result<()> {
-    let arguments = [&["nextest", "run", "--workspace"], &bench::FEATURES[..], &["-E", FREE_SUITES]].concat();
-    let mut tests = step::cargo(&arguments);
+    let mut tests = tests(&["-E", FREE_SUITES]);
     tests.env("CREDENZA_FREE_SUITE", FREE_SEED);
     run("tests over free stores", tests)
 }
@@ -66,17 +75,20 @@ fn test_guests() -> Result<()> {
     run("tests of the connectors", step::cargo(&["test", "--workspace", "--manifest-path", CONNECTORS]))
 }
 
-/// Installs the test runner, what the scripts call, the servers, what looks at the page, what the independent reader imports, and what connectors in JavaScript
+/// Installs the test runner, what the scripts call, the servers and a database, what looks at the page, what the independent reader imports, and what connectors in JavaScript
 /// and Python are built with; what is there already is left alone.
 fn install_tools() -> Result<()> {
     if !succeeds(step::cargo(&["nextest", "--version"])) {
         run("install the test runner", step::cargo(&["install", "--locked", "cargo-nextest", "--version", NEXTEST]))?;
     }
     if !has_tools() && step::is_root_on_debian() {
-        let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver"];
+        let packages = ["python3-venv", "curl", "openssl", "g++", "patch", "chromium", "chromium-driver", "postgresql"];
         let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
         run("update the package lists", step::command("apt-get", &["update"]))?;
-        run("install what the servers, the fuzzer and the browser need", step::command("apt-get", &install))?;
+        run(
+            "install what the servers, the fuzzer, the browser and the dumps need",
+            step::command("apt-get", &install),
+        )?;
     }
     run("install the servers", Command::new(step::workspace().join("tests/servers/install.sh")))?;
     run("install what looks at the page", Command::new(step::workspace().join("tests/browser/install.sh")))?;
@@ -92,7 +104,7 @@ fn install_tools() -> Result<()> {
 }
 
 fn has_tools() -> bool {
-    let probes: [(&str, &[&str]); 7] = [
+    let probes: [(&str, &[&str]); 8] = [
         ("python3", &["-c", "import venv, ensurepip"]),
         ("curl", &["--version"]),
         ("openssl", &["version"]),
@@ -100,6 +112,7 @@ fn has_tools() -> bool {
         ("patch", &["--version"]),
         ("chromium", &["--version"]),
         ("chromedriver", &["--version"]),
+        ("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"]),
     ];
     probes.iter().all(|(program, arguments)| succeeds(step::command(program, arguments)))
 }

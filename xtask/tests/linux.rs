@@ -10,14 +10,12 @@ const DOOR: &str = "host/connect/src/file/platform";
 const WORDS: [&str; 7] =
     ["rustix", "libc::", "std::os::linux", "/proc/", "OFlags::PATH", "OFlags::NOATIME", "OFlags::TMPFILE"];
 /// The files outside of the connector for folders that name any of them.
-const ELSEWHERE: [&str; 10] = [
+const ELSEWHERE: [&str; 8] = [
     "host/app/src/configuration/file.rs",
     "host/app/src/environment.rs",
-    "host/app/src/jobs/hook.rs",
-    "host/app/src/passphrase.rs",
     "host/cli/src/interrupt.rs",
     "host/cli/src/main.rs",
-    "host/connect/src/stream.rs",
+    "host/connect/src/group.rs",
     "host/sandbox/src/runtime/cache.rs",
     "host/serve/src/mount/mod.rs",
     "host/serve/src/mount/point.rs",

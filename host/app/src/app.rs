@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 use crate::ask::{Ask, Nobody};
 use crate::configuration::{Configuration, ConfigurationError, Kind, Settings};
 use crate::connectors::{Connectors, Given};
+use crate::cost::budget::Budget;
 use crate::environment;
 use crate::error::Result;
 use crate::mistaken;
@@ -59,6 +60,7 @@ pub struct App {
     stop: Stop,
     rates: Rates,
     recorder: Option<Arc<Recorder>>,
+    budget: Option<Arc<Budget>>,
 }
 
 /// What there is once a process.
@@ -85,6 +87,7 @@ impl App {
             stop: Stop::default(),
             rates,
             recorder: None,
+            budget: None,
         }
     }
 
@@ -92,6 +95,17 @@ impl App {
     #[must_use]
     pub fn with_recorder(self, recorder: Arc<Recorder>) -> Self {
         Self { recorder: Some(recorder), ..self }
+    }
+
+    /// The same program for a task that may spend no more than this at the places that it opens.
+    #[must_use]
+    pub fn with_budget(self, budget: Arc<Budget>) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// What may be spent, where that is bounded.
+    pub(crate) const fn budget(&self) -> Option<&Arc<Budget>> {
+        self.budget.as_ref()
     }
 
     /// Who takes down what passes.

@@ -24,6 +24,12 @@ pub const IDENTITY: &str = "CREDENZA_IDENTITY";
 pub const RECOVERY_CODE: &str = "CREDENZA_RECOVERY_CODE";
 /// The file of the key that snapshots are signed with.
 pub const SIGNING_KEY: &str = "CREDENZA_SIGNING_KEY";
+/// The key that webhooks know our messages by.
+pub const NOTIFY_KEY: &str = "CREDENZA_NOTIFY_KEY";
+/// The token of ntfy.
+pub const NOTIFY_TOKEN: &str = "CREDENZA_NOTIFY_TOKEN";
+/// The password of the server that takes mail.
+pub const MAIL_PASSWORD: &str = "CREDENZA_MAIL_PASSWORD";
 /// What the names above begin with, and those of all variables of ours.
 const OWN: &str = "CREDENZA_";
 const CONFIG: &str = "CREDENZA_CONFIG";
@@ -32,7 +38,17 @@ const CACHE: &str = "CREDENZA_CACHE";
 pub(crate) const STATE: &str = "CREDENZA_STATE";
 
 /// Variables of ours that hold secrets or say where they are, which no command that is run for us inherits.
-pub const SECRETS: [&str; 6] = [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY];
+pub const SECRETS: [&str; 9] = [
+    PASSPHRASE,
+    NEW_PASSPHRASE,
+    KEY_FILE,
+    IDENTITY,
+    RECOVERY_CODE,
+    SIGNING_KEY,
+    NOTIFY_KEY,
+    NOTIFY_TOKEN,
+    MAIL_PASSWORD,
+];
 
 /// A variable, unless it is unset or empty.
 #[must_use]
@@ -116,7 +132,7 @@ mod tests {
     #[test]
     fn a_connector_gets_variables_but_none_of_ours() {
         assert!(connector_secret("PATH").is_some());
-        for own in [PASSPHRASE, NEW_PASSPHRASE, KEY_FILE, IDENTITY, RECOVERY_CODE, SIGNING_KEY] {
+        for own in SECRETS {
             assert!(is_own(own), "{own}");
         }
         assert!(!is_own("AWS_ACCESS_KEY_ID"));

@@ -15,8 +15,10 @@ use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
+use crate::cost::prices::PricesError;
 use crate::credentials::CredentialError;
 use crate::home::HomeError;
+use crate::jobs::guard::AcknowledgeError;
 use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::login::NoLogin;
@@ -178,9 +180,21 @@ pub enum Error {
     /// Neither the caller nor the repository says which snapshots to keep.
     #[error("nothing says which snapshots to keep")]
     NoPolicy,
+    /// The table of prices.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
+    /// A budget of money cannot be kept at a place whose prices nobody knows.
+    #[error("a budget of money cannot be kept: no price is known for {place}")]
+    NoPrice {
+        /// The place.
+        place: PlaceLabel,
+    },
     /// More would be removed than somebody usually means.
     #[error("this plan removes more than is usual")]
     ExcessivePlan(#[from] Excess),
+    /// Suspect snapshots that cannot be cleared as was asked.
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
-use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Throttle};
+use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Spent, Tallied, Tally, Throttle};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
 use credenza_engine::{Error as EngineError, Repository};
 use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
@@ -16,6 +16,8 @@ use crate::app::App;
 use crate::aws;
 use crate::configuration::{Settings, is_for_repositories};
 use crate::connectors::{Component, ConnectorsError, Published, registry};
+use crate::cost::Bill;
+use crate::cost::prices::{Price, Prices};
 use crate::credentials;
 use crate::environment;
 use crate::error::{Error, Result};
@@ -33,6 +35,10 @@ pub struct Opened<T: ?Sized> {
     pub server: Option<String>,
     /// Requests that really went out; folders have none.
     pub traffic: Option<Arc<Traffic>>,
+    /// What was spent on it, by class of request; of a folder that is read or restored to, nothing is counted.
+    pub tally: Arc<Tally>,
+    /// How it is charged, where that is known.
+    pub price: Option<Arc<Price>>,
     /// Which code it is, for the record.
     pub provenance: Provenance,
     /// The component, for a backup to keep in the repository, so that what it reads can be given back when nobody offers it any more; none where it
@@ -47,20 +53,50 @@ impl<T: ?Sized> Opened<T> {
         self.traffic.as_ref().map_or(0, |traffic| traffic.requests())
     }
 
+    /// What was spent so far, by class. What the connector asked beyond its calls (a token, the tags of an object) is told as looks.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        let spent = self.tally.spent();
+        let beyond = self.requests().saturating_sub(spent.requests());
+        Spent { head: spent.head.saturating_add(beyond), ..spent }
+    }
+
+    /// A bill with what was spent here, too.
+    #[must_use]
+    pub fn billed(&self, bill: Bill) -> Bill {
+        match self.is_folder() {
+            true => bill.with_folder(self.spent()),
+            false => bill.with_place(self.spent(), self.price.as_deref()),
+        }
+    }
+
+    /// Whether it is on this machine.
+    #[must_use]
+    pub const fn is_folder(&self) -> bool {
+        self.component.is_none()
+    }
+
     pub(crate) fn built_in(name: &str, connector: Arc<T>) -> Self {
         let provenance = Provenance {
             name: name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()
         };
-        Self { connector, server: None, traffic: None, provenance, component: None }
+        let tally = Arc::default();
+        Self { connector, server: None, traffic: None, tally, price: None, provenance, component: None }
     }
 
-    fn remote(connector: Arc<T>, configured: &Configured, code: Code) -> Self {
+    fn remote(connector: Arc<T>, configured: &Configured, code: Code, Charged { tally, price }: Charged) -> Self {
         let Code { provenance, component } = code;
         let (server, traffic) = (configured.address(), Some(configured.traffic()));
-        Self { connector, server, traffic, provenance, component: Some(component) }
+        Self { connector, server, traffic, tally, price, provenance, component: Some(component) }
     }
+}
+
+/// What counts the calls of a connector, and what they cost.
+struct Charged {
+    tally: Arc<Tally>,
+    price: Option<Arc<Price>>,
 }
 
 /// Which component serves.
@@ -120,7 +156,9 @@ impl App {
             return Ok(Opened::built_in(FILE, Arc::new(source)));
         }
         let (configured, code) = self.component(place, Task::new(&[Role::Source], "backup")).await?;
-        Ok(Opened::remote(guarded(configured.source()?, &configured), &configured, code))
+        let charged = self.charged(place, &configured)?;
+        let source = guarded(configured.source()?, &configured, &charged);
+        Ok(Opened::remote(source, &configured, code, charged))
     }
 
     /// Somewhere to keep a repository.
@@ -132,15 +170,19 @@ impl App {
             let path = folder(place, path)?;
             let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
             let store = store.map_err(failed("opening the folder of the repository"))?;
+            let tally = Arc::new(Tally::admitting(self.budget().map(|budget| budget.admit(None, true))));
+            let store = Tallied::new(Arc::new(store), Arc::clone(&tally));
             let store: Arc<dyn Store> = match self.rates().are_bounded() {
                 true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
                 false => Arc::new(store),
             };
-            return Ok(Opened::built_in(FILE, store));
+            return Ok(Opened { tally, ..Opened::built_in(FILE, store) });
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };
         let (configured, code) = self.component(place, Task::new(roles, "repository")).await?;
-        Ok(Opened::remote(guarded(configured.store()?, &configured), &configured, code))
+        let charged = self.charged(place, &configured)?;
+        let store = guarded(configured.store()?, &configured, &charged);
+        Ok(Opened::remote(store, &configured, code, charged))
     }
 
     /// Somewhere to restore to.
@@ -158,7 +200,9 @@ impl App {
         };
         let is_preview = purpose == DestinationUse::Preview;
         let (configured, code) = self.component(place, Task { is_preview, ..Task::new(roles, "restore") }).await?;
-        Ok(Opened::remote(guarded(configured.destination()?, &configured), &configured, code))
+        let charged = self.charged(place, &configured)?;
+        let destination = guarded(configured.destination()?, &configured, &charged);
+        Ok(Opened::remote(destination, &configured, code, charged))
     }
 
     /// Downloads a component that is to be installed: `https://…#sha256=DIGEST`.
@@ -212,6 +256,19 @@ impl App {
             Location::Folder(_) => Ok(Vec::new()),
             _ => Ok(self.configured(place, Task::new(&[role], "check")).await?.0.trial().await),
         }
+    }
+
+    /// How a place is charged, and within which budget.
+    fn charged(&self, place: &Place, configured: &Configured) -> Result<Charged> {
+        let prices = Prices::read(self.known_folder())?;
+        let price = configured.address().and_then(|server| prices.of_server(&server));
+        let admit = match self.budget() {
+            Some(budget) if budget.limits().money.is_some() && price.is_none() => {
+                return Err(Error::NoPrice { place: place.label() });
+            }
+            budget => budget.map(|budget| budget.admit(price.clone(), false)),
+        };
+        Ok(Charged { tally: Arc::new(Tally::admitting(admit)), price })
     }
 
     /// A component that is ready to go out, with credentials.
@@ -301,8 +358,9 @@ impl WaitListener for WaitNotices {
 }
 
 /// Remote places fail now and then and have enough of requests; folders do not. Who waits for another try holds no slot.
-fn guarded<T: ?Sized>(connector: Arc<T>, configured: &Configured) -> Arc<Retry<Limit<T>>> {
-    let limited = Limit::new(connector, LimitPolicy::default());
+fn guarded<T: ?Sized>(connector: Arc<T>, configured: &Configured, charged: &Charged) -> Arc<Retry<Limit<Tallied<T>>>> {
+    let counted = Tallied::new(connector, Arc::clone(&charged.tally));
+    let limited = Limit::new(Arc::new(counted), LimitPolicy::default());
     Arc::new(Retry::new(Arc::new(limited), RetryPolicy::default()).telling(configured.waits()))
 }
 

@@ -15,8 +15,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use credenza_connect::ProcessGroup;
 use credenza_format::{normal_passphrase, passphrase_weakness};
-use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 use crate::environment;
@@ -167,7 +167,7 @@ pub fn from_command(command: &OsStr) -> Result<Passphrase, PassphraseError> {
 pub fn from_command_within(command: &OsStr, limit: Duration) -> Result<Passphrase, PassphraseError> {
     let spawned = shell(command).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn();
     let mut child = spawned.map_err(CommandFault::Io)?;
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let group = ProcessGroup::led_by(&child);
     let output = child.stdout.take().ok_or(CommandFault::NoOutput)?;
     let (sender, ended) = channel();
     thread::spawn(move || {
@@ -179,8 +179,7 @@ pub fn from_command_within(command: &OsStr, limit: Duration) -> Result<Passphras
         return printed(passphrase, status);
     }
     if let Some(group) = group {
-        // What has ended already need not be told.
-        let _ = kill_process_group(group, Signal::KILL);
+        group.kill();
     }
     Err(CommandFault::Late { after: limit }.into())
 }

@@ -3,6 +3,7 @@
 //! Owned here: which policy counts, what a plan is made of, how much it would free, and that one that removes more than is usual needs leave. Refused here: the
 //! rules (`credenza_engine::retention`), removal (`remove`).
 
+use credenza_engine::flags::Flags;
 use credenza_engine::freed::{self, Freed};
 use credenza_engine::retention::{self, Plan};
 use credenza_engine::tags::TagEdits;
@@ -13,10 +14,11 @@ pub use credenza_format::Policy;
 use crate::error::{Error, Result};
 
 /// What a policy makes of the snapshots that the filter leaves: `policy`, else the one that the repository keeps. A plan that is to be carried
-/// out (`for_removal`) goes by the clock of the store, which is asked for by writing an object.
+/// out (`for_removal`) goes by the clock of the store, which is asked for by writing an object. Nothing goes of a source with a suspect snapshot.
 ///
 /// # Errors
-/// [`Error::NoPolicy`]; and when a snapshot cannot be read: it has no time and no source, and it is not for a rule to remove it.
+/// [`Error::NoPolicy`]; when a snapshot cannot be read: it has no time and no source, and it is not for a rule to remove it; and when a note cannot be
+/// read, which may say that a source is suspect.
 pub async fn plan(
     repository: &Repository,
     policy: Option<Policy>,
@@ -36,7 +38,10 @@ pub async fn plan(
     if let Some(unread) = snapshots.damaged.first() {
         return Err(EngineError::from(unread.damage.clone()).into());
     }
-    Ok(retention::plan(snapshots, &policy, filter))
+    let flags = Flags::load(repository).await?;
+    flags.require_whole()?;
+    let suspect = flags.sources(&snapshots);
+    Ok(retention::plan(snapshots, &policy, filter).sparing(&suspect))
 }
 
 fn goes_by_tags(policy: &Policy, filter: &SnapshotFilter) -> bool {

@@ -23,8 +23,8 @@ pub enum Stream<'a> {
     StandardInput,
     /// What a program writes to its standard output, with its arguments.
     Command(&'a OsStr, &'a [OsString]),
-    /// The same in a process group of its own, so that what it starts ends with it; it cannot ask anything at the terminal.
-    Group(&'a OsStr, &'a [OsString]),
+    /// The same in a process group of its own, so that what it starts ends with it; it cannot ask anything at the terminal. It is told by variables.
+    Group(&'a OsStr, &'a [OsString], &'a [(&'static str, String)]),
 }
 
 impl App {
@@ -37,13 +37,13 @@ impl App {
         let (name, host) = (name.as_bytes(), host.map_or_else(environment::host_name, str::to_owned));
         let source = match stream {
             Stream::StandardInput => StreamSource::of_reader(name, host, std::io::stdin()),
-            Stream::Command(program, arguments) | Stream::Group(program, arguments) => {
+            Stream::Command(program, arguments) | Stream::Group(program, arguments, _) => {
                 let mut command = Command::new(program);
-                if matches!(stream, Stream::Group(..)) {
-                    command.process_group(0);
-                }
                 for name in environment::SECRETS {
                     command.env_remove(name);
+                }
+                if let Stream::Group(.., variables) = stream {
+                    command.process_group(0).envs(variables.iter().map(|(name, value)| (name, value)));
                 }
                 command.args(arguments);
                 StreamSource::of_command(name, host, command)

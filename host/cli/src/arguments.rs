@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use credenza_app::cost::budget::Limits;
 
 use crate::at;
 use crate::commands::{
@@ -42,9 +43,9 @@ const AFTER_HELP: &str = "\
 REPOSITORY is a folder, a location such as s3://host[:port]/bucket[/prefix], or @name of one that `repository add`
 has put into the configuration. Without `at`: the variable CREDENZA_REPOSITORY, else the configured default.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 10 no repository,
-11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found, 21 a connector broke its contract,
-130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some entries could not be read, 4 ended because its budget
+is spent, 10 no repository, 11 refused by a concurrent change, 12 wrong passphrase or key, 20 damage found,
+21 a connector broke its contract, 130 interrupted.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -129,6 +130,20 @@ pub(crate) enum Command {
     Completions(completions::Completions),
     /// Write the manual pages.
     Man(man::Man),
+}
+
+impl Command {
+    /// The most that it may spend, if that is bounded.
+    pub(crate) const fn budget(&self) -> Option<Limits> {
+        match self {
+            Self::Backup(command) => command.spending.budget,
+            Self::Restore(command) => command.spending.budget,
+            Self::Check(command) => command.spending.budget,
+            Self::Sync(command) => command.spending.budget,
+            Self::Maintain(command) => command.spending.budget,
+            _ => None,
+        }
+    }
 }
 
 /// The kinds of place that the configuration keeps.

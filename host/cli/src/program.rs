@@ -10,7 +10,7 @@ use credenza_app::Kind;
 use credenza_engine::Stop;
 
 use crate::arguments::{self, Arguments, Command, ConfigCommand, Invocation};
-use crate::commands::Session;
+use crate::commands::{Session, spending};
 use crate::failure::{Exit, Failure};
 use crate::globals::Globals;
 use crate::interrupt;
@@ -78,7 +78,8 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let Invocation { repository, arguments } = invocation;
     let settings = parse_settings(&arguments.settings)?;
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
-    let done = perform(arguments.command, &session).await;
+    let session = session.within(arguments.command.budget());
+    let done = perform(arguments.command, &session).await.map_err(|failure| spending::ended(failure, &session));
     session.tell_healed();
     done.map_err(|failure| failure.of_repository(session.at_repository().as_deref()))
 }

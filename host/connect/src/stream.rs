@@ -11,23 +11,20 @@ use std::io::{self, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key, Timestamp};
-use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 
 use crate::{
-    Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
-    SourceDocument, SourceInfo, ability,
+    Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, ProcessGroup, Result, ScanOptions, Scanner,
+    Source, SourceDocument, SourceInfo, ability,
 };
 
 /// Readable for the owner alone.
 const MODE: i64 = 0o600;
 /// How often one looks whether a command has ended that was asked to.
 const LOOK: Duration = Duration::from_millis(20);
-/// Looks between the request to end and the end: 5 s.
-const LOOKS_MAX: u32 = 250;
 
 /// One file with the content of a stream.
 pub struct StreamSource {
@@ -114,16 +111,13 @@ impl Drop for StreamSource {
 
 /// Ends a command, and what it started where it leads a group of its own. Any of them may have ended by itself.
 fn end(mut child: Child) {
-    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(group) = process.filter(|process| getpgid(Some(*process)).is_ok_and(|group| group == *process)) {
-        let _ = kill_process_group(group, Signal::TERM);
-        for _ in 0..LOOKS_MAX {
-            if !matches!(child.try_wait(), Ok(None)) {
-                break;
+    if let Some(group) = ProcessGroup::led_by(&child) {
+        group.end(|grace| {
+            let began = Instant::now();
+            while matches!(child.try_wait(), Ok(None)) && began.elapsed() < grace {
+                thread::sleep(LOOK);
             }
-            thread::sleep(LOOK);
-        }
-        let _ = kill_process_group(group, Signal::KILL);
+        });
     }
     let _ = child.kill();
     let _ = child.wait();

@@ -54,6 +54,16 @@ impl CacheFolder {
         CACHED_PREFIXES.iter().any(|prefix| key.as_str().starts_with(prefix)).then(|| self.folder.join(key.as_str()))
     }
 
+    /// Whether copies of such objects are kept.
+    pub(crate) fn keeps(&self, key: &StoreKey) -> bool {
+        self.path(key).is_some()
+    }
+
+    /// Whether there is a copy.
+    pub(crate) fn has(&self, key: &StoreKey) -> bool {
+        self.path(key).is_some_and(|path| path.exists())
+    }
+
     /// The key slot that opened the repository the last time: its name, never its content.
     pub(crate) async fn remembered_slot(&self) -> Option<ObjectId> {
         let path = self.folder.join(SLOT_NAME);

@@ -1,5 +1,6 @@
 //! What can go wrong in a run, with the names, ids and sizes that a person needs.
 
+use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_format::{SlotError, SlotKind};
 use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey, Timestamp};
@@ -353,6 +354,11 @@ impl Error {
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Connector { cause, .. } if cause.class == ErrorClass::Exhausted)
+    }
+
+    /// Whether a call was not made because the run may spend no more.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        matches!(self, Self::Connector { cause, .. } if cause.reason == OVER_BUDGET)
     }
 
     pub(crate) fn connector(doing: impl Into<String>) -> impl FnOnce(ConnectError) -> Self {

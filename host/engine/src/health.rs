@@ -17,14 +17,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use credenza_format::{
-    DamagedObject, Fact, Header, Keying, Note, ObjectKind, PackKind, ReadPack, open_document, parity_pack,
-    seal_document,
-};
+use credenza_format::{DamagedObject, Fact, ObjectKind, PackKind, ReadPack, parity_pack};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
-use crate::repository::{Document, Repository, random_id};
-use crate::write::put;
+use crate::notes::{self, put_note};
+use crate::repository::Repository;
 use crate::{AHEAD_SECONDS, Damage, DamageKind, Result};
 
 /// Claims that one note makes at most.
@@ -39,6 +36,8 @@ pub(crate) struct Health {
     damaged: BTreeMap<String, Found>,
     /// When packs were read whole the last time, with their parity where they have one.
     read: HashMap<ObjectId, i64>,
+    /// Packs whose reading was put on record by this.
+    recorded: HashSet<ObjectId>,
     /// The notes that say it.
     notes: Vec<ObjectId>,
     /// Notes that cannot be read: what they say is unknown.
@@ -58,22 +57,16 @@ impl Health {
     /// # Errors
     /// When the store cannot be read, or with the keys of a writer.
     pub(crate) async fn load(repository: &Repository) -> Result<Self> {
-        let open = |id, bytes: Vec<u8>| {
-            let header = Header::decode(&bytes);
-            let body = open_document(repository.keys(), ObjectKind::Note, id, bytes)?;
-            Ok((header?.keying(), Note::decode(&body)?))
-        };
         let mut health = Self::default();
-        let take = |document| health.take(document);
-        repository.merged_documents_opened(repository.bare_store(), ObjectKind::Note, &open, take).await?;
+        notes::read(repository, repository.bare_store(), |id, fact| health.take(id, fact)).await?;
         Ok(health)
     }
 
     /// Takes a note; whether others may have been merged into it.
-    fn take(&mut self, document: Document<(Keying, Note)>) -> bool {
-        match document.body {
-            Ok((Keying::Derived, Note { fact: Fact::Health { damaged, read }, .. })) => {
-                self.notes.push(document.id);
+    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>) -> bool {
+        match fact {
+            Ok(Fact::Health { damaged, read }) => {
+                self.notes.push(id);
                 damaged.into_iter().for_each(|object| self.hear_of_damage(object));
                 read.into_iter().for_each(|ReadPack { pack, at }| {
                     let last = self.read.entry(pack).or_insert(at.seconds);
@@ -139,7 +132,7 @@ impl Health {
         self.read.get(pack).is_some_and(|time| (-AHEAD_SECONDS..age).contains(&now.seconds.saturating_sub(*time)))
     }
 
-    /// Puts on record what was found now and is not known yet: damage, of which only that of the bytes of packs and parity is taken, and packs
+    /// Puts on record what was found now and is not known yet, nor was put there by an earlier call: damage, of which only that of the bytes of packs and parity is taken, and packs
     /// that were read whole, with their parity. A pack that is among these has no damage.
     ///
     /// # Errors
@@ -167,9 +160,11 @@ impl Health {
             *last = found.at.max(*last);
         }
         let after = |pack: &ObjectId| answered.get(pack).map_or(now, |found| now.max(found.saturating_add(1)));
-        claims.read = whole.iter().map(|pack| (*pack, after(pack))).collect();
+        let unrecorded = whole.iter().filter(|pack| !self.recorded.contains(pack));
+        claims.read = unrecorded.map(|pack| (*pack, after(pack))).collect();
         self.notes.extend(claims.put(repository, "check").await?);
         self.damaged.extend(claims.damaged);
+        self.recorded.extend(claims.read.iter().map(|(pack, _)| *pack));
         self.read.extend(claims.read);
         Ok(())
     }
@@ -225,12 +220,7 @@ impl Claims {
             });
             let read = read.iter().map(|(pack, at)| ReadPack { pack: *pack, at: time(*at) });
             let fact = Fact::Health { damaged: damaged.collect(), read: read.collect() };
-            let created = time(repository.clock().now().wall.seconds);
-            let note = Note { created, writer: repository.writer("", doing), fact };
-            let id = ObjectId::new(random_id()?);
-            let sealed = seal_document(repository.keys(), ObjectKind::Note, id, &note.encode()?)?;
-            put(&**repository.bare_store(), sealed, retain_until).await?;
-            notes.push(id);
+            notes.push(put_note(repository, doing, fact, retain_until).await?);
         }
         Ok(notes)
     }

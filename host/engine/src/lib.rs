@@ -57,20 +57,25 @@ mod cached;
 pub mod check;
 mod clock;
 mod contents;
+pub mod drill;
 mod error;
 mod escrow;
 mod event;
 mod findings;
+pub mod flags;
 pub mod freed;
 pub mod gc;
 mod health;
 mod heed;
 mod json;
+pub mod latest;
 mod listing;
 mod liveness;
+mod notes;
 mod parts;
 mod poison;
 pub mod query;
+mod rehearsal;
 pub mod remove;
 pub mod repair;
 mod repository;
@@ -85,6 +90,7 @@ pub mod tags;
 mod task;
 #[cfg(test)]
 mod testing;
+pub mod turnover;
 pub mod view;
 mod walk;
 mod window;
@@ -95,6 +101,7 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
+pub use rehearsal::{Expectation, Rehearsal};
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,

@@ -14,11 +14,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use credenza_format::{Fact, Header, Keying, Note, ObjectKind, TAG_BYTES_MAX, TagEdit, open_document, seal_document};
+use credenza_format::{Fact, ObjectKind, TAG_BYTES_MAX, TagEdit};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
-use crate::repository::{Document, Repository, SnapshotHandle, Snapshots, random_id};
-use crate::write::put;
+use crate::notes::{self, put_note};
+use crate::repository::{Repository, SnapshotHandle, Snapshots};
 use crate::{Damage, Error, Result};
 
 /// Claims that one note makes at most.
@@ -71,22 +71,16 @@ impl TagEdits {
     /// When the store cannot be read, or with the keys of a writer. A damaged note is no error until it matters
     /// ([`require_whole`](Self::require_whole)).
     pub async fn load(repository: &Repository) -> Result<Self> {
-        let open = |id, bytes: Vec<u8>| {
-            let header = Header::decode(&bytes);
-            let body = open_document(repository.keys(), ObjectKind::Note, id, bytes)?;
-            Ok((header?.keying(), Note::decode(&body)?))
-        };
         let mut edits = Self::default();
-        let take = |document| edits.take(document);
-        repository.merged_documents_opened(repository.store(), ObjectKind::Note, &open, take).await?;
+        notes::read(repository, repository.store(), |id, fact| edits.take(id, fact)).await?;
         Ok(edits)
     }
 
     /// Takes a note; whether others may have been merged into it.
-    fn take(&mut self, document: Document<(Keying, Note)>) -> bool {
-        match document.body {
-            Ok((Keying::Derived, Note { fact: Fact::Tags { edits }, .. })) => {
-                self.notes.push(document.id);
+    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>) -> bool {
+        match fact {
+            Ok(Fact::Tags { edits }) => {
+                self.notes.push(id);
                 edits.into_iter().for_each(|edit| self.hear(edit));
                 true
             }
@@ -230,11 +224,7 @@ async fn put_notes(repository: &Repository, doing: &str, edits: &[TagEdit]) -> R
     let retain_until = repository.lock_until().await?;
     for edits in edits.chunks(EDITS_IN_NOTE) {
         let fact = Fact::Tags { edits: edits.to_vec() };
-        let created = Timestamp { nanoseconds: 0, ..repository.clock().now().wall };
-        let note = Note { created, writer: repository.writer("", doing), fact };
-        let id = ObjectId::new(random_id()?);
-        let sealed = seal_document(repository.keys(), ObjectKind::Note, id, &note.encode()?)?;
-        put(&**repository.bare_store(), sealed, retain_until).await?;
+        put_note(repository, doing, fact, retain_until).await?;
     }
     Ok(())
 }

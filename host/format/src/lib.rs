@@ -75,7 +75,10 @@ pub use names::{
     ObjectKind, config_key, copy_key, document_id, is_object_name, original_key, parity_key, parity_pack, removal_key,
     slot_key, top_names,
 };
-pub use note::{DamagedObject, Fact, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict};
+pub use note::{
+    CONFIGURATION_BYTES_MAX, ConfigurationFile, DamagedObject, Drill, Fact, MachineConfiguration, NOTE_TEXT_BYTES_MAX,
+    Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
+};
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
     read_footer,

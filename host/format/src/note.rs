@@ -1,7 +1,7 @@
 //! Notes: what somebody found out about a repository and leaves in it for others.
 //!
 //! Owned here: their codec. A note of a type that this program does not know is passed over, so that later ones may say more. Called by the
-//! engine's `health` and `tags`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
+//! engine's `health`, `tags`, `flags`, `drill` and `machines`, and by `check`, which names what cannot be read; of the other types only tests write notes yet.
 
 use credenza_model::{ObjectId, RepositoryId, SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,12 @@ use crate::{Digest, Error, Hex, PublicKey, Result, SigningKey, json};
 const WHAT: &str = "a note";
 /// What a signature of heads covers first, so that it means nothing elsewhere.
 const HEADS_CONTEXT: &[u8] = b"credenza v1 2026-11-24 replica heads\0";
-/// Longest text for a person.
-const TEXT_BYTES_MAX: usize = 1024;
+/// Longest text for a person, in bytes.
+pub const NOTE_TEXT_BYTES_MAX: usize = 1024;
+/// Longest name of a file of a configuration.
+const NAME_BYTES_MAX: usize = 255;
+/// Bytes of the files of a configuration that a note holds at most.
+pub const CONFIGURATION_BYTES_MAX: usize = 1024 * 1024;
 /// Longest tag that a note gives or takes.
 pub const TAG_BYTES_MAX: usize = 1024;
 
@@ -64,6 +68,10 @@ pub enum Fact {
         /// One for each snapshot and tag.
         edits: Vec<TagEdit>,
     },
+    /// A part of a snapshot was restored for trial.
+    Drill(Drill),
+    /// What a machine is configured to do.
+    Configuration(MachineConfiguration),
     /// Something that a later program says.
     #[serde(other)]
     Unknown,
@@ -111,6 +119,50 @@ pub enum Verdict {
     Suspect,
     /// It was looked at and is as it should be.
     Cleared,
+}
+
+/// A restore for trial: what was drawn from a snapshot and restored to a folder that was removed then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// When it ended.
+    pub at: Timestamp,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// What the sample was drawn by.
+    pub seed: Hex<[u8; 16]>,
+    /// Files that were drawn.
+    pub files: u64,
+    /// Folders that were drawn.
+    pub folders: u64,
+    /// Entries that were restored.
+    pub entries: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
+    /// Entries that did not come back as the snapshot has them.
+    pub errors: u64,
+    /// Why it failed, for a person; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a machine is configured to do, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineConfiguration {
+    /// The machine.
+    pub host: String,
+    /// When it was so.
+    pub at: Timestamp,
+    /// Its files, of [`CONFIGURATION_BYTES_MAX`] together.
+    pub files: Vec<ConfigurationFile>,
+}
+
+/// A file of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationFile {
+    /// Its name, without a folder.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
 }
 
 /// What a replica knows of its origin: the newest snapshot of each writer there.
@@ -171,6 +223,23 @@ impl Replica {
     }
 }
 
+impl MachineConfiguration {
+    /// Requires names that are no paths, and texts that are not too long.
+    fn require_bounds(&self) -> Result<()> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.starts_with('.') && !name.contains(['/', '\0'])
+        };
+        if !self.files.iter().all(|file| is_name(&file.name)) {
+            return Err(malformed("one of its files has a name that is none"));
+        }
+        let bytes = self.files.iter().map(|file| file.text.len()).sum::<usize>();
+        if bytes > CONFIGURATION_BYTES_MAX || self.host.len() > NOTE_TEXT_BYTES_MAX {
+            return Err(malformed("its files are too long"));
+        }
+        Ok(())
+    }
+}
+
 impl Note {
     /// The body of the note's document.
     ///
@@ -191,13 +260,22 @@ impl Note {
         let note: Self = json::decode(WHAT, body)?;
         match &note.fact {
             Fact::Replica(replica) => replica.verify()?,
-            Fact::Flag { reason, .. } if reason.len() > TEXT_BYTES_MAX => {
+            Fact::Flag { reason, .. } if reason.len() > NOTE_TEXT_BYTES_MAX => {
                 return Err(malformed("its reason is too long"));
             }
             Fact::Tags { edits } if edits.iter().any(|edit| edit.tag.is_empty() || edit.tag.len() > TAG_BYTES_MAX) => {
                 return Err(malformed("one of its tags is empty or too long"));
             }
-            Fact::Health { .. } | Fact::Flag { .. } | Fact::Serving { .. } | Fact::Tags { .. } | Fact::Unknown => {}
+            Fact::Drill(Drill { reason: Some(reason), .. }) if reason.len() > NOTE_TEXT_BYTES_MAX => {
+                return Err(malformed("its reason is too long"));
+            }
+            Fact::Configuration(configuration) => configuration.require_bounds()?,
+            Fact::Health { .. }
+            | Fact::Flag { .. }
+            | Fact::Serving { .. }
+            | Fact::Tags { .. }
+            | Fact::Drill(_)
+            | Fact::Unknown => {}
         }
         Ok(note)
     }
@@ -222,6 +300,32 @@ mod tests {
         Replica { origin: RepositoryId::new([6; 16]), as_of: TIME, heads: vec![head], signer: None, signature: None }
     }
 
+    fn drill(reason: Option<String>) -> Drill {
+        let (snapshot, seed) = (SnapshotId::new([2; 16]), Hex([3; 16]));
+        Drill { at: TIME, snapshot, seed, files: 5, folders: 1, entries: 9, bytes: 100, errors: 0, reason }
+    }
+
+    fn configuration(name: &str, text: String) -> MachineConfiguration {
+        let files = vec![ConfigurationFile { name: name.to_owned(), text }];
+        MachineConfiguration { host: "a".into(), at: TIME, files }
+    }
+
+    #[test]
+    fn a_configuration_whose_files_are_paths_or_too_long_is_none() {
+        let long = "x".repeat(CONFIGURATION_BYTES_MAX + 1);
+        for (name, text, is_one) in [
+            ("jobs.toml", "", true),
+            ("../jobs.toml", "", false),
+            (".profile", "", false),
+            ("", "", false),
+            ("jobs.toml", &long[1..], true),
+            ("jobs.toml", &long, false),
+        ] {
+            let note = note(Fact::Configuration(configuration(name, text.to_owned())));
+            assert_eq!(Note::decode(&note.encode().unwrap()).is_ok(), is_one, "{name} {}", text.len());
+        }
+    }
+
     #[test]
     fn notes_read_back_what_was_encoded() {
         let damaged = DamagedObject { object: "data/00/aa".into(), kind: "corrupt".into(), found: TIME };
@@ -232,6 +336,9 @@ mod tests {
             Fact::Flag { snapshot, digest, verdict: Verdict::Suspect, reason: "half of it was encrypted".into() },
             Fact::Serving { snapshots: vec![snapshot], intent: ObjectId::new([7; 16]) },
             Fact::Tags { edits: vec![TagEdit { snapshot, tag: "keep".into(), is_set: true, at: TIME }] },
+            Fact::Drill(drill(None)),
+            Fact::Drill(drill(Some("a file was lost".into()))),
+            Fact::Configuration(configuration("jobs.toml", "version = 1".into())),
             Fact::Replica(replica()),
             Fact::Replica(replica().signed(&SigningKey::from_seed(&[8; 32]))),
         ];

@@ -11,11 +11,11 @@ use crate::container::Sealer;
 use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
-    Access, BlobKind, ChainLink, Chunker, ChunkerParams, DamagedObject, Encoding, Error, Fact, Frame, Header, Hex,
-    Identity, Inflater, KdfParams, KeySlot, Keyring, Keys, ListBuilder, NewSlot, Note, ObjectKind, Opener, OriginHead,
-    PackBuilder, PackKind, PackTail, ParityRate, ReadPack, RecoveryCode, Replica, SealedObject, SigningKey, Suite,
-    TagEdit, TreeBuilder, Verdict, inspect_parity, open_blob, open_document, parity_of, plain_length, read_footer,
-    sealed_span,
+    Access, BlobKind, ChainLink, Chunker, ChunkerParams, ConfigurationFile, DamagedObject, Drill, Encoding, Error,
+    Fact, Frame, Header, Hex, Identity, Inflater, KdfParams, KeySlot, Keyring, Keys, ListBuilder, MachineConfiguration,
+    NewSlot, Note, ObjectKind, Opener, OriginHead, PackBuilder, PackKind, PackTail, ParityRate, ReadPack, RecoveryCode,
+    Replica, SealedObject, SigningKey, Suite, TagEdit, TreeBuilder, Verdict, inspect_parity, open_blob, open_document,
+    parity_of, plain_length, read_footer, sealed_span,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -173,12 +173,17 @@ fn notes() -> Vec<String> {
     let damaged = DamagedObject { object: "data/00/aa".to_owned(), kind: "corrupt".to_owned(), found: at };
     let head = OriginHead { writer: Hex([0xbb; 16]), sequence: 7, digest };
     let replica = Replica { origin: REPOSITORY, as_of: at, heads: vec![head], signer: None, signature: None };
+    let seed = Hex([0xcc; 16]);
+    let drill = Drill { at, snapshot, seed, files: 5, folders: 1, entries: 9, bytes: 100, errors: 0, reason: None };
+    let file = ConfigurationFile { name: "jobs.toml".to_owned(), text: "version = 1\n".to_owned() };
     let facts = [
         Fact::Health { damaged: vec![damaged], read: vec![ReadPack { pack: ID, at }] },
         Fact::Flag { snapshot, digest, verdict: Verdict::Suspect, reason: "half of it was encrypted".to_owned() },
         Fact::Serving { snapshots: vec![snapshot], intent: ID },
         Fact::Tags { edits: vec![TagEdit { snapshot, tag: "keep".to_owned(), is_set: true, at }] },
         Fact::Replica(replica.signed(&SigningKey::from_seed(&[0x88; 32]))),
+        Fact::Drill(drill),
+        Fact::Configuration(MachineConfiguration { host: "a".to_owned(), at, files: vec![file] }),
     ];
     let encoded = facts.map(|fact| Note { created: at, writer: Hex([0xbb; 16]), fact }.encode().unwrap());
     encoded.into_iter().map(|body| String::from_utf8(body).unwrap()).collect()

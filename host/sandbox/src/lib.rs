@@ -20,8 +20,9 @@ mod verify;
 pub use connector::{ConfigureError, Configured, Connector, Sandbox, SandboxOptions};
 pub use egress::{
     ArtifactNotes, DeviceCode, DeviceLogin, DownloadError, Egress, EgressError, ExchangeError, Granted, GuestRequest,
-    ImageReference, InvalidLogin, InvalidReference, LoginError, LookupClient, OCI, Permit, Recorder, RegistryError,
-    RegistryLogin, Response, Traffic, download, fetch_artifact, publish_artifact,
+    ImageReference, InvalidLogin, InvalidReference, Letter, LoginError, LookupClient, MailError, MailServer, MailTls,
+    MessageAddress, MessageError, OCI, Permit, Recorder, RegistryError, RegistryLogin, Response, Traffic, download,
+    fetch_artifact, is_this_machine, message_proof, parse_mail_address, post, publish_artifact, send_mail,
 };
 pub use guest::{IsStopped, LogListener};
 pub use manifest::{

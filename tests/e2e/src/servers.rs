@@ -1,4 +1,4 @@
-//! Real S3, WebDAV, Azure and Google Cloud Storage servers, started by the scripts of `tests/servers` on free ports and ended with the test.
+//! Real S3, WebDAV, Azure and Google Cloud Storage servers and a database, started by the scripts of `tests/servers` on free ports and ended with the test.
 //!
 //! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
 
@@ -178,6 +178,55 @@ impl GcsServer {
         let output = command.output().context("cannot run curl")?;
         ensure!(output.status.success(), "{name} was not taken: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
+    }
+}
+
+/// A running PostgreSQL on a socket of its own; it ends when dropped.
+#[derive(Debug)]
+pub struct PostgresServer {
+    _process: Process,
+    /// The folder of its socket. Its user `postgres` needs no password there.
+    pub socket: String,
+}
+
+impl PostgresServer {
+    /// Starts one with an empty cluster and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `cargo xtask test` installs it.
+    pub fn start() -> Result<Self> {
+        let process = Process::start("postgresql", &[])?;
+        let socket = process.value("socket")?;
+        Ok(Self { _process: process, socket })
+    }
+
+    /// What a statement answers in a database.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
+        let words =
+            ["--no-psqlrc", "--quiet", "--tuples-only", "--set=ON_ERROR_STOP=1", "-d", database, "-c", statement];
+        self.client("psql", &words)
+    }
+
+    /// What a program of its clients prints.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn client(&self, program: &str, words: &[&str]) -> Result<String> {
+        let output = self.client_output(program, &[words, &["-U", "postgres"]].concat())?;
+        ensure!(output.status.success(), "{program} failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The same, however it ends, as the user that the words name.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn client_output(&self, program: &str, words: &[&str]) -> Result<std::process::Output> {
+        let output = Command::new(program).args(["-h", &self.socket]).args(words).output();
+        output.with_context(|| format!("cannot run {program}"))
     }
 }
 

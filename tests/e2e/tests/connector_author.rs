@@ -11,7 +11,8 @@ use std::process::Stdio;
 use credenza_e2e::author::environment;
 use credenza_e2e::{Outcome, Setup};
 
-/// A user with a compiler. What is compiled anyway for the connectors of this tree is not compiled once more.
+/// A user with a compiler. What is compiled anyway for the connectors of this tree is not compiled once more: all build into one folder, so that connectors of
+/// tests that run at the same time need names of their own.
 fn author() -> Setup {
     let mut setup = Setup::new().unwrap();
     for (name, value) in environment().unwrap() {
@@ -104,8 +105,8 @@ fn a_connector_of_one_role_builds_and_passes() {
 fn what_an_author_forgets_is_told_with_its_place_and_what_to_do() {
     let setup = author();
     build(&setup, &setup.path("")).expect_code(1).unwrap().expect_message(&["connector new"]).unwrap();
-    let folder = setup.path("mine");
-    let words = ["connector", "new", "mine", "--roles", "source", "--folder", &word(&folder)];
+    let folder = setup.path("forgetful");
+    let words = ["connector", "new", "forgetful", "--roles", "source", "--folder", &word(&folder)];
     setup.credenza.ok(words).unwrap();
     setup.credenza.run(words).unwrap().expect_code(2).unwrap().expect_message(&["is there already"]).unwrap();
 
@@ -172,9 +173,9 @@ fn a_connector_in_javascript_is_started_and_built_in_a_folder_of_its_own() {
 #[test]
 fn each_change_of_a_file_leads_to_another_round() {
     let setup = author();
-    let folder = setup.path("mine");
+    let folder = setup.path("restless");
     setup.credenza.run(["connector", "dev", &word(&setup.path(""))]).unwrap().expect_code(2).unwrap();
-    let words = ["connector", "new", "mine", "--roles", "source", "--folder", &word(&folder)];
+    let words = ["connector", "new", "restless", "--roles", "source", "--folder", &word(&folder)];
     setup.credenza.ok(words).unwrap();
     let mut command = setup.credenza.command(["--json", "connector", "dev", &word(&folder)]);
     let mut dev = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates of others that only some of ours may name, and why. Whatever is in no line, any may.
-const DOORS: [(&[&str], &[&str], &str); 11] = [
+const DOORS: [(&[&str], &[&str], &str); 12] = [
     (
         &["wasmtime", "wasmtime-wasi", "wasmparser"],
         &["credenza-sandbox"],
         "one crate knows WebAssembly, and builds its engine once",
     ),
+    (&["lettre"], &["credenza-sandbox"], "one crate talks to networks, of its own accord too"),
     (&["askama"], &["credenza-web"], "one crate makes pages"),
     (&["fuser"], &["credenza-serve"], "one crate answers the kernel"),
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),

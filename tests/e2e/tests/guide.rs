@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -49,6 +49,7 @@ const PAGES: [&str; 19] = [
     "run-by-itself",
     "verification",
     "what-is-backed-up",
+    "what-it-costs",
 ];
 
 #[test]
@@ -154,6 +155,11 @@ fn the_commands_of_verification_work() -> Result<()> {
 #[test]
 fn the_commands_of_what_is_backed_up_work() -> Result<()> {
     run(&page("what-is-backed-up"))
+}
+
+#[test]
+fn the_commands_of_what_it_costs_work() -> Result<()> {
+    run(&page("what-it-costs"))
 }
 
 #[test]

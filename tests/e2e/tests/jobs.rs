@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{Report, Setup};
+use credenza_e2e::{Report, Setup, number};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -89,6 +89,11 @@ fn jobs_are_checked_planned_run_and_remembered() {
         ensure!(broken.lines_of("promise")?[0]["kept"] == "broken");
         let steps = jobs(&setup, &["run", "a"])?.expect_code(0)?.lines_of("step")?;
         ensure!(steps.iter().any(|step| step["did"] == "backedup") && steps.iter().any(|step| step["did"] == "pruned"));
+        let spent = steps.iter().find(|step| step["did"] == "spent").context("nothing was spent")?;
+        let sums = jobs(&setup, &["plan"])?.expect_code(0)?.lines_of("planned-cost")?;
+        let bytes = |bill: &Value| number(bill, &["spent", "bytes_up"]);
+        ensure!(sums.len() == 1 && sums[0]["runs"] == 30 && sums[0]["unknown"] == 0, "{sums:?}");
+        ensure!(bytes(&sums[0]["cost"])? == 30 * bytes(&spent["bill"])? && bytes(&spent["bill"])? > 0, "{sums:?}");
         let kept = setup.credenza.ok(["--json", "promises", "--jobs", &file])?.lines_of("promise")?;
         ensure!(kept[0]["kept"] == "kept", "{kept:?}");
         ensure!(endings(&setup)? == ["done"]);

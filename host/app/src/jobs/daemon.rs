@@ -18,16 +18,22 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::error::JobsError;
-use super::file::JobsFile;
+use super::file::{Job, JobsFile, Verify, Work};
 use super::lock::Held;
 use super::log::{Past, Record};
+use super::look::book::Book;
+use super::look::{Hears, Look, Looked, Told};
 use super::metrics;
 use super::outcome::{Ending, Step};
 use super::run::{Cause, Heard, Occasion, Runner};
-use super::schedule::{instant, timestamp};
+use super::schedule::{instant, later, timestamp};
 use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
 use super::state::State;
+use super::verify;
 use crate::app::App;
+
+/// How long a look at what is to be told waits for runs that are under way.
+const RUN_FIRST: Duration = Duration::from_mins(5);
 
 /// What a daemon works with.
 pub struct Options {
@@ -70,6 +76,12 @@ pub enum News<'a> {
     Skipped(&'a Decision),
     /// What is kept of jobs cannot be read or written.
     Fault(&'a JobsError),
+    /// It looks at what is to be told.
+    Looking,
+    /// What that look tells.
+    Told(Told<'a>),
+    /// It has looked.
+    Looked,
     /// It ends, after the runs that are under way.
     Stopping(usize),
 }
@@ -80,8 +92,13 @@ pub trait Listens: Send + Sync {
     fn hear(&self, news: News<'_>);
 }
 
-/// A run has come to its end.
-struct Ended(Start, Ending);
+/// Something that went on beside has come to its end.
+enum Over {
+    /// A run.
+    Run(Start, Ending),
+    /// A look at what is to be told.
+    Look(Looked),
+}
 
 /// The daemon of one file of jobs.
 pub struct Daemon {
@@ -90,7 +107,8 @@ pub struct Daemon {
     listens: Arc<dyn Listens>,
     jobs: JobsFile,
     scheduler: Scheduler,
-    ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
+    over: (UnboundedSender<Over>, UnboundedReceiver<Over>),
+    watch: Watch,
     _held: Held,
 }
 
@@ -114,14 +132,15 @@ impl Daemon {
         }
         let served = served.into_iter().map(|(job, due)| (job, instant(due))).collect();
         let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
-        Ok(Self { app, options, listens, jobs, scheduler, ended: unbounded_channel(), _held: held })
+        let watch = Watch { next: Some(now), ..Watch::default() };
+        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, _held: held })
     }
 
     /// Runs jobs until it is asked to end, and the runs that are under way have ended.
     pub async fn run(mut self) {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
-        self.listens.hear(News::Ready(self.jobs.jobs.len()));
+        self.listens.hear(News::Ready(self.jobs.works().count()));
         self.publish();
         while !stop.is_requested() {
             self.listens.hear(News::Alive);
@@ -130,24 +149,78 @@ impl Daemon {
             for decision in self.scheduler.tick(instant(now)) {
                 self.carry_out(decision, now);
             }
+            self.look(now);
             let wait = self.wait(now);
             tokio::select! {
                 () = stop.requested() => {}
                 () = self.options.reload.notified() => self.reload(),
-                Some(Ended(start, ending)) = self.ended.1.recv() => self.note_end(&start, ending),
+                Some(over) = self.over.1.recv() => self.note(over),
                 () = self.options.clock.wait(wait) => {}
             }
         }
         self.listens.hear(News::Stopping(self.scheduler.running().len()));
-        while !self.scheduler.running().is_empty() {
-            let Some(Ended(start, ending)) = self.ended.1.recv().await else { break };
-            self.note_end(&start, ending);
+        while self.watch.is_looking || !self.scheduler.running().is_empty() {
+            let Some(over) = self.over.1.recv().await else { break };
+            self.note(over);
         }
+    }
+
+    fn note(&mut self, over: Over) {
+        match over {
+            Over::Run(start, ending) => self.note_end(&start, ending),
+            Over::Look(Looked { again_at, unwritten }) => {
+                self.watch.is_looking = false;
+                self.watch.unwritten = unwritten;
+                self.watch.next = if self.watch.is_wanted { Some(self.options.clock.now().wall) } else { again_at };
+                self.watch.is_wanted = false;
+                self.listens.hear(News::Looked);
+            }
+        }
+    }
+
+    /// When to look at what is to be told. What runs may change it: that is waited for, and not for long, so that what a run is about to make up for is no
+    /// alarm.
+    fn look_at(&self) -> Option<Timestamp> {
+        let wait = if self.scheduler.running().is_empty() { Duration::ZERO } else { RUN_FIRST };
+        Some(later(self.watch.next?, wait))
+    }
+
+    /// Looks at what is to be told, on a thread of its own, where it is time and nobody does.
+    fn look(&mut self, now: Timestamp) {
+        let is_time = self.look_at().is_some_and(|next| next <= now);
+        if !is_time || self.watch.is_looking {
+            return;
+        }
+        (self.watch.is_looking, self.watch.next) = (true, None);
+        self.listens.hear(News::Looking);
+        let Options { state, clock, stop, .. } = &self.options;
+        let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
+        let (jobs, unwritten, runtime) = (self.jobs.clone(), self.watch.unwritten.take(), Handle::current());
+        let (listens, sender) = (Arc::clone(&self.listens), self.over.0.clone());
+        let broken = sender.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let app = app.with_stop(stop.clone());
+            let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
+            let hears: Arc<dyn Hears> = Arc::new(Passing(Arc::clone(&listens)));
+            let looked = runtime.block_on(Look { runner, jobs: &jobs, hears }.at_all(unwritten));
+            let looked = looked.unwrap_or_else(|error| {
+                listens.hear(News::Fault(&error));
+                Looked::default()
+            });
+            // Where nobody waits for it any more, the daemon is gone.
+            let _ = sender.send(Over::Look(looked));
+        });
+        tokio::spawn(async move {
+            if work.await.is_err() {
+                let _ = broken.send(Over::Look(Looked::default()));
+            }
+        });
     }
 
     fn wait(&self, now: Timestamp) -> Duration {
         let now = instant(now);
-        let next = self.scheduler.next_wake(now).map(|next| next.duration_since(now));
+        let look = self.look_at().filter(|_| !self.watch.is_looking).map(instant);
+        let next = self.scheduler.next_wake(now).into_iter().chain(look).min().map(|next| next.duration_since(now));
         let next = next.map_or(self.options.pulse, |next| Duration::try_from(next).unwrap_or_default());
         // A clock that is read just before a due time must not be asked without a pause.
         next.clamp(Duration::from_millis(100), self.options.pulse)
@@ -163,6 +236,7 @@ impl Daemon {
     fn note_end(&mut self, start: &Start, ending: Ending) {
         self.scheduler.ended(start, ending, instant(self.options.clock.now().wall));
         self.listens.hear(News::Ended(&start.job, ending));
+        self.watch.want(self.options.clock.now().wall);
         self.publish();
     }
 
@@ -183,7 +257,8 @@ impl Daemon {
                 }
                 self.scheduler.replace(rules(&jobs), instant(now));
                 self.jobs = jobs;
-                self.listens.hear(News::Reloaded(self.jobs.jobs.len()));
+                self.watch.want(now);
+                self.listens.hear(News::Reloaded(self.jobs.works().count()));
             }
             Err(error) => self.listens.hear(News::NotReloaded(&error)),
         }
@@ -211,30 +286,75 @@ impl Daemon {
     /// Begins a run, on a thread of its own: a backup stays on the one where it began.
     fn begin(&self, start: Start) {
         self.listens.hear(News::Began(&start));
-        let Some(job) = self.jobs.jobs.get(&start.job).cloned() else { return };
+        let Some(work) = self.jobs.work(&start.job).ok().map(Owned::from) else { return };
         let Options { state, clock, stop, .. } = &self.options;
         let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
-        let (listens, sender, runtime) = (Arc::clone(&self.listens), self.ended.0.clone(), Handle::current());
+        let (listens, sender, runtime) = (Arc::clone(&self.listens), self.over.0.clone(), Handle::current());
         let occasion = Occasion { due: Some(timestamp(start.due)), missed: start.missed, tries: start.tries };
         let broken = (start.clone(), sender.clone());
-        let work = tokio::task::spawn_blocking(move || {
+        let running = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
-            let telling = Telling { job: &job.name, listens: &*listens };
-            let ended = runtime.block_on(runner.run(&job, &occasion, &telling));
+            let telling = Telling { job: &start.job, listens: &*listens };
+            let ended = match &work {
+                Owned::Job(job) => runtime.block_on(runner.run(job, &occasion, &telling)),
+                Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
+            };
             let ending = ended.unwrap_or_else(|error| {
                 listens.hear(News::Fault(&error));
                 Ending::Busy
             });
             // Where nobody waits for it any more, the daemon is gone.
-            let _ = sender.send(Ended(start, ending));
+            let _ = sender.send(Over::Run(start, ending));
         });
         tokio::spawn(async move {
             // A run that broke down has ended too, and the log has its begin.
-            if work.await.is_err() {
-                let _ = broken.1.send(Ended(broken.0, Ending::Failed));
+            if running.await.is_err() {
+                let _ = broken.1.send(Over::Run(broken.0, Ending::Failed));
             }
         });
+    }
+}
+
+/// When to look at what is to be told.
+#[derive(Default)]
+struct Watch {
+    next: Option<Timestamp>,
+    is_looking: bool,
+    /// Something happened while it looked.
+    is_wanted: bool,
+    /// What the last look could not write.
+    unwritten: Option<Box<Book>>,
+}
+
+impl Watch {
+    const fn want(&mut self, now: Timestamp) {
+        self.is_wanted = self.is_looking;
+        self.next = Some(now);
+    }
+}
+
+/// Passes on what a look tells.
+struct Passing(Arc<dyn Listens>);
+
+impl Hears for Passing {
+    fn told(&self, told: Told<'_>) {
+        self.0.hear(News::Told(told));
+    }
+}
+
+/// What a run works by, whatever the file says meanwhile.
+enum Owned {
+    Job(Job),
+    Verify(Verify),
+}
+
+impl From<Work<'_>> for Owned {
+    fn from(work: Work<'_>) -> Self {
+        match work {
+            Work::Job(job) => Self::Job(job.clone()),
+            Work::Verify(verify) => Self::Verify(verify.clone()),
+        }
     }
 }
 
@@ -255,9 +375,9 @@ impl Heard for Telling<'_> {
 }
 
 fn names(jobs: &JobsFile) -> BTreeSet<String> {
-    jobs.jobs.keys().cloned().collect()
+    jobs.works().map(|work| work.name().to_owned()).collect()
 }
 
-fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&String, Rules)> {
-    jobs.jobs.iter().map(|(name, job)| (name, Rules::from(job)))
+fn rules(jobs: &JobsFile) -> impl Iterator<Item = (&str, Rules)> {
+    jobs.works().map(|work| (work.name(), Rules::from(work)))
 }

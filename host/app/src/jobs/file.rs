@@ -12,20 +12,26 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use credenza_engine::check::Budget;
+use credenza_engine::drill::DrillOptions;
 use credenza_format::Policy;
+use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
 use super::error::JobsError;
+use super::guard::Guard;
 use super::keys;
 use super::limits::{self, Limit, Limits, Window};
+use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
 use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
+use crate::cost::{Money, budget};
 use crate::environment;
 use crate::units::parse_size;
 
@@ -37,6 +43,17 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const VERSION: u32 = 1;
 /// Longest name of a job, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// What the names of verifications begin with.
+const VERIFY: &str = "verify.";
+/// When a verification is due that says nothing else.
+const VERIFY_AT: &str = "04:30";
+/// Each byte is read again so often where nothing else is said.
+const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
+/// A drill takes place so often, and restores so many bytes at most.
+const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
+const DRILL_BYTES: u64 = 1 << 30;
+/// The keys that say when something is due.
+const WAYS: [&str; 3] = ["at", "every", "cron"];
 /// A hook is ended after so much time where it says nothing else.
 const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -47,8 +64,12 @@ pub struct JobsFile {
     pub path: PathBuf,
     /// By name.
     pub jobs: BTreeMap<String, Job>,
+    /// By the name that a run has: `verify.NAME`.
+    pub verifies: BTreeMap<String, Verify>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// Who is told when something changes.
+    pub notify: Notify,
 }
 
 /// What is backed up, to where, when, and what comes with it.
@@ -80,8 +101,93 @@ pub struct Job {
     pub prune: Option<Prune>,
     /// Whether space is reclaimed after a good run.
     pub maintain: Option<Maintain>,
+    /// From when on a snapshot is suspect.
+    pub guard: Option<Guard>,
+    /// The most that one run may spend.
+    pub budget: Option<budget::Limits>,
     /// How old the newest good snapshot of each source may become, by the time of the store.
     pub promise: Option<Duration>,
+    /// Whom each run is told, at its begin and at its end.
+    pub ping: Option<MessageAddress>,
+}
+
+/// A repository that is read again in turn.
+#[derive(Debug, Clone)]
+pub struct Verify {
+    /// Its name: `verify.NAME`.
+    pub name: String,
+    /// The repository, as it is written.
+    pub repository: String,
+    /// When it is due.
+    pub schedule: Schedule,
+    /// What becomes of runs that were due while nothing ran.
+    pub missed: Missed,
+    /// How a run that failed is tried again.
+    pub retry: Retry,
+    /// Bytes a second by the time of day.
+    pub limits: Limits,
+    /// Each byte is read again at least so often.
+    pub read_all_within: Duration,
+    /// What one run reads at most.
+    pub budget: Budget,
+    /// What is restored for trial.
+    pub drill: Option<DrillRule>,
+}
+
+/// When and how much is restored for trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrillRule {
+    /// How often.
+    pub every: Duration,
+    /// How much.
+    pub sample: DrillOptions,
+}
+
+/// Something that runs by itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// It backs up.
+    Job(&'a Job),
+    /// It reads again.
+    Verify(&'a Verify),
+}
+
+impl<'a> Work<'a> {
+    /// Its name: what a run, a pause and the record have.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Job(job) => &job.name,
+            Self::Verify(verify) => &verify.name,
+        }
+    }
+
+    /// The repository, as it is written.
+    #[must_use]
+    pub fn repository(self) -> &'a str {
+        match self {
+            Self::Job(job) => &job.repository,
+            Self::Verify(verify) => &verify.repository,
+        }
+    }
+
+    /// When it is due.
+    #[must_use]
+    pub const fn schedule(self) -> &'a Schedule {
+        match self {
+            Self::Job(job) => &job.schedule,
+            Self::Verify(verify) => &verify.schedule,
+        }
+    }
+
+    /// What becomes of runs that were due while nothing ran, and how one that failed is tried again.
+    #[must_use]
+    pub const fn retries(self) -> (Missed, Retry) {
+        match self {
+            Self::Job(job) => (job.missed, job.retry),
+            Self::Verify(verify) => (verify.missed, verify.retry),
+        }
+    }
 }
 
 /// What becomes of runs that were due while nothing ran.
@@ -252,11 +358,28 @@ impl JobsFile {
         }
         let defaults = top.part("defaults");
         let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
-        let jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
-        let textfile = top.part("metrics").and_then(|part| absolute(&part, "textfile", part.text("textfile")?));
+        let mut jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
+        for (name, part) in top.named_parts("ping") {
+            match jobs.get_mut(name) {
+                Some(job) => job.ping = section::ping(&part),
+                None => {
+                    let near = suggestion(name, jobs.keys().map(String::as_str));
+                    let remedy = near.map_or_else(
+                        || "name it as a job: [ping.JOB]".to_owned(),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    part.problem("", "there is no such job", &remedy);
+                }
+            }
+        }
+        let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
+        let verifies = top.named_parts("verify").into_iter().filter_map(read);
+        let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
+        let notify = section::read(&top, &zone(defaults.as_ref()));
+        let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, textfile });
+            return Ok(Self { path: path.to_owned(), jobs, verifies, textfile, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -266,11 +389,28 @@ impl JobsFile {
     /// # Errors
     /// [`JobsError::UnknownJob`].
     pub fn job(&self, name: &str) -> Result<&Job, JobsError> {
-        self.jobs.get(name).ok_or_else(|| JobsError::UnknownJob {
+        self.jobs.get(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// All that runs by itself: jobs, then verifications, by name.
+    pub fn works(&self) -> impl Iterator<Item = Work<'_>> {
+        self.jobs.values().map(Work::Job).chain(self.verifies.values().map(Work::Verify))
+    }
+
+    /// The job of a name, or the verification: `verify.NAME`.
+    ///
+    /// # Errors
+    /// [`JobsError::UnknownJob`].
+    pub fn work(&self, name: &str) -> Result<Work<'_>, JobsError> {
+        self.works().find(|work| work.name() == name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> JobsError {
+        JobsError::UnknownJob {
             path: self.path.clone(),
             name: name.to_owned(),
-            near: suggestion(name, self.jobs.keys().map(String::as_str)).map(str::to_owned),
-        })
+            near: suggestion(name, self.works().map(Work::name)).map(str::to_owned),
+        }
     }
 }
 
@@ -290,9 +430,9 @@ pub fn tag(job: &str) -> String {
 
 /// One job; nothing where what it cannot do without is missing, which is noted.
 fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Job> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
-        part.problem("", "that is no name for a job", "use letters, digits, - and _, 64 at most, such as [job.shop]");
+    require_name(name, part, "use letters, digits, - and _, 64 at most, such as [job.shop]");
+    if name.starts_with(VERIFY) {
+        part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
     }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
     let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
@@ -341,7 +481,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
             files: part
                 .texts("exclude_file")
                 .into_iter()
-                .filter_map(|text| absolute(part, "exclude_file", text))
+                .filter_map(|text| part.absolute("exclude_file", text))
                 .collect(),
             caches: part.flag("exclude_caches"),
             larger_than: part.parsed("exclude_larger_than", parse_size),
@@ -352,17 +492,56 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         hooks,
         prune,
         maintain,
+        guard: Guard::read(part),
+        budget: within(part),
         promise: part.parsed("promise", parse_span),
+        ping: None,
     })
 }
 
-fn absolute(part: &Part<'_>, key: &str, text: &str) -> Option<PathBuf> {
-    let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
-    let path = part.understood(key, text, expanded)?;
-    if !path.is_absolute() {
-        part.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
+fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
+        part.problem("", "that is no name for what runs by itself", remedy);
     }
-    Some(path)
+}
+
+/// One verification.
+fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Verify> {
+    require_name(name, part, "use letters, digits, - and _, 64 at most, such as [verify.main]");
+    let repository = if part.has("repository") { part.text("repository")?.to_owned() } else { format!("@{name}") };
+    let name = format!("{VERIFY}{name}");
+    let is_scheduled = WAYS.iter().any(|way| part.has(way));
+    let schedule = match is_scheduled {
+        true => schedule(&name, part, defaults, now)?,
+        false => timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
+    };
+    let budget = part.part("budget");
+    let requests = budget.as_ref().and_then(|budget| budget.count("requests", 1..=u32::MAX)).map(u64::from);
+    let bytes = budget.as_ref().and_then(|budget| budget.parsed("bytes", parse_size));
+    Some(Verify {
+        name,
+        repository,
+        schedule,
+        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
+        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
+        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
+        budget: Budget { bytes, requests },
+        drill: part.part("drill").map(|part| drill(&part)),
+    })
+}
+
+fn drill(part: &Part<'_>) -> DrillRule {
+    let sample = DrillOptions {
+        files: part.count("files", 0..=1000).unwrap_or(5),
+        folders: part.count("folders", 0..=100).unwrap_or(1),
+        bytes_max: part.parsed("bytes", parse_size).unwrap_or(DRILL_BYTES),
+    };
+    if sample.files == 0 && sample.folders == 0 {
+        part.problem("", "it restores nothing", "write how much: drill = { files = 5, folders = 1 }");
+    }
+    DrillRule { every: part.parsed("every", parse_span).unwrap_or(DRILL_EVERY), sample }
 }
 
 /// What a job says itself, or the defaults say.
@@ -383,6 +562,21 @@ fn missed(text: &str) -> Result<Missed, String> {
     }
 }
 
+fn within(part: &Part<'_>) -> Option<budget::Limits> {
+    let part = part.part("budget")?;
+    if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
+        part.problem("", "it bounds nothing", "write one or more of bytes, requests and money");
+    }
+    Some(budget::Limits {
+        bytes: part.parsed("bytes", |text| match parse_size(text)? {
+            0 => Err("nothing could be done with it: write more than 0".to_owned()),
+            bytes => Ok(bytes),
+        }),
+        requests: part.count("requests", 1..=u32::MAX).map(u64::from),
+        money: part.parsed("money", Money::parse),
+    })
+}
+
 fn limits(part: &Part<'_>) -> Option<Limits> {
     part.has("limits").then(|| {
         let limit = |part: &Part<'_>| Limit {
@@ -401,7 +595,6 @@ fn retry(part: &Part<'_>) -> Option<Retry> {
 }
 
 fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
-    const WAYS: [&str; 3] = ["at", "every", "cron"];
     let given: Vec<&str> = WAYS.into_iter().filter(|way| part.has(way)).collect();
     let times = match given.as_slice() {
         ["at"] => at(part),
@@ -423,21 +616,33 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
             None
         }
     };
-    let zone = own_or_default(part, defaults, "zone", |part| {
-        part.parsed("zone", |text| {
-            TimeZone::get(text)
-                .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
-        })
-    });
-    let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
-    let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
-    let schedule = Schedule::new(times?, zone.unwrap_or_else(TimeZone::system), offset);
+    let schedule = timed(name, times?, part, defaults);
     if schedule.next_after(now).is_none() {
         let key = given.first().copied().unwrap_or_default();
         part.problem(key, "that never comes", "look at day and month: the 30th of February is none");
         return None;
     }
     Some(schedule)
+}
+
+/// Times in their zone, moved by the part of the jitter that is a job's own.
+fn timed(name: &str, times: Times, part: &Part<'_>, defaults: Option<&Part<'_>>) -> Schedule {
+    let zone = own_or_default(part, defaults, "zone", zone_of);
+    let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
+    let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
+    Schedule::new(times, zone.unwrap_or_else(TimeZone::system), offset)
+}
+
+fn zone_of(part: &Part<'_>) -> Option<TimeZone> {
+    part.parsed("zone", |text| {
+        TimeZone::get(text)
+            .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
+    })
+}
+
+/// The zone of what is no job's.
+fn zone(defaults: Option<&Part<'_>>) -> TimeZone {
+    defaults.filter(|part| part.has("zone")).and_then(zone_of).unwrap_or_else(TimeZone::system)
 }
 
 fn at(part: &Part<'_>) -> Option<Times> {
@@ -588,7 +793,11 @@ prune = true
         let said = faults("at = \"02:30\"\nexclud = \"*.tmp\"");
         assert!(said.contains("line 6, `job.a.exclud`: there is no such key; did you mean `exclude`?"), "{said}");
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
-        assert!(said.contains("line 2, `zzz`") && said.contains("there are version, defaults, metrics, job"), "{said}");
+        assert!(
+            said.contains("line 2, `zzz`")
+                && said.contains("there are version, defaults, metrics, notify, mail, ping, job, verify"),
+            "{said}"
+        );
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
         assert!(said.contains("line 6, `job.a.keep.dayly`: there is no such key; did you mean `daily`?"), "{said}");
     }
@@ -619,11 +828,75 @@ prune = true
     }
 
     #[test]
+    fn a_verification_is_nightly_and_of_the_repository_of_its_name_unless_it_says_otherwise() {
+        let file = parse("version = 1\n[verify.main]\n[verify.b]\nrepository = \"/r\"\nread_all_within = \"30d\"\nevery = \"1h\"\nbudget = { bytes = \"20GiB\", requests = 20000 }\ndrill = { files = 2, bytes = \"1MB\" }\n").unwrap();
+        let [b, main] = ["verify.b", "verify.main"].map(|name| &file.verifies[name]);
+        assert_eq!((&*main.repository, main.read_all_within, main.drill), ("@main", READ_ALL_WITHIN, None));
+        assert_eq!((main.schedule.to_string(), main.budget), ("04:30".to_owned(), Budget::default()));
+        assert_eq!((&*b.repository, b.budget), ("/r", Budget { bytes: Some(20 << 30), requests: Some(20_000) }));
+        let sample = DrillOptions { files: 2, folders: 1, bytes_max: 1_000_000 };
+        assert_eq!(b.drill, Some(DrillRule { every: DRILL_EVERY, sample }));
+        assert!(matches!(file.work("verify.b"), Ok(Work::Verify(verify)) if verify.repository == "/r"));
+        assert!(matches!(file.work("verify.c"), Err(JobsError::UnknownJob { near: Some(_), .. })));
+    }
+
+    #[test]
+    fn a_verification_that_cannot_be_meant_says_what_to_write() {
+        for (lines, part) in [
+            ("[verify.a]\nread_all_within = \"soon\"", "`verify.a.read_all_within`"),
+            ("[verify.a]\nbudget = { bytes = \"20GiB/night\" }", "`verify.a.budget.bytes`"),
+            ("[verify.a]\nbudget = { requests = 0 }", "from 1 to"),
+            ("[verify.a]\ndrill = { files = 0, folders = 0 }", "it restores nothing"),
+            ("[verify.a]\ndrill = { sample = \"5 files\" }", "there is no such key"),
+            ("[verify.\"a b\"]", "no name for what runs by itself"),
+            ("[job.\"verify.a\"]\nto = \"/r\"\nbackup = \"/a\"\nat = \"02:30\"", "so verifications are called"),
+        ] {
+            let said = parse(&format!("version = 1\n{lines}\n")).unwrap_err().to_string();
+            assert!(said.contains(part), "{lines}: {said}");
+        }
+    }
+
+    #[test]
     fn a_promise_that_no_snapshot_may_keep_is_a_fault() {
         let said = faults("at = \"02:30\"\nskip_if_unchanged = true\npromise = \"26h\"");
         assert!(said.contains("line 7, `job.a.promise`: it is measured by new snapshots"), "{said}");
         let both = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\nskip_if_unchanged = false\npromise = \"26h\"\n";
         assert!(parse(both).is_ok());
+    }
+
+    #[test]
+    fn who_is_told_is_understood_and_its_faults_are_named_without_an_address() {
+        let text = "at = \"02:30\"\n[notify.ops]\nto = [\"ntfy:https://ntfy.example.org/hunter2\", \"mail:ops@example.org\"]\nwhen = [\"failed\", \"recovered\"]\ndigest = \"mon 08:00\"\n[mail]\nserver = \"mail.example.org\"\nfrom = \"c@example.org\"\n[ping.a]\nhealthchecks = \"https://hc.example.org/hunter2\"\n";
+        let file = parse(&format!("version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\n{text}")).unwrap();
+        let ops = &file.notify.sections[0];
+        assert_eq!((ops.to[0].shown().as_str(), ops.when.len()), ("ntfy:https://ntfy.example.org", 2));
+        assert!(ops.digest.is_some() && file.jobs["a"].ping.is_some());
+        assert_eq!(file.notify.mail.as_ref().map(|mail| mail.port), Some(465));
+        assert!(!format!("{file:?}").contains("hunter2"));
+        for (lines, parts) in [
+            ("[notify.a]", ["`notify.a.to`", "nobody is told"]),
+            ("[notify.a]\nto = \"hunter2\"", ["`notify.a.to`", "write webhook:https://"]),
+            ("[notify.a]\nto = \"webhook:http://hooks.example.org/hunter2\"", ["`notify.a.to`", "without TLS"]),
+            ("[notify.a]\nto = \"mail:hunter2\"", ["`notify.a.to`", "no address of mail"]),
+            ("[notify.a]\nto = \"mail:a@b.example\"", ["`notify`", "through which server"]),
+            (
+                "[notify.a]\nto = \"ntfy:https://n.example/\"\nwhen = [\"broken\"]",
+                ["`notify.a.when`", "promise-broken"],
+            ),
+            (
+                "[notify.a]\nto = \"ntfy:https://n.example/\"\nkey_file = \"/k\"\nkey_cmd = \"k\"",
+                ["`notify.a.key_cmd`", "given twice"],
+            ),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\ntls = \"none\"", ["`mail.tls`", "without TLS"]),
+            ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"", ["`mail.user`", "password_file"]),
+            ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
+            ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
+            ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
+            ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
+        ] {
+            let said = faults(&format!("at = \"02:30\"\n{lines}"));
+            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains("hunter2"), "{lines}: {said}");
+        }
     }
 
     #[test]

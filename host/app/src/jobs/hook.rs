@@ -1,7 +1,7 @@
 //! Commands of the user's around a run: a program and its arguments, never a shell.
 //!
 //! Owned here: starting and ending them, what they are told, and what is kept of what they print. They inherit none of our secrets. Refused here: when they
-//! run (`run`). A hook has a process group of its own, so that what it starts ends with it: asked first (SIGTERM), and made to [`GRACE`] later.
+//! run (`run`). A hook has a process group of its own, so that what it starts ends with it.
 //!
 //! Bound: [`OUTPUT_BYTES_MAX`] of the end of what it prints.
 
@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use credenza_connect::ProcessGroup;
 use credenza_engine::Stop;
 use credenza_model::SnapshotId;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
 use super::file::{Hook, Moment};
@@ -25,9 +25,7 @@ use crate::environment;
 
 /// What is kept of what a hook prints: its end.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
-/// Between the request to end and the end.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long one waits for the rest of the output, which a process of its own session may keep open.
+/// How long one waits for what was made to end, and for the rest of its output, which a process of its own session may keep open.
 const REST: Duration = Duration::from_secs(1);
 
 /// What a hook is told: as JSON on its standard input, and in variables.
@@ -43,6 +41,24 @@ pub(super) struct Facts {
     pub(super) reason: Option<String>,
     /// What it made.
     pub(super) snapshots: Vec<SnapshotId>,
+}
+
+impl Facts {
+    /// The same as variables.
+    pub(super) fn variables(&self) -> [(&'static str, String); 6] {
+        let word = |value: serde_json::Result<serde_json::Value>| {
+            value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        };
+        let snapshots: Vec<String> = self.snapshots.iter().map(ToString::to_string).collect();
+        [
+            ("CREDENZA_JOB", self.job.clone()),
+            ("CREDENZA_RUN", self.run.clone()),
+            (environment::REPOSITORY, self.repository.clone()),
+            ("CREDENZA_MOMENT", word(serde_json::to_value(self.moment))),
+            ("CREDENZA_ENDING", self.ending.map(|ending| word(serde_json::to_value(ending))).unwrap_or_default()),
+            ("CREDENZA_SNAPSHOTS", snapshots.join(" ")),
+        ]
+    }
 }
 
 /// A hook that did not do its work.
@@ -124,17 +140,7 @@ fn command(hook: &Hook, facts: &Facts) -> Command {
     for name in environment::SECRETS {
         command.env_remove(name);
     }
-    let word = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-    };
-    let snapshots: Vec<String> = facts.snapshots.iter().map(ToString::to_string).collect();
-    command
-        .env("CREDENZA_JOB", &facts.job)
-        .env("CREDENZA_RUN", &facts.run)
-        .env(environment::REPOSITORY, &facts.repository)
-        .env("CREDENZA_MOMENT", word(serde_json::to_value(facts.moment)))
-        .env("CREDENZA_ENDING", facts.ending.map(|ending| word(serde_json::to_value(ending))).unwrap_or_default())
-        .env("CREDENZA_SNAPSHOTS", snapshots.join(" "));
+    command.envs(facts.variables());
     command
 }
 
@@ -177,7 +183,7 @@ fn supervise(
         // A few hundred bytes fit into the pipe; a hook that does not listen need not.
         let _ = stdin.write_all(facts);
     }
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let group = ProcessGroup::led_by(&child);
     thread::spawn(move || sender.send(Heard::Exited(child.wait())));
     let first = match timeout {
         Some(timeout) => heard.recv_timeout(timeout),
@@ -201,17 +207,14 @@ fn supervise(
     }
 }
 
-/// Asks a process group to end, and makes it.
-fn end(group: Option<Pid>, heard: &Receiver<Heard>) {
+/// Ends what a hook has started, and waits until it is gone.
+fn end(group: Option<ProcessGroup>, heard: &Receiver<Heard>) {
     let Some(group) = group else { return };
-    // What has ended already need not be told.
-    let _ = kill_process_group(group, Signal::TERM);
-    let is_out = |heard: Result<Heard, RecvTimeoutError>| matches!(heard, Ok(Heard::Exited(_)));
-    let gone = is_out(heard.recv_timeout(GRACE));
-    // Children of it that did not listen go with it.
-    let _ = kill_process_group(group, Signal::KILL);
-    if !gone {
-        let _ = heard.recv_timeout(GRACE);
+    let is_out = |grace| matches!(heard.recv_timeout(grace), Ok(Heard::Exited(_)));
+    let mut is_gone = false;
+    group.end(|grace| is_gone = is_out(grace));
+    if !is_gone {
+        is_out(REST);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Form {
     FlagOrSpan,
     /// A whole number, not negative.
     Count,
+    /// A share, such as `40%`.
+    Percent,
     /// A table with these keys.
     Table(&'static [Key]),
     /// A list of such tables.
@@ -50,7 +52,11 @@ pub(super) const FILE: &[Key] = &[
     key("version", Form::Count, "The version of this form: 1."),
     key("defaults", Form::Table(DEFAULTS), "What holds for each job that says nothing else."),
     key("metrics", Form::Table(METRICS), "Where figures of the runs are written."),
+    key("notify", Form::Named(NOTIFY), "Who is told when something changes for the worse or the better."),
+    key("mail", Form::Table(MAIL), "The server that takes mail."),
+    key("ping", Form::Named(PING), "By job: a service that waits for its runs, and alarms when they do not come."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
+    key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
 ];
 
 /// What a job may say for itself as well.
@@ -61,6 +67,38 @@ const METRICS: &[Key] = &[key(
     Form::Text,
     "A file for the node exporter of Prometheus, which is written at the end of each run.",
 )];
+
+/// The keys of a section of those who are told.
+const NOTIFY: &[Key] = &[
+    key("to", Form::Texts, "Who is told: webhook:https://…, ntfy:https://…/topic, mail:name@example.org."),
+    key(
+        "when",
+        Form::Texts,
+        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, recovered. [all]",
+    ),
+    key("digest", Form::Text, "When a summary is sent: a time such as mon 08:00."),
+    key("key_file", Form::Text, "A file with the key that webhooks know our messages by."),
+    key("key_cmd", Form::Text, "A shell command that prints it."),
+    key("token_file", Form::Text, "A file with the token of ntfy."),
+    key("token_cmd", Form::Text, "A shell command that prints it."),
+];
+
+const MAIL: &[Key] = &[
+    key("server", Form::Text, "Its name, with its port if it is not the usual one: mail.example.org:587."),
+    key("from", Form::Text, "Whose letters are: credenza@example.org."),
+    key("user", Form::Text, "Who sends, where the server asks."),
+    key("password_file", Form::Text, "A file with the password."),
+    key("password_cmd", Form::Text, "A shell command that prints it."),
+    key(
+        "tls",
+        Form::Word(&["implicit", "starttls", "none"]),
+        "How the way there is secured; none is for this machine alone. [implicit, or starttls at a port other than 465]",
+    ),
+    key("ca_file", Form::Text, "A file of certificates in PEM that are trusted beside those of the system."),
+];
+
+const PING: &[Key] =
+    &[key("healthchecks", Form::Text, "The address of a check of healthchecks.io, or of a server like it.")];
 
 const ZONE: Key = key(
     "zone",
@@ -98,17 +136,53 @@ const RETRIES: &[Key] = &[
     key("wait", Form::Range, "The wait before the second try, and the longest; it doubles from try to try. [1m..1h]"),
 ];
 
+const AT: Key = key(
+    "at",
+    Form::Texts,
+    "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
+);
+const EVERY: Key = key("every", Form::Span, "When: each time so much has passed, from 10s on.");
+const CRON: Key = key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *.");
+
+/// The keys of a verification.
+pub(super) const VERIFY: &[Key] = &[
+    key(
+        "repository",
+        Form::Text,
+        "The repository: a folder, a location, or @name of one in the configuration. [@NAME of the table]",
+    ),
+    key("read_all_within", Form::Span, "Each byte is read again at least so often. [90d]"),
+    key("budget", Form::Table(READ_BUDGET), "What one run reads at most. [no bound]"),
+    key("drill", Form::Table(DRILL), "Restore a sample to a scratch folder for trial, and compare it."),
+    AT,
+    EVERY,
+    CRON,
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+];
+
+const READ_BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes of packs and their parity, such as 20GiB."),
+    key("requests", Form::Count, "Requests for them."),
+];
+
+const DRILL: &[Key] = &[
+    key("every", Form::Span, "How often. [30d]"),
+    key("files", Form::Count, "Files that are drawn at random, 1000 at most. [5]"),
+    key("folders", Form::Count, "Folders that are drawn, each with what lies in it, 100 at most. [1]"),
+    key("bytes", Form::Size, "Bytes that are restored at most; the scratch folder needs so much room. [1GiB]"),
+];
+
 /// The keys of a job.
 pub(super) const JOB: &[Key] = &[
     key("backup", Form::Texts, "What is backed up: folders, locations, or @name of a source in the configuration."),
     key("to", Form::Text, "The repository: a folder, a location, or @name of one in the configuration."),
-    key(
-        "at",
-        Form::Texts,
-        "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
-    ),
-    key("every", Form::Span, "When: each time so much has passed, from 10s on."),
-    key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *."),
+    AT,
+    EVERY,
+    CRON,
     ZONE,
     JITTER,
     MISSED,
@@ -129,7 +203,42 @@ pub(super) const JOB: &[Key] = &[
         Form::FlagOrSpan,
         "Reclaim space after a good run: after each, or where the last time is so long ago.",
     ),
+    key(
+        "guard",
+        Form::Table(GUARD),
+        "Look at each snapshot: one in which too much is gone or changed is suspect, and nothing of its source is removed until it is acknowledged. {} takes the usual limits.",
+    ),
+    key(
+        "budget",
+        Form::Table(BUDGET),
+        "The most that one run may spend; it ends in good order before, and the next goes on.",
+    ),
     key("promise", Form::Span, "The newest good snapshot of each source is never older, by the time of the store."),
+];
+
+/// Percent of the files or bytes that are gone, where the guard says nothing else.
+pub(super) const GUARD_SHRINK: u32 = 40;
+/// Percent of the files that are gone or have another content.
+pub(super) const GUARD_CHANGED: u32 = 60;
+/// Percent of the files with another content that no longer compress.
+pub(super) const GUARD_INCOMPRESSIBLE: u32 = 50;
+
+const GUARD: &[Key] = &[
+    key("shrink", Form::Percent, "So much of the files or of the bytes is gone. [40%]"),
+    key("changed", Form::Percent, "So many of the files are gone or have another content. [60%]"),
+    key(
+        "incompressible",
+        Form::Percent,
+        "So many of the files with another content no longer compress, as if they were encrypted. [50%]",
+    ),
+    key("delete_max", Form::Count, "No run removes more snapshots than this: it removes none then, and says so."),
+];
+
+/// What a run may spend.
+pub(super) const BUDGET: &[Key] = &[
+    key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
+    key("requests", Form::Count, "Requests to remote places."),
+    key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),
 ];
 
 /// The keys of a hook.
@@ -193,6 +302,7 @@ fn form(form: &Form) -> Value {
         Form::Flag => json!({ "type": "boolean" }),
         Form::FlagOrSpan => json!({ "oneOf": [{ "type": "boolean" }, { "type": "string", "pattern": SPAN }] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
+        Form::Percent => json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" }),
         Form::Table(keys) => object(keys),
         Form::Tables(keys) => json!({ "type": "array", "items": object(keys) }),
         Form::Named(keys) => json!({ "type": "object", "additionalProperties": object(keys) }),

@@ -15,6 +15,7 @@ use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::JobsError;
+use super::notify::Notice;
 use super::outcome::{Ending, Step};
 
 /// A log of more bytes becomes the old one.
@@ -82,6 +83,18 @@ pub enum Record {
         /// Why: `paused` or `missed`.
         why: String,
     },
+    /// A notice was taken by one who hears, or was given up.
+    Told {
+        /// When.
+        at: Timestamp,
+        /// Who hears, as far as it may be shown.
+        to: String,
+        /// What was told.
+        notice: Notice,
+        /// Why it was given up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
     /// The job is waited for since then: it was seen for the first time, or the line that says so of its last run is in a log that goes.
     Seen {
         /// The job.
@@ -109,6 +122,8 @@ pub struct Past {
     pub due: Option<Timestamp>,
     /// Due times before that passed without a run.
     pub missed: u32,
+    /// Tries for the same due time that failed before.
+    pub tries: u32,
     /// How it ended; none of one that is under way, and of one that was left out.
     pub ending: Option<Ending>,
     /// Why it is not well, or was left out.
@@ -317,22 +332,22 @@ impl Gathering {
                 self.ended.insert(run, (at, ending, reason));
                 None
             }
-            Record::Began { run, job, at, due, missed, .. } => {
+            Record::Began { run, job, at, due, missed, tries } => {
                 let mut steps = self.steps.remove(&run).unwrap_or_default();
                 steps.reverse();
                 let (ended, ending, reason) = match self.ended.remove(&run) {
                     Some((ended, ending, reason)) => (Some(ended), Some(ending), reason),
                     None => (None, None, None),
                 };
-                Some(Past { job, began: at, ended, due, missed, ending, reason, steps })
+                Some(Past { job, began: at, ended, due, missed, tries, ending, reason, steps })
             }
             Record::Skipped { job, at, due, count, why } => {
                 let missed = count.saturating_sub(1);
                 let reason = Some(format!("left out: {why}"));
                 let (began, ended, due) = (at, None, Some(due));
-                Some(Past { job, began, ended, due, missed, ending: None, reason, steps: Vec::new() })
+                Some(Past { job, began, ended, due, missed, tries: 0, ending: None, reason, steps: Vec::new() })
             }
-            Record::Seen { .. } => None,
+            Record::Told { .. } | Record::Seen { .. } => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use credenza_model::Timestamp;
 
 use super::error::JobsError;
-use super::file::JobsFile;
+use super::file::{JobsFile, Work};
 use super::log::{Log, Past};
 use super::outcome::{Ending, Step};
 
@@ -78,7 +78,7 @@ pub fn publish(jobs: &JobsFile, log: &Log) -> Result<(), JobsError> {
 /// When the log cannot be read.
 pub fn text(jobs: &JobsFile, log: &Log) -> Result<String, JobsError> {
     let mut runs = Vec::new();
-    for name in jobs.jobs.keys() {
+    for name in jobs.works().map(Work::name) {
         runs.push((name, log.past(Some(name), PAST_MAX)?));
     }
     let mut text = String::new();

@@ -1,7 +1,9 @@
 //! What a run did, and how it ended: the words of the record, of hooks and of what is printed.
 
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::cost::Bill;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,6 +15,8 @@ pub enum Ending {
     Incomplete,
     /// There are snapshots, and the repository is damaged.
     Damaged,
+    /// Its budget is spent: what it has done is kept, and the next run goes on.
+    Spent,
     /// A source could not be backed up.
     Failed,
     /// A hook before the backup failed, so that it was not made.
@@ -72,6 +76,34 @@ pub enum Step {
         /// Bytes.
         bytes_freed: u64,
     },
+    /// A repository was verified, and packs of it were read again.
+    Verified {
+        /// Packs that are there.
+        packs: u64,
+        /// Packs that were read.
+        packs_read: u64,
+        /// Bytes of them.
+        bytes_read: u64,
+        /// What is damaged.
+        damages: u64,
+        /// Packs that were due and were not read, since the budget was spent.
+        packs_due: u64,
+        /// When the pack was read that waits the longest; nothing where none ever was.
+        oldest: Option<Timestamp>,
+        /// Seconds in which all is read once at this budget.
+        all_in: u64,
+    },
+    /// A sample was restored for trial and compared.
+    Drilled {
+        /// The snapshot; none where there is none to restore.
+        snapshot: Option<SnapshotId>,
+        /// Entries that were restored.
+        entries: u64,
+        /// Bytes of them.
+        bytes: u64,
+        /// Entries that did not come back as they were.
+        errors: u64,
+    },
     /// A hook ran.
     Hooked {
         /// The program.
@@ -88,6 +120,27 @@ pub enum Step {
         /// Entries that could not be read.
         #[serde(default)]
         errors: u64,
+    },
+    /// A snapshot is suspect: it is kept and flagged, and nothing of its source is removed until it is acknowledged.
+    Suspect {
+        /// The location of the source.
+        source: String,
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Why.
+        reason: String,
+    },
+    /// More snapshots were to be removed than a run of this job may: none was.
+    Held {
+        /// How many.
+        removals: usize,
+        /// How many a run may remove.
+        delete_max: u32,
+    },
+    /// What the run has spent, at its end.
+    Spent {
+        /// Over the repository and all sources.
+        bill: Bill,
     },
     /// Something failed.
     Failed {

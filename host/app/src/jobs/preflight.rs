@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file::{Hook, Job};
+use super::file::{Hook, Job, Verify};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::environment;
@@ -65,7 +65,7 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
             lacks.push(Lack { key, cause });
         }
     };
-    note("to", repository(app, job).map_err(LackCause::from));
+    note("to", repository(app, &job.repository).map_err(LackCause::from));
     for word in &job.sources {
         note("backup", source(app, word));
     }
@@ -80,8 +80,15 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
     lacks
 }
 
-fn repository(app: &App, job: &Job) -> Result<(), Error> {
-    let place = app.place(Kind::Repository, OsStr::new(&job.repository), Settings::new())?;
+/// What a verification needs and cannot be had.
+#[must_use]
+pub fn lacks_of_verify(app: &App, verify: &Verify) -> Vec<Lack> {
+    let lack = repository(app, &verify.repository).err();
+    lack.map(|cause| Lack { key: "repository", cause: cause.into() }).into_iter().collect()
+}
+
+fn repository(app: &App, word: &str) -> Result<(), Error> {
+    let place = app.place(Kind::Repository, OsStr::new(word), Settings::new())?;
     secret::provided(&SecretSources::default(), &place.settings)?;
     signing::provided(None, &place.settings)?;
     Ok(())

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::file::{Job, Moment};
 use super::run::{Runner, of_job};
+use super::schedule::later;
+use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Error;
 use crate::open::StoreUse;
@@ -54,15 +56,37 @@ pub struct Standing {
 /// When the repository cannot be opened and listed: then nothing is known, which is no promise kept.
 pub async fn measure(runner: &Runner<'_>, job: &Job) -> Result<Vec<Standing>, Error> {
     let Some(promise) = job.promise else { return Ok(Vec::new()) };
-    let mut sources = Vec::new();
-    for word in &job.sources {
-        sources.push(runner.app.place(Kind::Source, OsStr::new(word), Settings::new())?.text());
-    }
-    let streams = job.hooks.iter().filter(|hook| hook.moment == Moment::During);
-    sources.extend(streams.filter_map(|hook| hook.stdin_of.as_deref()).map(stream::location));
+    let sources = sources(runner.app, job)?;
     let open = runner.open(job, StoreUse::Write).await?;
     let snapshots = open.repository.snapshots_by_store_time().await?.filtered(&of_job(job));
     Ok(sources.into_iter().map(|source| standing(job, source, promise, &snapshots)).collect())
+}
+
+/// The sources of a job as its snapshots have them; nothing is asked for that.
+///
+/// # Errors
+/// When the configuration cannot be read, or names no such source.
+pub fn sources(app: &App, job: &Job) -> Result<Vec<String>, Error> {
+    let mut sources = Vec::new();
+    for word in &job.sources {
+        sources.push(app.place(Kind::Source, OsStr::new(word), Settings::new())?.text());
+    }
+    let streams = job.hooks.iter().filter(|hook| hook.moment == Moment::During);
+    sources.extend(streams.filter_map(|hook| hook.stdin_of.as_deref()).map(stream::location));
+    Ok(sources)
+}
+
+/// How the promise of a job stands for a newest good snapshot of that time, where nothing newer is known.
+pub(super) fn judge_at(job: &Job, time: Timestamp, now: Timestamp) -> Kept {
+    job.promise.map_or(Kept::Kept, |promise| judge(promise, Some(time), now).1)
+}
+
+/// When the promise of a job becomes worse by the clock alone, for a newest good snapshot of that time; nothing where it is broken.
+pub(super) fn next_change(job: &Job, time: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let seconds = job.promise?.as_secs();
+    let at_risk = seconds.saturating_mul(RISK_PERCENT).div_ceil(100);
+    let changes = [at_risk, seconds.saturating_add(1)].map(|age| later(time, Duration::from_secs(age)));
+    changes.into_iter().find(|change| *change > now)
 }
 
 fn standing(job: &Job, source: String, promise: Duration, snapshots: &Snapshots) -> Standing {

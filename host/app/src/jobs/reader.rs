@@ -6,6 +6,7 @@
 //! Bound: [`PROBLEMS_MAX`] faults.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{Item, TableLike, Value};
 
@@ -117,6 +118,33 @@ impl<'t> Part<'t> {
         self.understood(key, text, parse(text))
     }
 
+    /// The same of a text that may be a secret: it is not repeated.
+    pub(super) fn parsed_secret<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(key)?;
+        self.understood_secret(key, parse(text))
+    }
+
+    /// Notes why a text that is not repeated means nothing.
+    pub(super) fn understood_secret<T>(&self, key: &str, parsed: Result<T, String>) -> Option<T> {
+        let why = match parsed {
+            Ok(value) => return Some(value),
+            Err(why) => why,
+        };
+        let (what, remedy) = why.split_once(": ").unwrap_or((&why, "write it otherwise"));
+        self.problem(key, what, remedy);
+        None
+    }
+
+    /// A text as a path, which must be absolute; `~/` stands for the home.
+    pub(super) fn absolute(&self, key: &str, text: &str) -> Option<PathBuf> {
+        let expanded = crate::home::expand(Path::new(text)).map_err(|error| format!("{error}: write an absolute path"));
+        let path = self.understood(key, text, expanded)?;
+        if !path.is_absolute() {
+            self.problem(key, "the path is not absolute", "write it from / on, or with ~/ before it");
+        }
+        Some(path)
+    }
+
     /// Notes why a text means nothing.
     pub(super) fn understood<T>(&self, key: &str, text: &str, parsed: Result<T, String>) -> Option<T> {
         let why = match parsed {
@@ -223,7 +251,7 @@ impl<'t> Part<'t> {
         let Some(item) = self.table.get(key) else { return Vec::new() };
         let (keys, path) = (self.keys_of(key), self.named(key));
         let Some(table) = item.as_table_like() else {
-            self.problem(key, &format!("it is {}", article(item)), "write a table with a name: [job.NAME]");
+            self.problem(key, &format!("it is {}", article(item)), &format!("write a table with a name: [{key}.NAME]"));
             return Vec::new();
         };
         let mut parts = Vec::new();
@@ -232,7 +260,11 @@ impl<'t> Part<'t> {
             let line = offset.map_or(self.line, |offset| self.reading.line(offset));
             match item.as_table_like() {
                 Some(below) => parts.push((name, self.reading.part(below, keys, format!("{path}.{name}"), line))),
-                None => self.problem(key, &format!("`{name}` is {}", article(item)), "write a table: [job.NAME]"),
+                None => self.problem(
+                    key,
+                    &format!("`{name}` is {}", article(item)),
+                    &format!("write a table: [{key}.NAME]"),
+                ),
             }
         }
         parts

@@ -3,30 +3,37 @@
 //! Owned here: the order, what a failure of one part means for the others, and how the run ended. Refused here: when it runs (`scheduler`), and telling
 //! anybody ([`Heard`]). A repository is opened and never made: a disk that is not there must not lead to a new one.
 //!
-//! A run goes on record before it begins and when it has ended. Where the record cannot be written (a full disk), the backup is made all the same, and that
-//! is said.
+//! A run is on record (`recording`) before it begins.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use credenza_connect::{Marker, Source};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::{Clock, Error as EngineError, Listener, RunContext, SnapshotFilter, SnapshotHandle, Stop};
+use credenza_engine::{Clock, Error as EngineError, RunContext, SnapshotFilter, SnapshotHandle, Stop};
 use credenza_format::SigningKey;
-use credenza_model::{SnapshotId, Timestamp};
+use credenza_model::SnapshotId;
+use jiff::tz::TimeZone;
 
 use super::error::JobsError;
 use super::file::{Hook, Job, Maintain, Moment, Prune};
+use super::guard;
 use super::hook::{self, Facts, HookError};
+use super::limits::Limits;
 use super::lock::Held;
-use super::log::{Log, Past, Record, run_id};
+use super::log::Past;
+use super::notify::ping;
 use super::outcome::{Ending, Step};
+use super::recording::Recording;
+pub use super::recording::{Cause, Heard, Occasion};
 use super::schedule::instant;
 use super::state::State;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
+use crate::cost::Bill;
+use crate::cost::budget::Budget;
 use crate::environment;
 use crate::error::Error;
 use crate::open::{Opened, StoreUse};
@@ -35,37 +42,6 @@ use crate::repository::{OpenOptions, OpenRepository};
 use crate::secret::{self, SecretSources};
 use crate::stream::Stream;
 use crate::{prune, remove, signing, stream};
-
-/// Why a part of a run failed.
-#[derive(Debug)]
-pub enum Cause {
-    /// What the app or the engine says.
-    App(Error),
-    /// A hook.
-    Hook(HookError),
-    /// What is kept of jobs.
-    Jobs(JobsError),
-}
-
-/// Hears of a run while it goes on.
-pub trait Heard {
-    /// Something was done, or failed; of that, the cause comes with it.
-    fn step(&self, step: &Step, cause: Option<Cause>);
-
-    /// What the engine tells.
-    fn events(&self) -> Arc<dyn Listener>;
-}
-
-/// What a run is for.
-#[derive(Debug, Clone, Default)]
-pub struct Occasion {
-    /// The due time; none where somebody asked for it.
-    pub due: Option<Timestamp>,
-    /// Due times before that passed without a run.
-    pub missed: u32,
-    /// Tries of it that failed before.
-    pub tries: u32,
-}
 
 /// What runs need.
 pub struct Runner<'a> {
@@ -83,14 +59,11 @@ pub struct Runner<'a> {
 struct Run<'a> {
     runner: &'a Runner<'a>,
     job: &'a Job,
-    id: String,
-    due: Option<Timestamp>,
-    log: Log,
-    heard: &'a dyn Heard,
-    /// The worst so far.
-    ending: Ending,
-    reason: Option<String>,
-    snapshots: Vec<SnapshotId>,
+    recording: Recording<'a>,
+    /// The snapshots, each with the location of its source.
+    made: Vec<(String, SnapshotId)>,
+    /// What was spent on sources.
+    bill: Mutex<Bill>,
 }
 
 /// What a run that was broken off has made.
@@ -110,38 +83,58 @@ impl Runner<'_> {
     /// [`JobsError::Busy`] where the job runs already. All else is an ending.
     pub async fn run(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Result<Ending, JobsError> {
         let _held = self.state.be_run(&job.name)?;
-        if job.limits.is_empty() {
-            return Ok(self.on_record(job, occasion, heard).await);
-        }
+        // A budget ends this run alone.
+        let stop = self.stop.child();
+        let app = match job.budget {
+            Some(limits) => self.app.clone().with_budget(Budget::new(limits, stop.clone())),
+            None => self.app.clone(),
+        };
+        let runner = Runner { app: &app, stop: &stop, ..*self };
         let zone = job.schedule.zone();
-        let rates = job.limits.rates(instant(self.clock.now().wall), zone);
+        Ok(runner.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
+    }
+
+    /// Does something within limits that follow the time of day.
+    pub(super) async fn limited(
+        &self,
+        limits: &Limits,
+        zone: &TimeZone,
+        work: impl AsyncFnOnce(&Runner<'_>) -> Ending,
+    ) -> Ending {
+        if limits.is_empty() {
+            return work(self).await;
+        }
+        let rates = limits.rates(instant(self.clock.now().wall), zone);
         let app = self.app.clone().with_rates(rates.clone());
         let limited = Runner { app: &app, ..*self };
-        let mut work = std::pin::pin!(limited.on_record(job, occasion, heard));
+        let mut work = std::pin::pin!(work(&limited));
         loop {
             tokio::select! {
-                ending = &mut work => return Ok(ending),
-                () = self.clock.wait(LIMITS_EVERY) => job.limits.hold(&rates, instant(self.clock.now().wall), zone),
+                ending = &mut work => return ending,
+                () = self.clock.wait(LIMITS_EVERY) => limits.hold(&rates, instant(self.clock.now().wall), zone),
             }
         }
     }
 
     async fn on_record(&self, job: &Job, occasion: &Occasion, heard: &dyn Heard) -> Ending {
-        let began = self.clock.now().wall;
-        let id = run_id(&job.name, began);
-        let log = self.state.log();
-        let (ending, reason, snapshots) = (Ending::Done, None, Vec::new());
-        let Occasion { due, missed, tries } = *occasion;
-        let mut run = Run { runner: self, job, id: id.clone(), due, log, heard, ending, reason, snapshots };
-        run.record(&Record::Began { run: id.clone(), job: job.name.clone(), at: began, due, missed, tries });
-        run.all().await;
-        let (at, ending, reason) = (self.clock.now().wall, run.ending, run.reason.clone());
-        // As the scheduler counts them; nobody tries again what somebody has asked for.
-        let tries_left = match (ending, due) {
-            (Ending::Failed, Some(_)) => job.retry.tries.saturating_sub(tries.saturating_add(1)),
-            _ => 0,
+        let recording = Recording::begin(&job.name, occasion, (self.state, self.clock, self.stop), heard);
+        let mut run = Run { runner: self, job, recording, made: Vec::new(), bill: Mutex::default() };
+        let started = match &job.ping {
+            // A service that does not answer keeps no backup waiting.
+            Some(to) => tokio::join!(run.all(), ping::begin(to, self.clock)).1,
+            None => {
+                run.all().await;
+                Ok(())
+            }
         };
-        run.record(&Record::Ended { run: id, job: job.name.clone(), at, due, ending, tries_left, reason });
+        let ending = run.recording.end(job.retry);
+        if let Some(to) = &job.ping {
+            let reason = run.recording.reason.as_deref().unwrap_or_default();
+            let ended = ping::end(to, ending, reason, self.clock).await;
+            for error in [started, ended].into_iter().filter_map(Result::err) {
+                run.did(Step::Failed { doing: "giving a sign of life".to_owned(), reason: error.to_string() });
+            }
+        }
         ending
     }
 
@@ -150,7 +143,15 @@ impl Runner<'_> {
     /// # Errors
     /// When its place, its secret or the repository itself cannot be had.
     pub async fn open(&self, job: &Job, purpose: StoreUse) -> Result<OpenRepository, Error> {
-        let place = self.app.place(Kind::Repository, OsStr::new(&job.repository), Settings::new())?;
+        self.open_named(&job.repository, purpose).await
+    }
+
+    /// The same of one that is named as a file of jobs does.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_named(&self, repository: &str, purpose: StoreUse) -> Result<OpenRepository, Error> {
+        let place = self.app.place(Kind::Repository, OsStr::new(repository), Settings::new())?;
         let secret = secret::provided(&SecretSources::default(), &place.settings)?;
         self.app.open_repository(place, OpenOptions { purpose, secret, accept_plaintext: false }).await
     }
@@ -181,6 +182,7 @@ impl Runner<'_> {
                 ended: Some(snapshot.finished),
                 due: None,
                 missed: 0,
+                tries: 0,
                 ending: Some(if figures.errors == 0 { Ending::Done } else { Ending::Incomplete }),
                 reason: None,
                 steps: vec![step],
@@ -201,9 +203,10 @@ impl Run<'_> {
         }
         let hooks: Vec<&Hook> = self.job.hooks.iter().filter(|hook| hook.moment == Moment::After).collect();
         for hook in hooks {
-            if hook.when.iter().any(|when| when.covers(self.ending)) {
+            if hook.when.iter().any(|when| when.covers(self.recording.ending)) {
                 // What is to say that a run was ended is run all the same.
-                let stop = if self.ending == Ending::Interrupted { Stop::default() } else { self.runner.stop.clone() };
+                let is_ended = self.recording.ending == Ending::Interrupted || self.over_budget().is_some();
+                let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
                 self.hook(hook, &stop).await;
             }
         }
@@ -220,22 +223,36 @@ impl Run<'_> {
             Ok(open) => open,
             Err((ending, cause)) => return self.failed("opening the repository", ending, cause),
         };
+        self.in_repository(&open).await;
+        let bill = open.store.billed(self.bill.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        self.did(Step::Spent { bill });
+    }
+
+    async fn in_repository(&mut self, open: &OpenRepository) {
         let signing_key = match signing::provided(None, &open.place.settings) {
             Ok(key) => key,
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
-        self.back_up_all(&open, signing_key.as_ref()).await;
-        if self.ending > Ending::Incomplete {
+        self.back_up_all(open, signing_key.as_ref()).await;
+        let has_backup = self.recording.ending.has_backup();
+        if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
-            match self.prune(prune, &open, signing_key.as_ref()).await {
-                Ok(step) => self.did(step),
+            match self.prune(prune, open, signing_key.as_ref()).await {
+                Ok(step) => {
+                    if let Step::Held { removals, delete_max } = step {
+                        self.worsen(Ending::Incomplete, || {
+                            format!("{removals} snapshots were to be removed, and delete_max is {delete_max}")
+                        });
+                    }
+                    self.did(step);
+                }
                 Err(error) => self.failed("removing snapshots", Ending::Incomplete, Cause::App(error)),
             }
         }
         if self.is_maintain_due() {
-            self.maintain(&open).await;
+            self.maintain(open).await;
         }
     }
 
@@ -291,8 +308,8 @@ impl Run<'_> {
     /// What runs for the same due time have made that did not come to their end: their process was killed, or asked to end. By the repository, since the
     /// log of such a run may lack its last lines.
     async fn found(&self, open: &OpenRepository) -> Vec<Found> {
-        let Some(due) = self.due else { return Vec::new() };
-        let past = self.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
+        let Some(due) = self.recording.due else { return Vec::new() };
+        let past = self.recording.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
         let is_broken = |past: &&Past| matches!(past.ending, Some(Ending::Lost | Ending::Interrupted));
         let broken = past.iter().filter(is_broken).filter(|past| past.due == Some(due));
         let Some(began) = broken.map(|past| past.began).min() else { return Vec::new() };
@@ -313,7 +330,7 @@ impl Run<'_> {
         else {
             return false;
         };
-        self.snapshots.push(snapshot);
+        self.made.push((source.clone(), snapshot));
         self.note_errors(&source, errors);
         self.did(Step::Found { source, snapshot, errors });
         true
@@ -352,8 +369,12 @@ impl Run<'_> {
             signing_key: signing_key.cloned(),
             ..options
         };
-        let context = RunContext { events: self.heard.events(), stop };
-        backup::run(&open.repository, source.connector, &options, &context).await.map_err(|error| {
+        let context = RunContext { events: self.recording.heard.events(), stop };
+        let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
+        let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
+        *bill = source.billed(std::mem::take(&mut bill));
+        drop(bill);
+        done.map_err(|error| {
             let ending = match &error {
                 EngineError::Cancelled => Ending::Interrupted,
                 error if error.is_of_source() => Ending::Failed,
@@ -371,7 +392,8 @@ impl Run<'_> {
         open: &OpenRepository,
         signing_key: Option<&SigningKey>,
     ) -> Result<BackupReport, (Ending, Error)> {
-        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments));
+        let told = self.facts(hook).variables();
+        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments, &told));
         let source = source.map_err(|error| (Ending::Failed, error))?;
         let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
         let stop = self.runner.stop.child();
@@ -410,7 +432,7 @@ impl Run<'_> {
                 return ending == Ending::Failed && !self.runner.stop.is_requested();
             }
         };
-        self.snapshots.extend(report.snapshot);
+        self.made.extend(report.snapshot.map(|snapshot| (report.source.clone(), snapshot)));
         self.note_errors(source, report.errors);
         if !report.damages.is_empty() {
             self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
@@ -418,6 +440,29 @@ impl Run<'_> {
         let BackupReport { snapshot, entries, errors, bytes_read, bytes_added, source, .. } = report;
         self.did(Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added });
         true
+    }
+
+    /// Has the guard look at each snapshot, also at those that a run that was broken off has left. Whether snapshots may be removed after it: where one
+    /// cannot be judged, nobody knows what is still needed.
+    async fn look_at_all(&mut self, open: &OpenRepository) -> bool {
+        let Some(guard) = self.job.guard else { return true };
+        let mut has_judged = true;
+        for (source, snapshot) in self.made.clone() {
+            let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
+            match guard::examine(&open.repository, snapshot, &guard, &context).await {
+                Ok(None) => {}
+                Ok(Some(reason)) => {
+                    self.worsen(Ending::Incomplete, || format!("the snapshot of {source} is suspect: {reason}"));
+                    self.did(Step::Suspect { source, snapshot, reason });
+                }
+                Err(error) => {
+                    let ending = if self.runner.stop.is_requested() { Ending::Interrupted } else { Ending::Incomplete };
+                    self.failed(&format!("looking whether {source} is suspect"), ending, Cause::App(error));
+                    has_judged = false;
+                }
+            }
+        }
+        has_judged
     }
 
     /// Removes what the policy does not keep of the snapshots of this job on this machine.
@@ -430,6 +475,11 @@ impl Run<'_> {
         let plan = prune::plan(&open.repository, policy, &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = prune::removed(&plan);
+        if let Some(delete_max) = self.job.guard.and_then(|guard| guard.delete_max)
+            && removed.len() > usize::try_from(delete_max).unwrap_or(usize::MAX)
+        {
+            return Ok(Step::Held { removals: removed.len(), delete_max });
+        }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         if !removed.is_empty() {
             remove::remove_all(open, &removed, key).await?.verdict?;
@@ -446,13 +496,13 @@ impl Run<'_> {
         };
         let now = self.runner.clock.now().wall.seconds;
         let has_maintained = |step: &Step| matches!(step, Step::Maintained { .. });
-        let past = self.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
+        let past = self.recording.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
         let last = past.iter().find(|past| past.steps.iter().any(has_maintained)).map(|past| past.began.seconds);
         last.is_none_or(|last| now.saturating_sub(last) >= i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
     }
 
     async fn maintain(&mut self, open: &OpenRepository) {
-        let context = RunContext { events: self.heard.events(), stop: self.runner.stop.clone() };
+        let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
         match gc::run(&open.repository, &GcOptions { dry_run: false, repack_bytes_max: None }, &context).await {
             Ok(report) => {
                 self.did(Step::Maintained { bytes_freed: report.bytes_freed });
@@ -468,18 +518,23 @@ impl Run<'_> {
         }
     }
 
+    /// What a hook is told.
+    fn facts(&self, hook: &Hook) -> Facts {
+        Facts {
+            job: self.job.name.clone(),
+            run: self.recording.id.clone(),
+            repository: self.job.repository.clone(),
+            moment: hook.moment,
+            ending: (hook.moment == Moment::After).then_some(self.recording.ending),
+            reason: self.recording.reason.clone(),
+            snapshots: self.made.iter().map(|(_, snapshot)| *snapshot).collect(),
+        }
+    }
+
     /// Runs a hook; whether it did its work.
     async fn hook(&mut self, hook: &Hook, stop: &Stop) -> bool {
         let has_ended = hook.moment == Moment::After;
-        let facts = Facts {
-            job: self.job.name.clone(),
-            run: self.id.clone(),
-            repository: self.job.repository.clone(),
-            moment: hook.moment,
-            ending: has_ended.then_some(self.ending),
-            reason: self.reason.clone(),
-            snapshots: self.snapshots.clone(),
-        };
+        let facts = self.facts(hook);
         let program = hook.program.to_string_lossy().into_owned();
         match hook::run(hook, &facts, stop).await {
             Ok(output) => {
@@ -499,37 +554,28 @@ impl Run<'_> {
     }
 
     fn did(&self, step: Step) {
-        self.heard.step(&step, None);
-        self.record(&Record::Step { run: self.id.clone(), step });
+        self.recording.did(step);
     }
 
     fn failed(&mut self, doing: &str, ending: Ending, cause: Cause) {
-        // What asks the run to end may have ended its commands too: what fails then has not had its try.
+        let Some(reason) = self.over_budget() else { return self.recording.failed(doing, ending, cause) };
         let ending = match ending {
-            Ending::Failed | Ending::Refused if self.runner.stop.is_requested() => Ending::Interrupted,
+            Ending::Failed | Ending::Interrupted | Ending::Unreachable => Ending::Spent,
             ending => ending,
         };
-        let reason = cause.to_string();
-        self.worsen(ending, || format!("{doing}: {reason}"));
-        let step = Step::Failed { doing: doing.to_owned(), reason };
-        self.heard.step(&step, Some(cause));
-        self.record(&Record::Step { run: self.id.clone(), step });
+        self.recording.failed_since(doing, ending, reason, cause);
     }
 
-    /// Takes an ending that is worse than what there was, with its reason.
+    /// What was spent of which budget, where the run ends for that.
+    fn over_budget(&self) -> Option<String> {
+        let budget = self.runner.app.budget()?;
+        let spent = budget.reached()?.spent;
+        let (requests, bytes) = (spent.requests(), spent.bytes());
+        Some(format!("the budget of the run is spent: {requests} requests, {bytes} bytes, of {}", budget.limits()))
+    }
+
     fn worsen(&mut self, ending: Ending, reason: impl FnOnce() -> String) {
-        if ending > self.ending {
-            self.ending = ending;
-            self.reason = Some(reason());
-        }
-    }
-
-    /// Puts something on record; a backup is not left out because that fails.
-    fn record(&self, record: &Record) {
-        if let Err(error) = self.log.add(record) {
-            let step = Step::Failed { doing: "keeping the record of the run".to_owned(), reason: error.to_string() };
-            self.heard.step(&step, Some(Cause::Jobs(error)));
-        }
+        self.recording.worsen(ending, reason);
     }
 }
 
@@ -545,26 +591,11 @@ pub(super) fn of_job(job: &Job) -> SnapshotFilter {
     SnapshotFilter { tags: vec![job.tag()], hosts: vec![environment::host_name()], ..SnapshotFilter::default() }
 }
 
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let error: &dyn std::error::Error = match self {
-            Self::App(error) => error,
-            Self::Hook(error) => error,
-            Self::Jobs(error) => error,
-        };
-        write!(f, "{error}")?;
-        // What is transparent repeats itself.
-        let why = error.source().map(ToString::to_string).filter(|why| !why.is_empty());
-        why.map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Mutex;
 
-    use credenza_engine::{NoEvents, SystemClock};
+    use credenza_engine::{Listener, NoEvents, SystemClock};
 
     use super::super::file::JobsFile;
     use super::*;
@@ -593,20 +624,16 @@ mod tests {
         let mut run = Run {
             runner: &runner,
             job: &file.jobs["a"],
-            id: "a@1".to_owned(),
-            due: None,
-            log: state.log(),
-            heard: &heard,
-            ending: Ending::Done,
-            reason: None,
-            snapshots: Vec::new(),
+            recording: Recording::begin("a", &Occasion::default(), (&state, &SystemClock, &stop), &heard),
+            made: Vec::new(),
+            bill: Mutex::default(),
         };
         let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
         let found =
             [("/a", 0), ("/b", 2)].map(|(source, errors)| Found { source: source.to_owned(), snapshot, errors });
-        assert!(run.has_found(&found, "/a") && run.ending == Ending::Done);
-        assert!(run.has_found(&found, "/b") && run.ending == Ending::Incomplete);
-        assert_eq!(run.reason.as_deref(), Some("2 entries of /b could not be read"));
+        assert!(run.has_found(&found, "/a") && run.recording.ending == Ending::Done);
+        assert!(run.has_found(&found, "/b") && run.recording.ending == Ending::Incomplete);
+        assert_eq!(run.recording.reason.as_deref(), Some("2 entries of /b could not be read"));
         assert!(!run.has_found(&found, "/c"));
         assert_eq!(heard.0.lock().unwrap()[1], Step::Found { source: "/b".to_owned(), snapshot, errors: 2 });
     }

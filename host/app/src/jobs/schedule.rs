@@ -237,6 +237,12 @@ pub fn timestamp(instant: Timestamp) -> credenza_model::Timestamp {
     credenza_model::Timestamp { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
 }
 
+/// So much later, as the record has it.
+pub(super) fn later(now: credenza_model::Timestamp, by: Duration) -> credenza_model::Timestamp {
+    let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+    credenza_model::Timestamp { seconds: now.seconds.saturating_add(seconds), ..now }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! Owned here: what is due, what was missed, single flight for each repository, tries and the wait between them, and parked repositories. Refused here:
 //! runs (`run`) and their record (`log`). Called by `daemon`.
 //!
-//! - One run at a time in each repository; what comes due meanwhile waits, and several due times of one job make one run.
+//! - One run at a time in each repository, and one beside it that verifies; what comes due meanwhile waits, and several due times of one job make one run.
 //! - A source that fails is tried again as often as its job says. A repository that fails is *parked*: one run tries it with growing waits, until it
 //!   answers; all others of that repository wait, and none of them is tried in vain. Where that job is paused or backs up elsewhere by now, another
 //!   one that waits takes its place.
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::file::{Job, Missed, Retry};
+use super::file::{Missed, Retry, Work};
 use super::outcome::Ending;
 use super::schedule::Schedule;
 
@@ -32,18 +32,39 @@ const BUSY_WAIT: Duration = Duration::from_mins(1);
 pub struct Rules {
     /// When it is due.
     pub schedule: Schedule,
-    /// Where it backs up to: jobs with the same one do not run together.
+    /// Where it works: those of one lane with the same one do not run together.
     pub repository: String,
+    /// What it does there.
+    pub lane: Lane,
     /// What becomes of missed runs.
     pub missed: Missed,
     /// How it is tried again.
     pub retry: Retry,
 }
 
-impl From<&Job> for Rules {
-    fn from(job: &Job) -> Self {
-        let (missed, retry) = (job.missed, job.retry);
-        Self { schedule: job.schedule.clone(), repository: job.repository.clone(), missed, retry }
+/// What a run does in its repository. Reading it again takes hours and is in nobody's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// It adds and removes.
+    Backup,
+    /// It reads.
+    Verify,
+}
+
+impl From<Work<'_>> for Rules {
+    fn from(work: Work<'_>) -> Self {
+        let (missed, retry) = work.retries();
+        let lane = match work {
+            Work::Job(_) => Lane::Backup,
+            Work::Verify(_) => Lane::Verify,
+        };
+        Self { schedule: work.schedule().clone(), repository: work.repository().to_owned(), lane, missed, retry }
+    }
+}
+
+impl Rules {
+    fn place(&self) -> (String, Lane) {
+        (self.repository.clone(), self.lane)
     }
 }
 
@@ -93,8 +114,8 @@ pub enum Skipped {
 #[derive(Debug, Default)]
 pub struct Scheduler {
     jobs: BTreeMap<String, Tracked>,
-    /// By repository: which job works there.
-    running: BTreeMap<String, String>,
+    /// By repository and lane: which job works there.
+    running: BTreeMap<(String, Lane), String>,
     /// By repository: which job tries it, and when again.
     parked: BTreeMap<String, Parked>,
     paused: BTreeSet<String>,
@@ -128,26 +149,26 @@ impl Scheduler {
     /// The jobs of a file. `served` says for which due time each has run last; one that is not known there begins now.
     #[must_use]
     pub fn new<'a>(
-        jobs: impl IntoIterator<Item = (&'a String, Rules)>,
+        jobs: impl IntoIterator<Item = (&'a str, Rules)>,
         served: &BTreeMap<String, Timestamp>,
         now: Timestamp,
     ) -> Self {
-        let tracked = |(name, rules): (&String, Rules)| {
+        let tracked = |(name, rules): (&str, Rules)| {
             let served = served.get(name).copied().unwrap_or(now);
-            (name.clone(), Tracked { rules, served, pending: None })
+            (name.to_owned(), Tracked { rules, served, pending: None })
         };
         Self { jobs: jobs.into_iter().map(tracked).collect(), ..Self::default() }
     }
 
     /// Takes another version of the file: what a job has behind it stays, unless its times are others now. Runs that are under way go on.
-    pub fn replace<'a>(&mut self, jobs: impl IntoIterator<Item = (&'a String, Rules)>, now: Timestamp) {
+    pub fn replace<'a>(&mut self, jobs: impl IntoIterator<Item = (&'a str, Rules)>, now: Timestamp) {
         let mut before = std::mem::take(&mut self.jobs);
         for (name, rules) in jobs {
             let tracked = match before.remove(name) {
                 Some(old) if old.rules.schedule == rules.schedule => Tracked { rules, ..old },
                 _ => Tracked { rules, served: now, pending: None },
             };
-            self.jobs.insert(name.clone(), tracked);
+            self.jobs.insert(name.to_owned(), tracked);
         }
         self.hand_over_parked();
     }
@@ -175,7 +196,8 @@ impl Scheduler {
 
     /// A run has ended.
     pub fn ended(&mut self, start: &Start, ending: Ending, now: Timestamp) {
-        let ran_in = self.running.iter().find(|(_, job)| **job == start.job).map(|(repository, _)| repository.clone());
+        let ran_in =
+            self.running.iter().find(|(_, job)| **job == start.job).map(|((repository, _), _)| repository.clone());
         self.running.retain(|_, job| *job != start.job);
         let Some(job) = self.jobs.get_mut(&start.job) else { return };
         // Another version of the file may name another repository meanwhile.
@@ -219,7 +241,7 @@ impl Scheduler {
         let dues = self.jobs.values().filter_map(|job| job.rules.schedule.next_after(job.served.max(now)));
         let pending = self.jobs.iter().filter_map(|(name, job)| {
             let pending = job.pending.as_ref()?;
-            let is_free = !self.running.contains_key(&job.rules.repository) && !self.paused.contains(name);
+            let is_free = !self.running.contains_key(&job.rules.place()) && !self.paused.contains(name);
             let parked = self.parked.get(&job.rules.repository);
             match parked {
                 _ if !is_free => None,
@@ -251,7 +273,7 @@ impl Scheduler {
                 let pending = job.pending.as_ref().filter(|_| job.rules.repository == *repository)?;
                 (!paused.contains(name)).then_some(pending.due)
             };
-            let is_tried = running.get(repository) == Some(&parked.job)
+            let is_tried = running.iter().any(|((place, _), job)| place == repository && *job == parked.job)
                 || jobs.get(&parked.job).is_some_and(|job| waits(&parked.job, job).is_some());
             if is_tried {
                 return true;
@@ -280,11 +302,11 @@ impl Scheduler {
         let mut starts = Vec::new();
         for (due, name) in wanted {
             let Some(job) = self.jobs.get_mut(&name) else { continue };
-            if self.running.contains_key(&job.rules.repository) {
+            if self.running.contains_key(&job.rules.place()) {
                 continue;
             }
             let Some(Pending { missed, tries, .. }) = job.pending.take() else { continue };
-            self.running.insert(job.rules.repository.clone(), name.clone());
+            self.running.insert(job.rules.place(), name.clone());
             let is_late = now.duration_since(due) > LATE;
             starts.push(Start { job: name, due, missed, tries, is_late });
         }
@@ -356,7 +378,7 @@ mod tests {
 
     fn rules(schedule: Schedule, repository: &str) -> Rules {
         let retry = Retry { tries: 3, wait: Duration::from_mins(1), wait_max: Duration::from_hours(1) };
-        Rules { schedule, repository: repository.to_owned(), missed: Missed::Once, retry }
+        Rules { schedule, repository: repository.to_owned(), lane: Lane::Backup, missed: Missed::Once, retry }
     }
 
     fn time(text: &str) -> Timestamp {
@@ -366,7 +388,7 @@ mod tests {
     fn of(jobs: &[(&str, Rules)], now: &str) -> Scheduler {
         let named: Vec<(String, Rules)> =
             jobs.iter().map(|(name, rules)| ((*name).to_owned(), rules.clone())).collect();
-        Scheduler::new(named.iter().map(|(name, rules)| (name, rules.clone())), &BTreeMap::new(), time(now))
+        Scheduler::new(named.iter().map(|(name, rules)| (&**name, rules.clone())), &BTreeMap::new(), time(now))
     }
 
     fn started(decisions: Vec<Decision>) -> Vec<Start> {
@@ -379,6 +401,25 @@ mod tests {
 
     fn names(decisions: Vec<Decision>) -> Vec<String> {
         started(decisions).into_iter().map(|start| start.job).collect()
+    }
+
+    #[test]
+    fn a_verification_runs_beside_a_backup_and_waits_with_it_for_a_repository_that_is_gone() {
+        let hourly = || every(Duration::from_hours(1));
+        let verify = |name| Rules { lane: Lane::Verify, ..rules(hourly(), name) };
+        let jobs = [("a", rules(hourly(), "r")), ("verify.r", verify("r")), ("verify.too", verify("r"))];
+        let mut scheduler = of(&jobs, "2027-01-01T00:30:00Z");
+        let mut starts = started(scheduler.tick(time("2027-01-01T01:00:00Z")));
+        assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["a", "verify.r"]);
+        let now = time("2027-01-01T01:01:00Z");
+        scheduler.ended(&starts.pop().unwrap(), Ending::Unreachable, now);
+        assert_eq!(scheduler.parked().next(), Some(("r", "verify.r", 1)));
+        assert!(started(scheduler.tick(now)).is_empty(), "the other one waits, too");
+        let starts = started(scheduler.tick(time("2027-01-01T01:03:00Z")));
+        assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["verify.r"]);
+        scheduler.ended(&starts[0], Ending::Done, time("2027-01-01T01:04:00Z"));
+        let starts = started(scheduler.tick(time("2027-01-01T01:05:00Z")));
+        assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["verify.too"]);
     }
 
     #[test]
@@ -514,10 +555,10 @@ mod tests {
         let (a, b) = ("a".to_owned(), "b".to_owned());
         let now = time("2027-01-01T01:31:00Z");
         let mut scheduler = parked();
-        scheduler.replace([(&a, rules(at("02:30"), "other")), (&b, rules(at("02:30"), "r"))], now);
+        scheduler.replace([(&*a, rules(at("02:30"), "other")), (&*b, rules(at("02:30"), "r"))], now);
         assert_eq!(names(scheduler.tick(now)), ["a", "b"]);
         let mut scheduler = parked();
-        scheduler.replace([(&b, rules(at("02:30"), "r"))], now);
+        scheduler.replace([(&*b, rules(at("02:30"), "r"))], now);
         assert_eq!(names(scheduler.tick(now)), ["b"]);
     }
 
@@ -565,7 +606,7 @@ mod tests {
             of(&[("a", rules(at("02:30"), "r")), ("b", rules(at("02:30"), "r"))], "2027-01-01T12:00:00Z");
         let (a, b) = ("a".to_owned(), "b".to_owned());
         let now = time("2027-01-03T12:00:00Z");
-        scheduler.replace([(&a, rules(at("02:30"), "r")), (&b, rules(at("04:00"), "r"))], now);
+        scheduler.replace([(&*a, rules(at("02:30"), "r")), (&*b, rules(at("04:00"), "r"))], now);
         let starts = started(scheduler.tick(now));
         assert_eq!((starts.len(), &*starts[0].job), (1, "a"), "what a missed is made up for, b begins anew");
     }
@@ -577,7 +618,7 @@ mod tests {
         scheduler.ended(&start, Ending::Interrupted, time("2027-01-01T01:31:00Z"));
         let rules = rules(at("02:30"), "r");
         let served = BTreeMap::from([("a".to_owned(), time("2026-12-31T01:30:00Z"))]);
-        let mut next = Scheduler::new([(&"a".to_owned(), rules)], &served, time("2027-01-01T02:00:00Z"));
+        let mut next = Scheduler::new([("a", rules)], &served, time("2027-01-01T02:00:00Z"));
         assert_eq!(names(next.tick(time("2027-01-01T02:00:00Z"))), ["a"]);
     }
 

@@ -66,6 +66,20 @@ impl State {
         Held::holder(&self.folder.join("daemon.lock"))
     }
 
+    /// What is known of states and promises, and the notices that wait.
+    #[must_use]
+    pub fn notices(&self) -> PathBuf {
+        self.folder.join("notices.json")
+    }
+
+    /// Holds the place of the one look at what is to be told.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where another process looks.
+    pub(super) fn be_looking(&self) -> Result<Held, JobsError> {
+        Held::take(&self.folder.join("notices.lock"), "a look at what is to be told")
+    }
+
     /// Holds the place of the one run of a job.
     ///
     /// # Errors
@@ -87,6 +101,20 @@ impl State {
     pub fn be_in_repository(&self, location: &str) -> Result<Held, JobsError> {
         let path = self.root.join("repositories").join(format!("{}.lock", digest(location)));
         Held::take(&path, &format!("a run in the repository {location}"))
+    }
+
+    /// Holds the place of the one run that verifies a repository, of whatever file of jobs; it is in no backup's way.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where another run is there.
+    pub fn be_verifying(&self, location: &str) -> Result<Held, JobsError> {
+        let path = self.root.join("repositories").join(format!("{}.verify.lock", digest(location)));
+        Held::take(&path, &format!("a verification of the repository {location}"))
+    }
+
+    /// Where a run restores to for trial.
+    pub(super) fn scratch(&self, job: &str) -> PathBuf {
+        self.folder.join(format!("{job}.scratch"))
     }
 
     fn run_lock(&self, job: &str) -> PathBuf {

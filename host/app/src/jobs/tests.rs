@@ -21,19 +21,20 @@ use super::promise::{self, Kept};
 use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::instant;
 use super::state::State;
+use super::verify;
 use crate::app::{App, AppOptions};
 use crate::configuration::{Kind, Settings};
 
 /// A clock that goes on by what is waited for, and by nothing else.
 #[derive(Clone)]
-struct Fast(Arc<AtomicU64>);
+pub(super) struct Fast(Arc<AtomicU64>);
 
 impl Fast {
-    fn at(seconds: u64) -> Self {
+    pub(super) fn at(seconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seconds * 1000)))
     }
 
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
@@ -56,10 +57,10 @@ impl Clock for Fast {
 }
 
 /// A folder with a source, a repository and a file of jobs.
-struct Bed {
+pub(super) struct Bed {
     folder: tempfile::TempDir,
-    app: App,
-    clock: Fast,
+    pub(super) app: App,
+    pub(super) clock: Fast,
 }
 
 /// What a run told.
@@ -77,14 +78,19 @@ impl Heard for Steps {
 }
 
 impl Bed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("source")).unwrap();
         fs::write(folder.path().join("source/a"), "one").unwrap();
         let configuration_folder = Some(folder.path().join("configuration"));
         let app = App::new(AppOptions { configuration_folder, ..AppOptions::default() });
         let bed = Self { folder, app, clock: Fast::at(1_700_002_800) };
-        let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+        bed.create("repository").await;
+        bed
+    }
+
+    pub(super) async fn create(&self, name: &str) {
+        let place = self.app.place(Kind::Repository, self.path(name).as_os_str(), Settings::new()).unwrap();
         let options = CreateOptions {
             secret: Secret::None,
             like: None,
@@ -94,27 +100,26 @@ impl Bed {
             retain_days: None,
             parity: None,
         };
-        bed.app.create_repository(&place, &options, false).await.unwrap();
-        bed
+        self.app.create_repository(&place, &options, false).await.unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file with the job `a`, which has these lines beside what it cannot do without.
-    fn write(&self, lines: &str) -> JobsFile {
+    pub(super) fn write(&self, lines: &str) -> JobsFile {
         let path = self.folder.path().display();
         let text = format!("version = 1\n[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/source\"\n{lines}\n");
         fs::write(self.path("jobs.toml"), text).unwrap();
         JobsFile::read(&self.path("jobs.toml"), instant(self.clock.now().wall)).unwrap()
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         State::of(&self.path("jobs.toml"), Some(self.path("state"))).unwrap()
     }
 
-    async fn run(&self, file: &JobsFile, occasion: &Occasion) -> (Ending, Vec<Step>) {
+    pub(super) async fn run(&self, file: &JobsFile, occasion: &Occasion) -> (Ending, Vec<Step>) {
         let (state, stop, steps) = (self.state(), Stop::default(), Steps::default());
         let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
         let ending = runner.run(&file.jobs["a"], occasion, &steps).await.unwrap();
@@ -122,7 +127,7 @@ impl Bed {
         (ending, steps.0.into_inner().unwrap())
     }
 
-    async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
+    pub(super) async fn snapshots(&self, file: &JobsFile) -> Vec<Past> {
         let (state, stop) = (self.state(), Stop::default());
         let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
         runner.past_in_repository(&file.jobs["a"], 100).await.unwrap()
@@ -135,6 +140,119 @@ fn telling(path: &Path, moment: &str, rest: &str) -> String {
         "{{ {moment} = \"backup\", {rest} run = [\"sh\", \"-c\", \"echo {moment} $CREDENZA_ENDING $CREDENZA_SNAPSHOTS >>{}\"] }}",
         path.display()
     )
+}
+
+impl Bed {
+    /// Runs the verification `verify.v` of the repository, which has these lines beside.
+    async fn verify(&self, lines: &str) -> (Ending, Vec<Step>) {
+        let path = self.path("repository").display().to_string();
+        let text = format!("version = 1\n[verify.v]\nrepository = \"{path}\"\n{lines}\n");
+        let file = JobsFile::parse(Path::new("jobs.toml"), &text, instant(self.clock.now().wall)).unwrap();
+        let (state, stop, steps) = (self.state(), Stop::default(), Steps::default());
+        let runner = Runner { app: &self.app, state: &state, clock: &self.clock, stop: &stop };
+        let ending = verify::run(&runner, &file.verifies["verify.v"], &Occasion::default(), &steps).await.unwrap();
+        self.clock.pass(Duration::from_secs(1));
+        (ending, steps.0.into_inner().unwrap())
+    }
+
+    /// The packs of the repository.
+    fn packs(&self) -> Vec<PathBuf> {
+        fn files(folder: PathBuf) -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.flat_map(|path| if path.is_dir() { files(path) } else { vec![path] }).collect()
+        }
+        files(self.path("repository/data"))
+    }
+}
+
+#[tokio::test]
+async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    let lines = "drill = { every = \"7d\", files = 1, folders = 0 }";
+    let (ending, steps) = bed.verify(lines).await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    let [
+        Step::Verified { packs, packs_read, damages: 0, packs_due: 0, .. },
+        Step::Drilled { entries: 1, errors: 0, .. },
+    ] = steps[..]
+    else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(packs, packs_read);
+    assert!(!bed.state().scratch("verify.v").exists(), "the scratch folder is gone");
+    let past = bed.state().log().past(Some("verify.v"), 10).unwrap();
+    assert_eq!((past[0].ending, &past[0].steps), (Some(Ending::Done), &steps));
+    let (ending, steps) = bed.verify(lines).await;
+    let [Step::Verified { packs_read: 1, .. }] = steps[..] else { panic!("a pack keeps the pace: {steps:?}") };
+    assert_eq!(ending, Ending::Done);
+    bed.clock.pass(Duration::from_hours(7 * 24));
+    let (_, steps) = bed.verify(lines).await;
+    assert!(matches!(steps[..], [_, Step::Drilled { .. }]), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_too_small_ends_incomplete_and_says_what_would_do() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    for text in ["two", "three", "four"] {
+        assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+        fs::write(bed.path("source/a"), text).unwrap();
+    }
+    let (ending, steps) = bed.verify("every = \"1d\"\nread_all_within = \"2d\"\nbudget = { requests = 1 }").await;
+    assert_eq!(ending, Ending::Incomplete, "{steps:?}");
+    let past = bed.state().log().past(Some("verify.v"), 1).unwrap();
+    let reason = past[0].reason.clone().unwrap();
+    assert!(reason.contains("instead of 2d: raise it to { requests = 3 }"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    fs::write(bed.path("source/a"), "x".repeat(100_000)).unwrap();
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    for pack in bed.packs() {
+        let mut bytes = fs::read(&pack).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::set_permissions(&pack, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::write(&pack, bytes).unwrap();
+    }
+    let (ending, steps) = bed.verify("drill = { files = 1, folders = 0 }").await;
+    assert_eq!(ending, Ending::Damaged, "{steps:?}");
+    assert!(matches!(steps[..], [Step::Verified { damages: 1.., .. }, Step::Drilled { errors: 1, .. }]), "{steps:?}");
+    let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
+    assert!(reason.contains("objects are damaged: see credenza -r /"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_verification_runs_while_a_backup_is_in_the_repository_and_not_beside_another() {
+    let bed = Bed::new().await;
+    let place = bed.app.place(Kind::Repository, bed.path("repository").as_os_str(), Settings::new()).unwrap();
+    let held = bed.state().be_in_repository(&place.text()).unwrap();
+    assert_eq!(bed.verify("").await.0, Ending::Done);
+    drop(held);
+    let held = bed.state().be_verifying(&place.text()).unwrap();
+    assert_eq!(bed.verify("").await.0, Ending::Busy);
+    drop(held);
+}
+
+#[tokio::test]
+async fn what_a_drill_left_that_was_killed_is_removed_also_where_nothing_may_be_written() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    let left = bed.state().scratch("verify.v").join("a/b");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("c"), "left").unwrap();
+    for folder in [left.clone(), left.parent().unwrap().to_owned()] {
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    }
+    let (ending, steps) = bed.verify("drill = {}").await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    assert!(!bed.state().scratch("verify.v").exists());
 }
 
 #[tokio::test]
@@ -274,6 +392,39 @@ async fn what_fails_when_a_run_is_to_end_was_interrupted_and_is_due_again() {
     assert!(state.log().served(&jobs).unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_within_its_budget_and_says_what_it_has_spent() {
+    let bed = Bed::new().await;
+    // What no compressor makes smaller.
+    let hashed = (0..100_000_u32).flat_map(|number| *blake3::hash(&number.to_le_bytes()).as_bytes());
+    fs::write(bed.path("source/large"), hashed.collect::<Vec<u8>>()).unwrap();
+    let spent = |steps: &[Step]| match steps {
+        [.., Step::Spent { bill }] => bill.clone(),
+        _ => panic!("{steps:?}"),
+    };
+    let bounded = bed.write("at = \"02:30\"\nbudget = { bytes = \"2MB\" }");
+    let (ending, steps) = bed.run(&bounded, &Occasion::default()).await;
+    assert_eq!(ending, Ending::Spent, "{steps:?}");
+    let bill = spent(&steps);
+    assert!(bill.spent.bytes() <= 2_000_000 && bill.spent.requests() == 0 && bill.amount.is_none(), "{bill:?}");
+    let reason = bed.state().log().past(None, 1).unwrap().remove(0).reason.unwrap();
+    assert!(reason.contains("the budget of the run is spent") && reason.contains("of 2000000 bytes"), "{reason}");
+    assert!(bed.snapshots(&bounded).await.is_empty());
+    let (ending, steps) = bed.run(&bed.write("at = \"02:30\""), &Occasion::default()).await;
+    assert_eq!(ending, Ending::Done, "{steps:?}");
+    assert!(spent(&steps).spent.bytes_up > 3_200_000, "{steps:?}");
+}
+
+#[test]
+fn a_budget_that_cannot_be_meant_is_named_with_its_line() {
+    let text = "version = 1\n[job.a]\nto = \"/r\"\nbackup = \"/s\"\nat = \"02:30\"\nbudget = { bytes = \"much\", requests = 0, money = \"1e3\" }\n";
+    let now = instant(Timestamp { seconds: 1_700_000_000, nanoseconds: 0 });
+    let Err(JobsError::Invalid { problems, .. }) = JobsFile::parse(Path::new("jobs.toml"), text, now) else { panic!() };
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["job.a.budget.bytes", "job.a.budget.requests", "job.a.budget.money"]);
+    assert!(problems.iter().all(|problem| problem.line == 6), "{problems:?}");
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let bed = Bed::new().await;
@@ -288,7 +439,7 @@ async fn a_run_that_was_killed_after_its_snapshot_makes_no_second_one() {
     let lost = state.log().close_lost(|job| state.runs(job), bed.clock.now().wall).unwrap();
     assert_eq!(lost.len(), 1);
     let (ending, steps) = bed.run(&file, &occasion).await;
-    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }]), "{steps:?}");
+    assert!(ending == Ending::Done && matches!(&steps[..], [Step::Found { .. }, Step::Spent { .. }]), "{steps:?}");
     assert_eq!(bed.snapshots(&file).await.len(), 1);
     let endings: Vec<_> = state.log().past(None, 10).unwrap().iter().map(|past| past.ending).collect();
     assert_eq!(endings, [Some(Ending::Done), Some(Ending::Lost)]);

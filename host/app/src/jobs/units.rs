@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::error::Problem;
-use super::file::{Job, JobsFile, Missed};
+use super::file::{JobsFile, Missed, Work};
 use super::schedule::{At, Times};
 use crate::environment;
 
@@ -85,8 +85,8 @@ WantedBy=default.target
 pub fn timers(paths: Paths<'_>, file: &JobsFile) -> Result<Vec<Unit>, Vec<Problem>> {
     let mut units = Vec::new();
     let mut problems = Vec::new();
-    for job in file.jobs.values() {
-        let (way, what) = match job.schedule.times() {
+    for job in file.works() {
+        let (way, what) = match job.schedule().times() {
             Times::At(times) => {
                 units.extend([service(paths, &file.path, job), timer(job, times)]);
                 continue;
@@ -96,7 +96,7 @@ pub fn timers(paths: Paths<'_>, file: &JobsFile) -> Result<Vec<Unit>, Vec<Proble
         };
         problems.push(Problem {
             line: 0,
-            key: format!("job.{}.{way}", job.name),
+            key: format!("{}.{way}", key(job)),
             what: what.to_owned(),
             remedy: "write it with `at`, or leave --timers out and run the daemon".to_owned(),
         });
@@ -105,11 +105,11 @@ pub fn timers(paths: Paths<'_>, file: &JobsFile) -> Result<Vec<Unit>, Vec<Proble
 }
 
 /// What runs a job when its timer says so; again a minute after another run was in its way.
-fn service(paths: Paths<'_>, jobs: &Path, job: &Job) -> Unit {
-    let (program, jobs, state, name) = (quoted(paths.program), quoted(jobs), with_state(paths.state), &job.name);
+fn service(paths: Paths<'_>, jobs: &Path, job: Work<'_>) -> Unit {
+    let (program, jobs, state, name) = (quoted(paths.program), quoted(jobs), with_state(paths.state), job.name());
     let text = format!(
         "[Unit]
-Description=Backup `{name}` by credenza
+Description=`{name}` by credenza
 After=network-online.target
 Wants=network-online.target
 
@@ -125,8 +125,16 @@ RestartSec=1min
     Unit { name: format!("credenza-{name}.service"), text }
 }
 
-fn timer(job: &Job, times: &[At]) -> Unit {
-    let zone = job.schedule.zone().iana_name().map(|zone| format!(" {zone}")).unwrap_or_default();
+/// As the file has it.
+fn key(job: Work<'_>) -> String {
+    match job {
+        Work::Job(job) => format!("job.{}", job.name),
+        Work::Verify(verify) => verify.name.clone(),
+    }
+}
+
+fn timer(job: Work<'_>, times: &[At]) -> Unit {
+    let zone = job.schedule().zone().iana_name().map(|zone| format!(" {zone}")).unwrap_or_default();
     let mut when = String::new();
     for at in times {
         let text = at.to_string();
@@ -134,11 +142,11 @@ fn timer(job: &Job, times: &[At]) -> Unit {
         let days = if days.is_empty() { String::new() } else { format!("{days} ") };
         let _ = writeln!(when, "OnCalendar={days}*-*-* {time}:00{zone}");
     }
-    let offset = job.schedule.offset().as_secs();
+    let offset = job.schedule().offset().as_secs();
     let jitter =
         if offset > 0 { format!("RandomizedDelaySec={offset}s\nFixedRandomDelay=yes\n") } else { String::new() };
-    let persistent = if job.missed == Missed::Once { "Persistent=yes\n" } else { "" };
-    let name = &job.name;
+    let persistent = if job.retries().0 == Missed::Once { "Persistent=yes\n" } else { "" };
+    let name = job.name();
     let text = format!(
         "[Unit]\nDescription=When `{name}` is backed up by credenza\n\n[Timer]\n{when}{jitter}{persistent}\n[Install]\nWantedBy=timers.target\n"
     );

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::estimate;
 use credenza_connect::Strays;
 use credenza_engine::check::{self, CheckOptions, CheckReport, Finding, Sample};
 use credenza_engine::{Damage, Repository};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::sizes::parse_sample;
+use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
@@ -20,13 +22,16 @@ use crate::report::printable;
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Read and verify data, too: all of it, or a part: drawn at random (5%, 10GiB), or what no machine has found whole for a time
-    /// (older-than:30d). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
+    /// (older-than:30d), or what waits the longest for its next reading, up to an amount (oldest:20GiB). What is on record as damaged is read beside any part. When what was read is on record in the repository, and goes
     /// with it when its files are copied: read a copy once in full.
     #[arg(
         long, value_name = "SAMPLE", num_args = 0..=1, require_equals = true, default_missing_value = "all",
         value_parser = parse_sample
     )]
     read_data: Option<Sample>,
+
+    #[command(flatten)]
+    pub(crate) spending: Spending,
 }
 
 /// One finding.
@@ -79,6 +84,9 @@ impl Display for Summary {
                 report.packs
             )?;
         }
+        if let Some(behind) = report.behind.filter(|behind| behind.runs_for_all > 1) {
+            write!(f, "\nafter {} such checks everything was read", behind.runs_for_all)?;
+        }
         if report.leftovers.packs > 0 || report.leftovers.intents > 0 {
             let (packs, bytes, intents) =
                 (report.leftovers.packs, HumanBytes(report.leftovers.bytes), report.leftovers.intents);
@@ -114,6 +122,10 @@ impl Display for Summary {
 impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
+        if self.spending.estimate {
+            let options = CheckOptions { read_data: self.read_data };
+            return Ok(spending::tell(estimate::check(&open, options, &session.run_context()).await?, session));
+        }
         verify(&open.repository, self.read_data, session).await
     }
 }

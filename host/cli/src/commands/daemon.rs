@@ -12,6 +12,7 @@ use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
+use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
 use credenza_engine::SystemClock;
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 
 use super::Session;
 use super::jobs::shown::{StepLine, word};
+use super::jobs::telling::Telling;
 use super::jobs::{JobsAt, state};
 use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, printable};
@@ -60,7 +62,7 @@ impl Daemon {
             reload: Arc::clone(&reload),
             pulse,
         };
-        let listens = Arc::new(Told { reporter: Arc::clone(session.reporter) });
+        let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter) });
         let daemon = Work::start(session.app.clone(), options, listens)?;
         let mut hangups = signal(SignalKind::hangup())?;
         let mut work = std::pin::pin!(daemon.run());
@@ -74,11 +76,11 @@ impl Daemon {
 }
 
 /// Prints what the daemon does, and tells the service manager.
-struct Told {
+struct Printing {
     reporter: Arc<Reporter>,
 }
 
-impl Listens for Told {
+impl Listens for Printing {
     fn hear(&self, news: News<'_>) {
         match &news {
             News::Ready(_) | News::Reloaded(_) | News::NotReloaded(_) => notify(&[NotifyState::Ready]),
@@ -94,7 +96,7 @@ impl Listens for Told {
     }
 }
 
-impl Told {
+impl Printing {
     fn print(&self, news: &News<'_>) {
         let reporter = &self.reporter;
         match news {
@@ -126,7 +128,8 @@ impl Told {
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
-            News::Alive | News::Reloading | News::Skipped(_) => {}
+            News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
+            News::Alive | News::Reloading | News::Skipped(_) | News::Looking | News::Looked => {}
         }
     }
 

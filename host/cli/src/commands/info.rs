@@ -7,6 +7,7 @@ use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
 use credenza_app::{Located, OpenRepository, SnapshotPath};
 use credenza_engine::SnapshotHandle;
+use credenza_engine::flags::Flags;
 use credenza_engine::tags::TagEdits;
 use credenza_format::{Digest, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
@@ -95,6 +96,8 @@ struct SnapshotDetails<'a> {
     bytes_read: u64,
     bytes_added: u64,
     errors: u64,
+    /// What a guard thought of it last.
+    flag: Option<FlagOut<'a>>,
     /// The time, by the source's clock, whose state the entries are.
     as_of: Option<Timestamp>,
     /// What is configured for the source as a whole.
@@ -105,8 +108,16 @@ struct SnapshotDetails<'a> {
     digits: usize,
 }
 
+/// What a guard thought of a snapshot last, or who looked at it since.
+#[derive(Serialize)]
+struct FlagOut<'a> {
+    suspect: bool,
+    reason: &'a str,
+    since: Timestamp,
+}
+
 impl<'a> SnapshotDetails<'a> {
-    fn new(handle: &'a SnapshotHandle, digits: usize) -> Self {
+    fn new(handle: &'a SnapshotHandle, flags: &'a Flags, digits: usize) -> Self {
         let snapshot = &handle.snapshot;
         let statistics = &snapshot.statistics;
         Self {
@@ -133,6 +144,11 @@ impl<'a> SnapshotDetails<'a> {
             bytes_read: statistics.bytes_read,
             bytes_added: statistics.bytes_added,
             errors: statistics.errors,
+            flag: flags.of(handle).map(|flag| FlagOut {
+                suspect: flags.suspicion(handle).is_some(),
+                reason: &flag.reason,
+                since: flag.at,
+            }),
             as_of: snapshot.source.as_of,
             documents: &snapshot.source.documents,
             zone: Zone::new(false),
@@ -180,6 +196,10 @@ impl Display for SnapshotDetails<'_> {
         if self.errors > 0 {
             write!(f, "\nerrors     {} entries could not be read", self.errors)?;
         }
+        if let Some(FlagOut { suspect, reason, since }) = &self.flag {
+            let (verdict, since) = (if *suspect { "SUSPECT" } else { "cleared" }, zone.seconds(*since));
+            write!(f, "\nguard      {verdict} since {since}: {}", printable(reason))?;
+        }
         self.documents.iter().try_for_each(|document| write_document(f, document))
     }
 }
@@ -204,7 +224,8 @@ async fn show(
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
     let snapshot = TagEdits::load(&open.repository).await?.applied(snapshot);
-    session.reporter.result(&SnapshotDetails::new(&snapshot, digits))?;
+    let flags = Flags::load(&open.repository).await?;
+    session.reporter.result(&SnapshotDetails::new(&snapshot, &flags, digits))?;
     Ok(Exit::Done)
 }
 

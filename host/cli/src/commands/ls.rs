@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::{Located, SnapshotPath};
+use credenza_engine::flags::Flags;
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::{FolderItem, View};
 use credenza_engine::{Error as EngineError, SnapshotHandle, Snapshots};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use super::Session;
 use super::newest::{Newest, tell_ahead};
 use crate::failure::{Exit, Failure};
-use crate::report::{Bytes, ConnectorOut, EntryLine, PrefixLine, Zone, printable};
+use crate::report::{Bytes, ConnectorOut, EntryLine, PrefixLine, Zone, brief, printable};
 
 /// Items of a folder that are read at once.
 const PAGE_ITEMS: usize = 1000;
@@ -60,6 +61,8 @@ struct SnapshotLine<'a> {
     /// Whose signature was verified; none for an unsigned one. One whose signature does not fit is damaged.
     signer: Option<PublicKey>,
     connector: ConnectorOut<'a>,
+    /// Why it is suspect, if it is.
+    suspect: Option<&'a str>,
     #[serde(skip)]
     columns: &'a Columns,
 }
@@ -102,7 +105,7 @@ fn time_of(handle: &SnapshotHandle) -> Timestamp {
 }
 
 impl<'a> SnapshotLine<'a> {
-    fn new(handle: &'a SnapshotHandle, columns: &'a Columns) -> Self {
+    fn new(handle: &'a SnapshotHandle, flags: &'a Flags, columns: &'a Columns) -> Self {
         let snapshot = &handle.snapshot;
         Self {
             id: snapshot.id,
@@ -116,6 +119,7 @@ impl<'a> SnapshotLine<'a> {
             user: &snapshot.user,
             signer: snapshot.signer,
             connector: ConnectorOut::new(&snapshot.connector),
+            suspect: flags.suspicion(handle).map(|flag| &*flag.reason),
             columns,
         }
     }
@@ -139,6 +143,9 @@ impl Display for SnapshotLine<'_> {
         if self.errors > 0 {
             write!(f, "  ({} errors)", self.errors)?;
         }
+        if let Some(reason) = self.suspect {
+            write!(f, "  (SUSPECT: {})", brief(reason))?;
+        }
         if *connector {
             write!(f, "\n{:id$}  read by {}", "", self.connector)?;
         }
@@ -158,6 +165,7 @@ impl Ls {
         let open = session.open_for_reading().await?;
         let snapshots = self.newest.among(&open, session).await?.snapshots;
         let snapshots = TagEdits::load(&open.repository).await?.apply(snapshots);
+        let flags = Flags::load(&open.repository).await?;
         let columns = Columns::of(&snapshots, Zone::new(self.utc), session.is_verbose());
         if snapshots.whole.is_empty() {
             session.reporter.note("note: the repository holds no snapshot yet");
@@ -165,7 +173,7 @@ impl Ls {
             session.reporter.heading(&columns.heading())?;
         }
         for handle in &snapshots.whole {
-            session.reporter.result(&SnapshotLine::new(handle, &columns))?;
+            session.reporter.result(&SnapshotLine::new(handle, &flags, &columns))?;
         }
         tell_ahead(&snapshots, session);
         match snapshots.damaged.into_iter().next() {

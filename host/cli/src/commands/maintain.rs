@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
+use credenza_app::estimate;
 use credenza_engine::check::Finding;
 use credenza_engine::gc::{self, GcOptions, GcReport};
 use indicatif::HumanBytes;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use super::Session;
 use super::check::{report_findings, warn_unrecorded};
 use super::sizes::parse_size;
+use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use credenza_app::shell::place_word;
 
@@ -26,6 +28,9 @@ pub(crate) struct Maintain {
     /// Copy at most this much out of packs of which little is needed, for example 10GiB; 0 for nothing.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     repack_max: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) spending: Spending,
 }
 
 #[derive(Serialize)]
@@ -97,11 +102,14 @@ impl Display for Summary {
 
 impl Maintain {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = match self.dry_run {
+        let open = match self.dry_run || self.spending.estimate {
             true => session.open_for_reading().await?,
             false => session.open_for_writing().await?,
         };
         let options = GcOptions { dry_run: self.dry_run, repack_bytes_max: self.repack_max };
+        if self.spending.estimate {
+            return Ok(spending::tell(estimate::maintain(&open, options, &session.run_context()).await?, session));
+        }
         let report = gc::run(&open.repository, &options, &session.run_context()).await?;
         let findings: Vec<Finding> =
             report.damages.iter().map(|damage| Finding { damage: damage.clone(), affects: BTreeSet::new() }).collect();

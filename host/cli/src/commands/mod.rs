@@ -37,6 +37,7 @@ mod session;
 mod sizes;
 mod source_name;
 mod space;
+pub(crate) mod spending;
 pub(crate) mod sync;
 pub(crate) mod tag;
 pub(crate) mod ui;

@@ -4,13 +4,14 @@
 
 use clap::Args;
 use credenza_app::{Choice, ChoiceError, Chosen, Doubt, Error as AppError, OpenRepository};
+use credenza_engine::flags::Flags;
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::Timestamp;
 
 use super::Session;
 use super::filters::Filters;
 use crate::failure::Failure;
-use crate::report::printable;
+use crate::report::{brief, printable};
 
 /// Most sources that are named where `latest` could be of several.
 const SOURCES_MAX: usize = 5;
@@ -37,7 +38,9 @@ impl Newest {
         name: &SnapshotName,
         session: &Session<'_>,
     ) -> Result<SnapshotHandle, Failure> {
-        choose(&self.among(open, session).await?, name, session)
+        let chosen = choose(&self.among(open, session).await?, name, session)?;
+        tell_suspect(open, name, &chosen, session).await?;
+        Ok(chosen)
     }
 
     /// The filter alone, for what heeds snapshots that are made later.
@@ -54,6 +57,25 @@ impl Newest {
 /// The one of that name. Where `latest` could be of several sources it is said which was taken.
 pub(super) fn choose(choice: &Choice, name: &SnapshotName, session: &Session<'_>) -> Result<SnapshotHandle, Failure> {
     Ok(tell(choice, choice.choose(name)?, name, session))
+}
+
+/// `latest` is the newest snapshot, also where that is suspect; then it is said.
+pub(super) async fn tell_suspect(
+    open: &OpenRepository,
+    name: &SnapshotName,
+    chosen: &SnapshotHandle,
+    session: &Session<'_>,
+) -> Result<(), Failure> {
+    if name.0 != "latest" {
+        return Ok(());
+    }
+    if let Some(flag) = Flags::load(&open.repository).await?.suspicion(chosen) {
+        let (id, reason) = (chosen.snapshot.id, brief(&flag.reason));
+        session
+            .reporter
+            .note(format!("note: the newest snapshot, {id}, is suspect: {reason}; `latest~1` is the one before it"));
+    }
+    Ok(())
 }
 
 /// The same, for what is not easily taken back.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::prune;
+use credenza_app::{estimate, prune};
 use credenza_engine::retention::{Decision, Until};
 use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
@@ -13,6 +13,7 @@ use super::Session;
 use super::filters::Filters;
 use super::policy::KeepRules;
 use super::rm::remove_all;
+use super::spending;
 use crate::failure::{Exit, Failure};
 use crate::report::{Zone, printable};
 
@@ -35,6 +36,10 @@ pub(crate) struct Prune {
     /// Carry out even a plan that removes all of a group or most of many snapshots.
     #[arg(long)]
     force: bool,
+
+    /// Only say what removing them would cost: requests by class, bytes, and money where the price is known.
+    #[arg(long)]
+    estimate: bool,
 }
 
 /// What becomes of one snapshot.
@@ -103,6 +108,11 @@ impl Display for Summary {
 
 impl Prune {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        if self.estimate {
+            let open = session.open_for_reading().await?;
+            let filter = self.filters.filter(session)?;
+            return Ok(spending::tell(estimate::prune(&open, self.rules.policy(), &filter).await?, session));
+        }
         let open = match self.apply {
             true => session.open_for_writing().await?,
             false => session.open_for_reading().await?,

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::patterns::PatternList;
-use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, restored};
+use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, estimate, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{Conflict, Left, Parts};
 use credenza_model::SnapshotId;
@@ -13,7 +13,8 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::newest::{Newest, choose_surely};
+use super::newest::{Newest, choose_surely, tell_suspect};
+use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
 use crate::settings::{SettingWord, parse_settings};
@@ -80,6 +81,9 @@ pub(crate) struct Restore {
     /// Exit 0 although attributes were lost that the destination cannot hold; they are listed all the same.
     #[arg(long)]
     accept_loss: bool,
+
+    #[command(flatten)]
+    pub(crate) spending: Spending,
 
     /// A setting of the destination, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "destination-option", value_name = "KEY=VALUE")]
@@ -178,7 +182,7 @@ fn reported(conflict: Conflict, left: &Left) -> String {
 
 impl Restore {
     const fn purpose(&self) -> DestinationUse {
-        match (self.dry_run, self.versions) {
+        match (self.dry_run || self.spending.estimate, self.versions) {
             (true, _) => DestinationUse::Preview,
             (false, true) => DestinationUse::WriteHistory,
             (false, false) => DestinationUse::Write,
@@ -190,6 +194,7 @@ impl Restore {
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_repository(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
+        tell_suspect(&open, &path.snapshot, &snapshot, session).await?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
         let parts = match path.is_whole() {
             true => Parts::default(),
@@ -202,12 +207,16 @@ impl Restore {
             include: PatternList::gather(&self.include, &[])?.of_recorded(recorded)?,
             exclude: PatternList::gather(&self.exclude, &[])?.of_recorded(recorded)?,
             overwrite: self.overwrite.map_or(Overwrite::No, Overwrite::from),
-            dry_run: self.dry_run,
+            dry_run: self.dry_run && !self.spending.estimate,
             verify: self.verify,
             delete: self.delete.then_some(if self.force { Deletion::All } else { Deletion::Limited }),
             versions: self.versions,
             no_sync: self.no_sync,
         };
+        if self.spending.estimate {
+            let estimate = estimate::restore(&open, &snapshot, &destination, &options, &session.run_context()).await?;
+            return Ok(spending::tell(estimate, session));
+        }
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, &session.run_context())
                 .await?;

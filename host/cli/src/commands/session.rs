@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use credenza_app::cost::budget::{Budget, Limits};
 use credenza_app::secret::{self, SecretSources};
 use credenza_app::{
     App, AppOptions, Error as AppError, Given, Kind, OpenOptions, OpenRepository, Place, PlaceError, Settings,
@@ -28,6 +29,8 @@ pub(crate) struct Session<'a> {
     pub(crate) reporter: &'a Arc<Reporter>,
     /// Asked for when the program is to end: what can end in good order does.
     pub(crate) stop: Stop,
+    /// The most that may be spent, if that is bounded.
+    pub(crate) budget: Option<Arc<Budget>>,
     /// What stands behind `at`.
     at: Option<OsString>,
     /// The `-o` before the command.
@@ -51,7 +54,14 @@ impl<'a> Session<'a> {
             .with_notices(Arc::clone(reporter) as _)
             .with_ask(Arc::new(Terminal))
             .with_stop(stop.clone());
-        Self { globals, app, reporter, stop, at, settings, opened: RefCell::default() }
+        Self { globals, app, reporter, stop, budget: None, at, settings, opened: RefCell::default() }
+    }
+
+    /// The same run, which may spend no more than that.
+    pub(crate) fn within(self, limits: Option<Limits>) -> Self {
+        let Some(limits) = limits else { return self };
+        let budget = Budget::new(limits, self.stop.clone());
+        Self { app: self.app.with_budget(Arc::clone(&budget)), budget: Some(budget), ..self }
     }
 
     /// What a long operation of the engine takes: the reporter hears of it, and it ends when the program is to end.

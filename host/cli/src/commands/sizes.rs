@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub(super) use credenza_app::units::{Moment, parse_moment, parse_size, parse_span};
-use credenza_engine::check::Sample;
+use credenza_engine::check::{Budget, Sample, Turn};
 use credenza_format::ParityRate;
 
 /// Whole days of a span, 1 to 36,500.
@@ -19,7 +19,7 @@ pub(super) fn parse_parity(text: &str) -> Result<ParityRate, String> {
     percent.and_then(ParityRate::of_percent).ok_or_else(|| "write a share from 1% to 50%".to_owned())
 }
 
-/// A part of the data: `all`, a share such as `5%`, an amount such as `10GiB`, or `older-than:30d`.
+/// A part of the data: `all`, a share such as `5%`, an amount such as `10GiB`, `older-than:30d`, or `oldest:20GiB`.
 pub(super) fn parse_sample(text: &str) -> Result<Sample, String> {
     if text == "all" {
         return Ok(Sample::All);
@@ -27,14 +27,19 @@ pub(super) fn parse_sample(text: &str) -> Result<Sample, String> {
     if let Some(span) = text.strip_prefix("older-than:") {
         return parse_span(span).map(|seconds| Sample::OlderThan(Duration::from_secs(seconds)));
     }
+    if let Some(size) = text.strip_prefix("oldest:") {
+        let budget = Budget { bytes: Some(parse_size(size)?), requests: None };
+        return Ok(Sample::Turn(Turn { within: Duration::ZERO, interval: Duration::ZERO, budget }));
+    }
     match text.strip_suffix('%') {
         Some(percent) => {
             let percent = percent.parse().ok().filter(|percent| (1..=100).contains(percent));
             percent.map(Sample::Percent).ok_or_else(|| "write a share from 1% to 100%".to_owned())
         }
-        None => parse_size(text)
-            .map(Sample::Bytes)
-            .map_err(|_| "write a share (5%), an amount (10GiB) or an age (older-than:30d)".to_owned()),
+        None => parse_size(text).map(Sample::Bytes).map_err(|_| {
+            "write a share (5%), an amount (10GiB), an age (older-than:30d) or what waits the longest (oldest:20GiB)"
+                .to_owned()
+        }),
     }
 }
 
@@ -56,7 +61,9 @@ mod tests {
         assert_eq!(parse_sample("5%"), Ok(Sample::Percent(5)));
         assert_eq!(parse_sample("10GiB"), Ok(Sample::Bytes(10 << 30)));
         assert_eq!(parse_sample("older-than:30d"), Ok(Sample::OlderThan(Duration::from_secs(30 * 86_400))));
-        for nonsense in ["", "0%", "101%", "5 %", "older-than:", "older-than:30", "some"] {
+        let Ok(Sample::Turn(turn)) = parse_sample("oldest:20GiB") else { panic!() };
+        assert_eq!(turn.budget, Budget { bytes: Some(20 << 30), requests: None });
+        for nonsense in ["", "oldest:", "oldest:all", "0%", "101%", "5 %", "older-than:", "older-than:30", "some"] {
             assert!(parse_sample(nonsense).is_err(), "{nonsense}");
         }
     }

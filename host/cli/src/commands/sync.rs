@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment};
+use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment, estimate};
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::Session;
 use super::check::report_findings;
 use super::filters::Filters;
+use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 use crate::settings::{SettingWord, parse_settings};
@@ -42,6 +43,9 @@ pub(crate) struct Sync {
     /// Accept that the other repository is not encrypted, or that encrypted snapshots become readable in one that is not.
     #[arg(long)]
     allow_plaintext: bool,
+
+    #[command(flatten)]
+    pub(crate) spending: Spending,
 
     /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
     /// of its own, that of CREDENZA_PASSPHRASE is tried.
@@ -113,7 +117,8 @@ impl Sync {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let options = self.options()?;
         let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
-        let written = |direction| if self.direction == direction { StoreUse::Read } else { StoreUse::Write };
+        let only_reads = |direction| self.spending.estimate || self.direction == direction;
+        let written = |direction| if only_reads(direction) { StoreUse::Read } else { StoreUse::Write };
         let own = session.open_repository(own, written(Direction::To)).await?;
         let (own_place, place) = (own.place.clone(), other.clone());
         let other = session.open_other(other, written(Direction::From), self.allow_plaintext).await;
@@ -122,14 +127,23 @@ impl Sync {
         let filter = self.filters.filter(session)?;
         if self.direction != Direction::From {
             let meant = filtered(&sides, &options, &filter).await?;
-            exit = exit.max(carry(&mut sides, &meant, session).await?);
+            exit = exit.max(self.carry(&mut sides, &meant, session).await?);
         }
         if self.direction != Direction::To {
             sides.reverse();
             let meant = filtered(&sides, &options, &filter).await?;
-            exit = exit.max(carry(&mut sides, &meant, session).await?);
+            exit = exit.max(self.carry(&mut sides, &meant, session).await?);
         }
         Ok(exit)
+    }
+
+    /// Carries in one direction, or says what that would cost.
+    async fn carry(&self, sides: &mut [Side; 2], meant: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
+        if !self.spending.estimate {
+            return carry(sides, meant, session).await;
+        }
+        let [from, to] = sides;
+        Ok(spending::tell(estimate::sync(&from.open, &to.open, meant, &session.stop).await?, session))
     }
 
     fn options(&self) -> Result<SyncOptions, Failure> {

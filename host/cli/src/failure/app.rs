@@ -112,6 +112,10 @@ impl From<AppError> for Failure {
                 "a setting of the repository stands before the command: credenza -o KEY=VALUE at REPOSITORY …; one of another location behind it, as --source-option, --destination-option or --other-option",
             ),
             AppError::TrustedSigners(_) => said.exit(Exit::Usage),
+            AppError::Prices(_) => said.hint("correct the file with an editor, or move it away: the program has a table of its own"),
+            AppError::NoPrice { .. } => said
+                .exit(Exit::Usage)
+                .hint("bound requests or bytes instead, or write the price of the place into prices.toml in the folder of the configuration"),
             AppError::Connector { doing, cause } => Self::of_connector(doing, &cause),
             AppError::Connectors(error) => error.into(),
             AppError::Load { .. } => said.exit(Exit::ContractBroken),
@@ -128,6 +132,7 @@ impl From<AppError> for Failure {
                 "give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`",
             ),
             AppError::ExcessivePlan(_) => said.hint("if it is meant, add --force"),
+            AppError::Acknowledge(_) => said.hint("see which are suspect: credenza jobs acknowledge"),
             AppError::Removal(error) => error.into(),
             AppError::Sandbox(_) | AppError::Ask { .. } => said,
         }

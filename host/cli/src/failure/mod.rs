@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Done, but some entries could not be read or written.
     Incomplete = 3,
+    /// Ended early, in good order, because it may spend no more.
+    BudgetSpent = 4,
     NoRepository = 10,
     /// Locked, or refused by a concurrent change.
     Conflict = 11,

@@ -1,9 +1,9 @@
 //! What stands before a connector, whichever it is: each wrapper but [`Throttle`] is a [`Store`](crate::Store), a
 //! [`Source`](crate::Source) and a [`Destination`](crate::Destination) if what it wraps is one.
 //!
-//! [`Retry`] tries again, [`Limit`] bounds the requests in flight, [`Throttle`] the bytes a second of a store; for tests, [`Fault`] injects seeded faults, [`Free`] takes every
+//! [`Retry`] tries again, [`Limit`] bounds the requests in flight, [`Throttle`] the bytes a second of a store, and [`Tallied`] counts what they cost; for tests, [`Fault`] injects seeded faults, [`Free`] takes every
 //! freedom that a contract gives, [`Permute`] changes the order of calls and answers, and [`Record`] counts calls. The usual order is
-//! `Retry(Limit(connector))`, so that waiting for the next try holds no slot. Assembled by `cli`; the others by tests.
+//! `Retry(Limit(Tallied(connector)))`, so that waiting for the next try holds no slot and each try is counted. Assembled by `cli`; the others by tests.
 
 mod fault;
 mod free;
@@ -12,6 +12,7 @@ mod limit;
 mod permute;
 mod record;
 mod retry;
+mod tally;
 mod throttle;
 
 pub use fault::{Fault, FaultKind};
@@ -20,6 +21,7 @@ pub use limit::{Limit, LimitPolicy};
 pub use permute::Permute;
 pub use record::{Call, Record};
 pub use retry::{Retry, RetryPolicy};
+pub use tally::{Admit, OVER_BUDGET, Spent, Tallied, Tally};
 pub use throttle::Throttle;
 
 /// Names of the calls as faults and records give them.

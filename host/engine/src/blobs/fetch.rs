@@ -120,6 +120,15 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// What stands for a chunk that is not read (`rehearsal`).
+    pub(crate) const fn forged(blob: PackBlob, stored: Bytes, plain: Bytes) -> Self {
+        Self { blob, stored, plain }
+    }
+
+    pub(crate) const fn id(&self) -> ChunkId {
+        self.blob.id
+    }
+
     /// As it is stored; a member of a group as it is by itself, so that it needs no others where it goes.
     pub(crate) fn frame(&self) -> Frame<'_> {
         let PackBlob { id, kind, encoding, plain, .. } = self.blob;

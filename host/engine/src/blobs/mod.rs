@@ -10,6 +10,7 @@
 //! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
 
 mod fetch;
+mod forged;
 mod locate;
 
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use fetch::open_run;
 pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
+pub(crate) use forged::{Noise, opened as forged};
 pub(crate) use locate::{Run, coalesce};
 
 use crate::liveness::Liveness;
@@ -181,6 +183,10 @@ impl BlobLoader {
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Cancelled)?;
+        let pack = self.index.pack(run.pack);
+        if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
+            return Ok(forged::fetched(tally, pack, &run));
+        }
         let mut fetched = self.fetch_from(&*self.store, run.clone()).await?;
         if !fetched.values().all(Result::is_ok) && !Arc::ptr_eq(&self.store, self.repository.bare_store()) {
             fetched = self.fetch_from(&**self.repository.bare_store(), run.clone()).await?;
@@ -216,6 +222,12 @@ impl BlobLoader {
     /// # Errors
     /// When the store cannot be read at all, and whatever `keep` fails with.
     pub(crate) async fn pass(&self, run: Run, keep: Keep) -> Result<Vec<Damage>> {
+        let pack = self.index.pack(run.pack);
+        if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
+            let opened = forged::opened(tally, pack, &run);
+            let kept = tokio::task::spawn_blocking(move || opened.into_iter().try_for_each(|opened| keep(opened)));
+            return kept.await.map_err(Error::worker("open"))?.map(|()| Vec::new());
+        }
         let mut damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
         if !damages.is_empty() && !Arc::ptr_eq(&self.store, self.repository.bare_store()) {
             damages = self.pass_from(&**self.repository.bare_store(), run.clone(), Arc::clone(&keep)).await?;

@@ -24,6 +24,7 @@ mod sample;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod users;
 
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, PackState};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
+pub use self::turn::{Behind, Budget, Turn};
 pub use crate::findings::Finding;
 
 pub(crate) use self::data::{PIECE_BYTES, Reading, described, verify};
@@ -49,6 +51,11 @@ use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext,
 
 /// How often the repository is looked at before it counts as never at rest.
 const LOOKS_MAX: usize = 8;
+
+/// Parts of what is read, behind each of which it is put on record.
+const PARTS_MAX: u64 = 16;
+/// Bytes of such a part at least.
+const PART_BYTES_MIN: u64 = 1 << 30;
 
 /// How much to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +103,9 @@ pub struct CheckReport {
     pub bytes_read: u64,
     /// Packs that are damaged, each of them a finding, and that are whole by their parity: `repair` writes what is needed of them again.
     pub packs_healed: u64,
+    /// Where packs were read in turn, how far behind that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Behind>,
     /// Packs that are there and were never read whole, by the record.
     pub packs_never_read: u64,
     /// When the pack was read whole that waits the longest for its next reading; nothing where none was ever read.
@@ -172,11 +182,13 @@ async fn verified(
     if let Some(sample) = options.read_data {
         listener.on(Event::Phase { phase: Phase::CheckingData });
         let now = repository.clock().now().wall;
-        let chosen = sample.choose(&index, &packs.present, &health, now)?;
+        let chosen = sample.choose(&index, &packs.present, (&health, repository.config().parity), now)?;
+        report.behind = chosen.behind;
+        let chosen = chosen.packs;
         let mut reading = Reading::default();
         let heeding = stop.heeding();
-        let found = (&mut findings, &mut reading);
-        let work = Box::pin(data::verify((repository, Some(&liveness)), &index, &chosen, &users, found));
+        let found = (&mut findings, &mut reading, &mut health);
+        let work = Box::pin(read((repository, &liveness), &index, &chosen, &users, found));
         if let Err(ended) = stop.unless(work).await.flatten() {
             // Days of reading are not to be lost with the rest: what was read whole and what was damaged stays known.
             let damages = findings.iter().map(|finding| &finding.damage);
@@ -203,6 +215,78 @@ async fn verified(
     report.packs_healed = healed.len() as u64;
     report.findings = findings.into_list();
     Ok(report)
+}
+
+/// Reads packs, and puts what was found on record some times on the way: a process that is killed has not read for days in vain.
+async fn read(
+    (repository, liveness): (&Repository, &Arc<Liveness>),
+    index: &Arc<BlobIndex>,
+    chosen: &[PackOrdinal],
+    users: &Users,
+    (findings, reading, health): (&mut Findings<'_>, &mut Reading, &mut Health),
+) -> Result<()> {
+    let size = |pack: &PackOrdinal| index.pack(*pack).map_or(0, |pack| pack.size);
+    findings.expect(chosen.len() as u64, chosen.iter().map(size).sum());
+    for (number, packs) in parts(chosen, size).into_iter().enumerate() {
+        if number > 0 {
+            let damages = findings.iter().map(|finding| &finding.damage);
+            // The end of the run tries it again, and says where it cannot be done.
+            let _ = health.record(repository, damages, &reading.whole).await;
+        }
+        data::verify((repository, Some(liveness)), index, packs, users, (findings, reading)).await?;
+    }
+    Ok(())
+}
+
+/// Cuts packs into parts behind each of which there is something worth a note: [`PARTS_MAX`] at most, of [`PART_BYTES_MIN`] at least but for the last.
+fn parts(packs: &[PackOrdinal], size: impl Fn(&PackOrdinal) -> u64) -> Vec<&[PackOrdinal]> {
+    let all: u64 = packs.iter().map(&size).sum();
+    let enough = PART_BYTES_MIN.max(all.div_ceil(PARTS_MAX));
+    let mut bytes = 0;
+    packs
+        .chunk_by(|pack, _| {
+            bytes += size(pack);
+            let goes_on = bytes < enough;
+            bytes = if goes_on { bytes } else { 0 };
+            goes_on
+        })
+        .collect()
+}
+
+/// What is on record of the reading of packs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Readings {
+    /// Packs that the index names and that are in use.
+    pub packs: u64,
+    /// Of these, those that were never read whole.
+    pub packs_never_read: u64,
+    /// When the one was read whole that waits the longest; nothing where none was.
+    pub oldest: Option<Timestamp>,
+    /// Packs that are on record as damaged.
+    pub packs_damaged: u64,
+}
+
+/// What is on record of the reading of packs. No pack is looked for.
+///
+/// # Errors
+/// When the store cannot be read, or with the keys of a writer.
+pub async fn readings(repository: &Repository) -> Result<Readings> {
+    let health = Health::load(repository).await?;
+    let index = repository.readable_index().await?;
+    let damaged = health.damaged_packs();
+    let mut readings = Readings::default();
+    for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
+        if pack.moved || index.state(ordinal) != PackState::Live {
+            continue;
+        }
+        readings.packs += 1;
+        readings.packs_damaged += u64::from(damaged.contains(&pack.id));
+        match health.read_at(&pack.id) {
+            None => readings.packs_never_read += 1,
+            Some(read) => readings.oldest = Some(readings.oldest.map_or(read, |oldest| oldest.min(read))),
+        }
+    }
+    Ok(readings)
 }
 
 /// Tries the parity of packs that were not read, because a listing shows that they are not as they were.

@@ -1,13 +1,14 @@
 //! Sample: which of the packs a check reads.
 //!
-//! A sample is made of whole packs, so it may be larger than what was asked for, by one pack at most; and packs that are on record as damaged
-//! are read beside any sample, so that one which the store failed to give for a while is soon known to be whole. Called by `check::run`.
+//! A sample is made of whole packs, so it may be larger than what was asked for, by one pack at most, but for a [`Turn`], which keeps its budget; and packs that are on record as damaged
+//! are read beside any sample, or first within a budget, so that one which the store failed to give for a while is soon known to be whole. Called by `check::run`.
 
 use std::time::Duration;
 
-use credenza_format::{BlobIndex, PackOrdinal};
+use credenza_format::{BlobIndex, PackOrdinal, ParityRate};
 use credenza_model::Timestamp;
 
+use super::turn::{Behind, Cost, Turn, Waiting};
 use crate::Result;
 use crate::health::Health;
 use crate::repository::random_id;
@@ -23,6 +24,15 @@ pub enum Sample {
     Bytes(u64),
     /// Packs that were not found whole within this time before now, by the record in the repository.
     OlderThan(Duration),
+    /// Those that were not read for the longest, within a budget.
+    Turn(Turn),
+}
+
+/// The packs that a check reads.
+pub(super) struct Chosen {
+    pub(super) packs: Vec<PackOrdinal>,
+    /// Where they are read in turn, how far behind that is.
+    pub(super) behind: Option<Behind>,
 }
 
 impl Sample {
@@ -31,10 +41,19 @@ impl Sample {
         self,
         index: &BlobIndex,
         present: &[PackOrdinal],
-        health: &Health,
+        (health, parity): (&Health, Option<ParityRate>),
         now: Timestamp,
-    ) -> Result<Vec<PackOrdinal>> {
+    ) -> Result<Chosen> {
         let damaged = health.damaged_packs();
+        if let Self::Turn(turn) = self {
+            let waiting = shuffled(present)?.into_iter().filter_map(|ordinal| {
+                let pack = index.pack(ordinal)?;
+                let read = health.read_at(&pack.id).filter(|_| !damaged.contains(&pack.id));
+                Some(Waiting { pack: ordinal, cost: Cost::of(pack.size, parity), read })
+            });
+            let (packs, behind) = turn.choose(waiting.collect(), now);
+            return Ok(Chosen { packs, behind: Some(behind) });
+        }
         let is_damaged = |pack: &PackOrdinal| index.pack(*pack).is_some_and(|pack| damaged.contains(&pack.id));
         let (mut chosen, others): (Vec<PackOrdinal>, Vec<PackOrdinal>) =
             present.iter().partition(|pack| is_damaged(pack));
@@ -49,8 +68,9 @@ impl Sample {
             }
             Self::Bytes(bytes) => until(shuffled(&others)?, bytes, size),
             Self::OlderThan(age) => others.into_iter().filter(|pack| is_stale(pack, age)).collect(),
+            Self::Turn(_) => Vec::new(),
         });
-        Ok(chosen)
+        Ok(Chosen { packs: chosen, behind: None })
     }
 }
 

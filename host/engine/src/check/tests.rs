@@ -145,3 +145,40 @@ async fn a_store_that_answers_nothing_for_minutes_ends_the_check() {
     let ended = run(&repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await;
     assert!(matches!(&ended, Err(Error::Unanswered { side: "repository", .. })), "{ended:?}");
 }
+
+#[tokio::test]
+async fn packs_are_read_in_turn_within_a_budget_and_any_machine_goes_on_where_another_ended() {
+    let (store, _) = five_snapshots().await;
+    let clock = Arc::new(TestClock::default());
+    let budget = Budget { bytes: None, requests: Some(3) };
+    let (within, interval) = (Duration::from_secs(90 * DAY), Duration::from_secs(DAY));
+    let sample = Sample::Turn(Turn { within, interval, budget });
+    let mut behind = Vec::new();
+    for day in 1..=4 {
+        clock.turn_to(day);
+        let machine = open(Arc::new(store.clone()), secret()).await.with_clock(clock.clone());
+        let report = read(&machine, sample).await;
+        assert!(report.packs_read <= 3 && report.bytes_read > 0, "{report:?}");
+        behind.push(report.behind.unwrap().packs);
+        assert_eq!(report.packs_never_read, report.behind.unwrap().packs);
+    }
+    assert_eq!(behind, [7, 4, 1, 0]);
+    let machine = open(Arc::new(store), secret()).await.with_clock(clock.clone());
+    let readings = readings(&machine).await.unwrap();
+    assert_eq!((readings.packs, readings.packs_never_read, readings.packs_damaged), (10, 0, 0));
+    assert_eq!(readings.oldest.map(|oldest| oldest.seconds), Some(i64::try_from(DAY).unwrap()));
+    clock.turn_to(5);
+    assert_eq!(read(&machine, sample).await.packs_read, 1, "the pace: a tenth would do");
+}
+
+#[test]
+fn what_is_read_is_on_record_in_at_most_sixteen_parts_that_leave_nothing_out() {
+    let packs: Vec<PackOrdinal> = (0..1000).map(PackOrdinal).collect();
+    for size in [1, 1 << 20, 1 << 26, 1 << 30, 1 << 34] {
+        let parts = parts(&packs, |_| size);
+        assert_eq!(parts.concat(), packs);
+        assert!(parts.len() <= 16, "{size}: {}", parts.len());
+        let bytes = |part: &&[PackOrdinal]| part.len() as u64 * size;
+        assert!(parts.iter().rev().skip(1).all(|part| bytes(part) >= PART_BYTES_MIN), "{size}");
+    }
+}

@@ -14,6 +14,7 @@ use super::mark::View;
 use super::{GcReport, delete};
 use crate::clock::is_expired;
 use crate::health::Health;
+use crate::latest::Latest;
 use crate::repository::{Repository, SegmentInfo, random_id};
 use crate::tags::TagEdits;
 use crate::write::put;
@@ -183,13 +184,14 @@ pub(super) async fn records(repository: &Repository, view: &View, now: Timestamp
 pub(super) async fn notes(
     repository: &Repository,
     view: &View,
-    (health, tags): (&Health, &TagEdits),
+    (health, tags, latest): (&Health, &TagEdits, &Latest),
     report: &mut GcReport,
 ) -> Result<()> {
     let is_kept = |pack: &ObjectId| view.packs.contains_key(pack) || view.is_named(pack);
     let mut merged = health.merge(repository, is_kept).await?;
     let is_there = |snapshot: &SnapshotId| view.snapshots.contains(&ObjectId::new(*snapshot.as_bytes()));
     merged.extend(tags.merge(repository, is_there).await?);
+    merged.extend(latest.superseded());
     let results = delete(repository, &merged).await?;
     report.count(&results);
     report.notes_merged = merged.len() as u64;

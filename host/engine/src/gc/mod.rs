@@ -43,6 +43,7 @@ use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use crate::clock::Lease;
 use crate::health::Health;
+use crate::latest::Latest;
 use crate::repository::Repository;
 use crate::tags::TagEdits;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, heed};
@@ -133,6 +134,7 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     let mut health = Health::load(&cautious).await?;
     // Before the snapshots are listed: what is said of one that is not listed then is said of one that is gone.
     let tags = if options.dry_run { TagEdits::default() } else { TagEdits::load(&cautious).await? };
+    let latest = if options.dry_run { Latest::default() } else { Latest::load(&cautious).await? };
     let damaged = health.damaged_packs();
     let mut view = View::read(&cautious, now, &damaged).await?;
     let mut report = begun(&view);
@@ -159,7 +161,7 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
     condemn::delete_unneeded(repository, &mut view, &mut report).await?;
     merge::segments(repository, &view, &mut report).await?;
     merge::records(repository, &view, now, &mut report).await?;
-    merge::notes(repository, &view, (&health, &tags), &mut report).await?;
+    merge::notes(repository, &view, (&health, &tags, &latest), &mut report).await?;
     report.name_remembered(&view, &health)?;
     expire::run(repository, &view, &mut report).await?;
     Ok(report)

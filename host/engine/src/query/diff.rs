@@ -1,6 +1,6 @@
 //! Diff: two snapshots side by side, in key order; subtrees that are equal are not read.
 //!
-//! Called by `cli` and `web`. Bound: two cursors, and the versions of one key.
+//! Called by `cli`, `web` and `turnover`. Bound: two cursors, and the versions of one key.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -43,7 +43,14 @@ pub struct Diff {
     after: Side,
     /// Whether keys mean the same on both sides, so that equal nodes are equal parts.
     same_prefix: bool,
-    ready: VecDeque<Change>,
+    ready: VecDeque<Pair>,
+}
+
+/// An entry that differs, with its contents.
+pub(crate) struct Pair {
+    pub(crate) kind: ChangeKind,
+    pub(crate) before: Option<Record>,
+    pub(crate) after: Option<Record>,
 }
 
 struct Side {
@@ -79,9 +86,16 @@ impl Diff {
     /// # Errors
     /// Damage when a node is lost.
     pub async fn next(&mut self) -> Result<Option<Change>> {
+        let entry = |record: Option<Record>| record.map(|record| record.entry);
+        let pair = self.next_pair().await?;
+        Ok(pair.map(|Pair { kind, before, after }| Change { kind, before: entry(before), after: entry(after) }))
+    }
+
+    /// The same, with the contents.
+    pub(crate) async fn next_pair(&mut self) -> Result<Option<Pair>> {
         loop {
-            if let Some(change) = self.ready.pop_front() {
-                return Ok(Some(change));
+            if let Some(pair) = self.ready.pop_front() {
+                return Ok(Some(pair));
             }
             match (self.before.cursor.front(), self.after.cursor.front()) {
                 (Front::End, Front::End) => return Ok(None),
@@ -126,8 +140,9 @@ impl Diff {
             let (a, b) = self.pair(before, after);
             (before, after) = (a, b);
         }
-        self.ready.extend(before.into_iter().map(|old| change(ChangeKind::Removed, Some(old), None)));
-        self.ready.extend(after.into_iter().map(|new| change(ChangeKind::Added, None, Some(new))));
+        let pair = |kind, before, after| Pair { kind, before, after };
+        self.ready.extend(before.into_iter().map(|old| pair(ChangeKind::Removed, Some(old), None)));
+        self.ready.extend(after.into_iter().map(|new| pair(ChangeKind::Added, None, Some(new))));
         Ok(())
     }
 
@@ -140,7 +155,7 @@ impl Diff {
                 Some(place) => {
                     let new = after.remove(place);
                     let kind = difference(&old, &new);
-                    self.ready.extend(kind.map(|kind| change(kind, Some(old), Some(new))));
+                    self.ready.extend(kind.map(|kind| Pair { kind, before: Some(old), after: Some(new) }));
                 }
             }
         }
@@ -179,10 +194,6 @@ impl Side {
 
 fn version(record: &Record) -> Option<&str> {
     record.entry.version.as_ref().map(|version| version.id.as_str())
-}
-
-fn change(kind: ChangeKind, before: Option<Record>, after: Option<Record>) -> Change {
-    Change { kind, before: before.map(|record| record.entry), after: after.map(|record| record.entry) }
 }
 
 fn difference(before: &Record, after: &Record) -> Option<ChangeKind> {

@@ -13,6 +13,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use diff::Pair;
 pub use diff::{Change, ChangeKind, Diff};
 pub use digest::{DigestAlgorithm, Digests, EntryDigest, SnapshotDigest};
 pub use find::{Finder, Found, TREES_AT_ONCE};

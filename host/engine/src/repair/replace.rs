@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobKind, ChainLink, Compressor, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, body_digest,
+    BlobKind, ChainLink, Compressor, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict,
+    body_digest,
 };
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
 
@@ -19,6 +20,7 @@ use super::walk::{Step, Walk};
 use super::{Mend, RepairOptions, SnapshotLoss};
 use crate::blobs::BlobLoader;
 use crate::contents::ContentChunks;
+use crate::flags::{Flags, put_flag};
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::tags::TagEdits;
 use crate::write::{self, Deduplicator, Draft, TreeWriter, claim};
@@ -40,16 +42,20 @@ pub(super) async fn run(
     let replaced: BTreeSet<SnapshotId> =
         survey.snapshots.iter().filter_map(|handle| handle.snapshot.replaces).collect();
     let mut mends = Vec::new();
-    // A replacement has the tags that the snapshot has now: notes speak of that one's id.
-    let tags = match options.apply && !lossy.is_empty() {
-        true => TagEdits::load(repository).await?,
-        false => TagEdits::default(),
+    // A replacement has the tags and the flag that the snapshot has now: notes speak of that one's id.
+    let (tags, flags) = match options.apply && !lossy.is_empty() {
+        true => (TagEdits::load(repository).await?, Flags::load(repository).await?),
+        false => (TagEdits::default(), Flags::default()),
     };
     for handle in survey.snapshots.iter().filter(|handle| lossy.contains(&handle.snapshot.id)) {
         let snapshot = handle.snapshot.id;
         if !replaced.contains(&snapshot) {
             let replacement = if options.apply {
-                Some(replace(repository, &tags.applied(handle.clone()), options, stop).await?)
+                let id = replace(repository, &tags.applied(handle.clone()), options, stop).await?;
+                if let Some(flag) = flags.suspicion(handle) {
+                    suspect(repository, id, &flag.reason).await?;
+                }
+                Some(id)
             } else {
                 None
             };
@@ -57,6 +63,15 @@ pub(super) async fn run(
         }
     }
     Ok(mends)
+}
+
+/// What stands for a suspect snapshot is as suspect.
+async fn suspect(repository: &Repository, id: SnapshotId, reason: &str) -> Result<()> {
+    let made = repository.snapshots().await?.whole.into_iter().find(|handle| handle.snapshot.id == id);
+    match made {
+        Some(made) => put_flag(repository, &made, Verdict::Suspect, reason).await,
+        None => Ok(()),
+    }
 }
 
 async fn replace(

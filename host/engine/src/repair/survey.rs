@@ -92,6 +92,8 @@ impl Survey {
             listener.on(Event::Phase { phase: Phase::CheckingData });
             let liveness = Liveness::begin("repository", repository.clock());
             let mut reading = Reading::default();
+            let sizes = read.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size);
+            findings.expect(read.len() as u64, sizes.sum());
             let found = (&mut findings, &mut reading);
             check::verify((repository, Some(&liveness)), &index, &read, &users, found).await?;
             whole = reading.whole;

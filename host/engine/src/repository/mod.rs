@@ -29,7 +29,8 @@ mod usage;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{Config, Hex, KeySlot, Keys, ObjectKind, config_key};
+use credenza_connect::wrap::Tally;
+use credenza_format::{Config, Hex, IndexedPack, KeySlot, Keys, ObjectKind, PackKind, config_key};
 use credenza_model::StoreKey;
 
 pub(crate) use chain::Chain;
@@ -51,6 +52,7 @@ pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
 pub(crate) use two_copies::{TwoCopies, put_text};
 
+use crate::cached::CacheFolder;
 use crate::clock::Clock;
 use crate::heed::Heed;
 use crate::{Damage, Error, Result, Stop};
@@ -71,6 +73,10 @@ pub struct Repository {
     healer: Arc<parity::Healer>,
     /// Whether listings are made in two ways that must agree.
     cautious: bool,
+    /// The cache before the store.
+    cache: Option<CacheFolder>,
+    /// Where reads of data are counted instead of made, in a rehearsal.
+    unread: Option<Arc<Tally>>,
 }
 
 impl Repository {
@@ -91,6 +97,30 @@ impl Repository {
         let heeding =
             |store: &Arc<dyn Store>| -> Arc<dyn Store> { Arc::new(Heed::new(Arc::clone(store), stop.clone())) };
         Self { store: heeding(&self.store), bare: heeding(&self.bare), ..self.clone() }
+    }
+
+    /// The same repository for a rehearsal, which makes its stores of the store and of the cache before it and counts there what is not read.
+    pub(crate) fn rehearsed(
+        &self,
+        tally: &Arc<Tally>,
+        shadow: impl Fn(Arc<dyn Store>, Option<CacheFolder>) -> Arc<dyn Store>,
+    ) -> Self {
+        Self {
+            store: shadow(Arc::clone(&self.store), self.cache.clone()),
+            bare: shadow(Arc::clone(&self.store), None),
+            unread: Some(Arc::clone(tally)),
+            ..self.clone()
+        }
+    }
+
+    /// Where reads of packs are counted that a rehearsal does not make; `None` where they are made.
+    pub(crate) fn unread_packs(&self) -> Option<&Tally> {
+        self.unread.as_deref()
+    }
+
+    /// The same for ranges of one pack: what describes the data is read all the same.
+    pub(crate) fn unread(&self, pack: Option<&IndexedPack>) -> Option<&Tally> {
+        self.unread_packs().filter(|_| pack.is_some_and(|pack| pack.kind == PackKind::Data))
     }
 
     /// Both copies of the config as they are now, verified with the keys.

@@ -54,6 +54,7 @@ impl Repository {
         let bare = Arc::clone(&store);
         let trial = Trial { secret, work_left: AtomicU64::new(WORK_MAX) };
         let (Unlocked { keys, config, slot, damages }, cache_folder) = unlock_by_either(&*bare, &trial, cache).await?;
+        let cache = cache_folder.clone();
         let store: Arc<dyn Store> = match cache_folder {
             Some(cache_folder) => Arc::new(CachedStore::new(store, cache_folder)),
             None => store,
@@ -68,6 +69,8 @@ impl Repository {
             damages: damages.into(),
             healer: Arc::default(),
             cautious: false,
+            cache,
+            unread: None,
         })
     }
 

@@ -40,6 +40,8 @@ pub enum Reason {
     Timeless,
     /// It is dated after now, so that nobody knows when it was written and no rule can judge it.
     Ahead,
+    /// No rule keeps it, and a snapshot of its source is suspect: what was before that may be all that is left.
+    Suspect,
 }
 
 impl Reason {
@@ -47,7 +49,7 @@ impl Reason {
     const fn is_of_policy(self) -> bool {
         match self {
             Self::Last | Self::Newest(_) | Self::Whole(_) | Self::Within | Self::Tag => true,
-            Self::NewestWhole | Self::Timeless | Self::Ahead => false,
+            Self::NewestWhole | Self::Timeless | Self::Ahead | Self::Suspect => false,
         }
     }
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Reason {
             Self::Tag => f.write_str("tag"),
             Self::Timeless => f.write_str("unknown time"),
             Self::Ahead => f.write_str("dated after now"),
+            Self::Suspect => f.write_str("its source is suspect"),
         }
     }
 }
@@ -206,6 +209,18 @@ pub enum Excess {
 }
 
 impl Plan {
+    /// The same, but nothing goes of the sources of these identities.
+    #[must_use]
+    pub fn sparing(mut self, identities: &BTreeSet<String>) -> Self {
+        for decision in self.groups.iter_mut().flat_map(|group| &mut group.decisions) {
+            if !decision.is_kept() && identities.contains(&decision.snapshot.snapshot.source.identity) {
+                decision.reasons.push(Reason::Suspect);
+                decision.until = Until::OPEN;
+            }
+        }
+        self
+    }
+
     /// Every decision, group by group.
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.groups.iter().flat_map(|group| &group.decisions)

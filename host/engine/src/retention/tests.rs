@@ -197,6 +197,22 @@ proptest! {
 }
 
 #[test]
+fn nothing_goes_of_a_source_that_is_suspect_and_it_is_said_why() {
+    let mut other = daily(2);
+    other.iter_mut().for_each(|handle| handle.snapshot.source.identity = "other".to_owned());
+    let all: Vec<_> = daily(12).into_iter().chain(other).collect();
+    let identity = all[0].snapshot.source.identity.clone();
+    let policy = Policy { last: 1, ..Policy::default() };
+    let plan = plan(known(all), &policy, &SnapshotFilter::default()).sparing(&[identity.clone()].into());
+    for decision in plan.decisions() {
+        let is_spared = decision.snapshot.snapshot.source.identity == identity;
+        assert_eq!(decision.is_kept(), is_spared || decision.reasons == [Reason::Last]);
+    }
+    let spared = plan.decisions().filter(|decision| decision.reasons == [Reason::Suspect]).count();
+    assert_eq!((spared, plan.check()), (11, Ok(())));
+}
+
+#[test]
 fn until_when_each_is_kept_is_said_by_time_and_by_number() {
     let said = |policy: &Policy, now: i64| {
         let now = Timestamp { seconds: now, nanoseconds: 0 };

@@ -31,6 +31,7 @@ use credenza_model::{ObjectId, SnapshotId};
 
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
+use crate::flags::{self, Flags};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
@@ -96,6 +97,7 @@ pub async fn run(
     let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let meant = choose(&there, &options.snapshots)?;
     let tags = run.stop.unless(Box::pin(TagEdits::load(origin))).await??;
+    let flags = run.stop.unless(Box::pin(Flags::load(origin))).await??;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
     if options.snapshots.is_empty() {
@@ -120,7 +122,9 @@ pub async fn run(
             damages.into_iter().for_each(|damage| findings.add(damage, [id]));
         }
     }
-    report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carrier.carried(&meant)))).await??;
+    let carried = carrier.carried(&meant);
+    report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carried))).await??;
+    run.stop.unless(Box::pin(flags::carry(&flags, target, &carried))).await??;
     report.findings = findings.into_list();
     Ok(report)
 }

@@ -8,7 +8,7 @@ use credenza_format::{BlobIndex, BlobPlace, IndexedPack};
 use credenza_model::ChunkId;
 
 use super::packs::PackWriter;
-use crate::blobs::{Run, SealedRun, coalesce, copy_run, healed, read_range};
+use crate::blobs::{Run, SealedRun, coalesce, copy_run, forged, healed, read_range};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Result};
 
@@ -35,6 +35,11 @@ async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &Blob
         chunk: None,
         detail: "a pack to copy from is not described".to_owned(),
     })?;
+    if let Some(tally) = repository.unread(Some(&pack)) {
+        let (opened, filled) = (forged(tally, &pack, &run), Arc::clone(packs));
+        let fill = move || opened.iter().try_for_each(|opened| filled.push(opened.frame()));
+        return packs.workers().work("copy", fill).await;
+    }
     let damages = match read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await? {
         Ok(sealed) => copy_sealed(repository, packs, (&pack, &run), sealed).await?,
         Err(damage) => run.damaged(&damage).map(|(_, damage)| damage).collect(),

@@ -132,11 +132,17 @@ impl Deduplicator {
     /// are, and nothing when they could not be put; then what was described before is found all the same. The intents stay until they expire, or
     /// a collector would take for rubbish what no snapshot uses yet.
     pub(crate) async fn end_early(&self) -> Option<u64> {
-        let kept = match self.packs.failed() {
+        let flushed = match self.packs.failed() {
             // It would fail again, after as long.
-            Some(_) => None,
-            None => self.flush_in_haste().await.ok().map(|()| self.record.bytes_added()),
+            Some(cause) => Err(cause),
+            None => self.flush_in_haste().await,
         };
+        let described = match flushed {
+            // No more may be spent on packs, and what has arrived is described all the same.
+            Err(cause) if cause.is_over_budget() => self.record.describe_rest().await,
+            flushed => flushed,
+        };
+        let kept = described.ok().map(|()| self.record.bytes_added());
         // Nothing of this run is at work when another begins.
         self.packs.abandon().await;
         kept.filter(|bytes| *bytes > 0)

@@ -36,7 +36,9 @@ mod download;
 mod exchange;
 mod fault;
 mod lookup;
+mod mail;
 mod mask;
+mod message;
 mod policy;
 mod proxy;
 mod record;
@@ -59,7 +61,9 @@ pub(crate) use clock::now;
 pub use download::{DownloadError, download};
 pub use exchange::ExchangeError;
 pub use lookup::LookupClient;
+pub use mail::{Letter, MailError, MailServer, MailTls, parse_mail_address, send_mail};
 pub(crate) use mask::Arriving;
+pub use message::{MessageAddress, MessageError, is_this_machine, message_proof, post};
 pub use record::Recorder;
 pub use registry::{
     ArtifactNotes, ImageReference, InvalidLogin, InvalidReference, OCI, RegistryError, RegistryLogin, fetch_artifact,

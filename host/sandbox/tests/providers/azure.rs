@@ -3,20 +3,16 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
-use credenza_connect::conformance::{
-    CaseResult, Choice, DestinationBed, SourceBed, StoreBed, destination, source, store,
-};
-use credenza_connect::{Destination, Result, Source, Store};
+use credenza_connect::conformance::{CaseResult, Choice, destination, source, store};
 use credenza_model::Key;
 use credenza_sandbox::{Configured, Role};
 use ring::hmac;
 
-use super::bed::{Component, NO_CLOCK, NOT_SEEN, Server, conforms, escaped};
+use super::bed::{Bed, Component, NO_CLOCK, NOT_SEEN, Server, Service, conforms, escaped};
 
 /// The longest name of a blob, less the longest prefix of a bed.
 const NAME_BYTES_MAX: usize = 1000;
@@ -59,13 +55,13 @@ impl Server {
 }
 
 /// An emulator with a container for each connector that is made.
-struct Bed {
+struct Containers {
     server: Server,
     component: Component,
     prefix: &'static str,
 }
 
-impl Bed {
+impl Containers {
     fn new(prefix: &'static str) -> Self {
         Self { server: Server::start("azurite"), component: Component::of("azure"), prefix }
     }
@@ -78,12 +74,10 @@ impl Bed {
     fn path(&self, key: &Key) -> Vec<u8> {
         [self.place().as_bytes(), b"/", key.as_bytes()].concat()
     }
+}
 
-    fn write(&self, key: &Key, bytes: &[u8]) {
-        let (status, reported) = self.server.ask("PUT", &self.path(key), "", bytes);
-        assert_eq!(status, "201", "{key}: {}", String::from_utf8_lossy(&reported));
-    }
-
+#[async_trait]
+impl Service for Containers {
     async fn configured(&self, roles: &[Role]) -> Configured {
         let (status, reported) =
             self.server.ask("PUT", self.component.next_place().as_bytes(), "restype=container&", b"");
@@ -97,57 +91,22 @@ impl Bed {
         ];
         self.component.configured(roles, &settings).await
     }
-}
 
-#[async_trait]
-impl StoreBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Store>> {
-        Ok(self.configured(&[Role::Store, Role::Prune]).await.store().unwrap())
-    }
-}
-
-#[async_trait]
-impl SourceBed for Bed {
-    async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
-        let configured = self.configured(&[Role::Source]).await;
-        objects.iter().for_each(|(key, bytes)| self.write(key, bytes));
-        Ok(configured.source().unwrap())
+    fn put(&self, key: &Key, bytes: Bytes) {
+        let (status, reported) = self.server.ask("PUT", &self.path(key), "", &bytes);
+        assert_eq!(status, "201", "{key}: {}", String::from_utf8_lossy(&reported));
     }
 
-    async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        self.write(key, &bytes);
-        Ok(())
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        let (status, bytes) = self.server.ask("GET", &self.path(key), "", b"");
+        (status == "200").then(|| Bytes::from(bytes))
     }
 
     /// Azure resolves `.` and `..`, takes no control characters, and `\` for `/`.
-    fn holds(&self, key: &Key) -> bool {
+    fn lists(&self, key: &Key) -> bool {
         let is_plain = |segment: &[u8]| !matches!(segment, b"." | b"..");
         let is_other = |byte: &u8| byte.is_ascii_control() || *byte == b'\\';
         key.as_bytes().split(|byte| *byte == b'/').all(is_plain) && !key.as_bytes().iter().any(is_other)
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
-    }
-
-    fn key_bytes_max(&self) -> usize {
-        NAME_BYTES_MAX
-    }
-}
-
-#[async_trait]
-impl DestinationBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        Ok(self.configured(&[Role::Destination]).await.destination().unwrap())
-    }
-
-    async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
-        let (status, bytes) = self.server.ask("GET", &self.path(key), "", b"");
-        Ok((status == "200").then(|| Bytes::from(bytes)))
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
     }
 
     fn key_bytes_max(&self) -> usize {
@@ -162,9 +121,9 @@ const LACKS: [&str; 2] =
     ["what stands in for the service has no `versions`", "what stands in for the service has no `retention`"];
 
 /// Runs one part of the suite on each bed.
-fn azure(skipped: &[&str], suite: impl AsyncFn(&Bed, Choice) -> Vec<CaseResult>) {
+fn azure(skipped: &[&str], suite: impl AsyncFn(&Bed<Containers>, Choice) -> Vec<CaseResult>) {
     for prefix in ["", "/deep er/p\u{fc}r%"] {
-        let bed = Bed::new(prefix);
+        let bed = Bed(Containers::new(prefix));
         conforms(skipped, async |seed| {
             let mut results =
                 suite(&bed, Choice { seed, lacking: LACKING.map(str::to_owned).to_vec(), only: None }).await;

@@ -1,5 +1,5 @@
-//! What the beds of all providers share: the connector, a server of `tests/servers`, settings, and the run of the suite. Each bed says where its places are
-//! and how they are looked into by another way than the connector's.
+//! What the beds of all providers share: the connector, a server of `tests/servers`, settings, and the run of the suite. Each provider is a [`Service`], which
+//! says where its places are and how they are looked into by another way than the connector's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use credenza_connect::conformance::{CaseResult, require_all};
+use async_trait::async_trait;
+use bytes::Bytes;
+use credenza_connect::conformance::{CaseResult, DestinationBed, SourceBed, StoreBed, require_all};
+use credenza_connect::wrap::{Retry, RetryPolicy};
+use credenza_connect::{Destination, Result, Source, Store};
+use credenza_model::Key;
 use credenza_sandbox::{Configured, Connector, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Surroundings};
 use tempfile::TempDir;
 
@@ -105,4 +110,96 @@ pub(crate) fn conforms(skipped: &[&str], suite: impl AsyncFnOnce(u64) -> Vec<Cas
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64);
     let results = tokio::runtime::Runtime::new().unwrap().block_on(suite(seed));
     require_all(&results, skipped).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+}
+
+/// What stands in for a provider, with a place for each connector that is made.
+#[async_trait]
+pub(crate) trait Service: Send + Sync {
+    /// What a destination may do besides writing.
+    const DESTINATION: &'static [Role] = &[Role::Destination];
+    /// Whether what writes tries again: who moves to a name while another does waits for its lock on some servers.
+    const RETRIES: bool = false;
+
+    /// The connector with a new place.
+    async fn configured(&self, roles: &[Role]) -> Configured;
+
+    /// Puts an object into the place made last, by another client than the connector.
+    fn put(&self, key: &Key, bytes: Bytes);
+
+    /// What is there, by another client than the connector.
+    fn get(&self, key: &Key) -> Option<Bytes>;
+
+    /// Whether a source can have such a key.
+    fn lists(&self, _key: &Key) -> bool {
+        true
+    }
+
+    /// Whether a destination can take such a key.
+    fn takes(&self, _key: &Key) -> bool {
+        true
+    }
+
+    /// The longest key, in bytes.
+    fn key_bytes_max(&self) -> usize;
+}
+
+/// The places of a service, for the suite.
+pub(crate) struct Bed<S>(pub(crate) S);
+
+#[async_trait]
+impl<S: Service> StoreBed for Bed<S> {
+    async fn fresh(&self) -> Result<Arc<dyn Store>> {
+        let store = self.0.configured(&[Role::Store, Role::Prune]).await.store().unwrap();
+        Ok(if S::RETRIES { Arc::new(Retry::new(store, RetryPolicy::default())) } else { store })
+    }
+}
+
+#[async_trait]
+impl<S: Service> SourceBed for Bed<S> {
+    async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
+        let configured = self.0.configured(&[Role::Source]).await;
+        objects.iter().for_each(|(key, bytes)| self.0.put(key, bytes.clone()));
+        Ok(configured.source().unwrap())
+    }
+
+    async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        self.0.put(key, bytes);
+        Ok(())
+    }
+
+    fn holds_any_bytes(&self) -> bool {
+        false
+    }
+
+    fn holds(&self, key: &Key) -> bool {
+        self.0.lists(key)
+    }
+
+    fn key_bytes_max(&self) -> usize {
+        self.0.key_bytes_max()
+    }
+}
+
+#[async_trait]
+impl<S: Service> DestinationBed for Bed<S> {
+    async fn fresh(&self) -> Result<Arc<dyn Destination>> {
+        let destination = self.0.configured(S::DESTINATION).await.destination().unwrap();
+        Ok(if S::RETRIES { Arc::new(Retry::new(destination, RetryPolicy::default())) } else { destination })
+    }
+
+    async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
+        Ok(self.0.get(key))
+    }
+
+    fn holds(&self, key: &Key) -> bool {
+        self.0.takes(key)
+    }
+
+    fn holds_any_bytes(&self) -> bool {
+        false
+    }
+
+    fn key_bytes_max(&self) -> usize {
+        self.0.key_bytes_max()
+    }
 }

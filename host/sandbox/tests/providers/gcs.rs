@@ -1,30 +1,26 @@
 //! The component for Google Cloud Storage, against a server in memory that keeps to the documentation; and what
 //! the suite does not look at: attributes, histories, locks, and how many requests it costs. `tests/e2e/tests/gcs.rs` has an emulator of others.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_connect::conformance::{CaseResult, DestinationBed, SourceBed, StoreBed, destination, source, store};
-use credenza_connect::{
-    Batches, Destination, ErrorClass, Found, Payload, PutOptions, Result, ScanOptions, Source, Store,
-};
+use credenza_connect::conformance::{CaseResult, destination, source, store};
+use credenza_connect::{Batches, Destination, ErrorClass, Found, Payload, PutOptions, ScanOptions, Source};
 use credenza_model::{Entry, Key, StoreKey, Timestamp};
 use credenza_sandbox::{Configured, Role};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::bed::{Component, NOT_SEEN, conforms};
+use super::bed::{Bed, Component, NOT_SEEN, Service, conforms};
 use super::gcs_server::Server;
 
 /// A server with a bucket for each connector that is made.
-struct Bed {
+struct Buckets {
     server: Server,
     component: Component,
     prefix: &'static str,
 }
 
-impl Bed {
+impl Buckets {
     fn new(prefix: &'static str) -> Self {
         Self { server: Server::start(), component: component(), prefix }
     }
@@ -32,15 +28,28 @@ impl Bed {
     fn object(&self, key: &Key) -> String {
         format!("{}{}", self.prefix, std::str::from_utf8(key.as_bytes()).unwrap())
     }
+}
 
-    fn put(&self, key: &Key, bytes: Bytes) {
-        self.server.put(&self.component.place(), &self.object(key), bytes, json!({}));
-    }
+#[async_trait]
+impl Service for Buckets {
+    const DESTINATION: &'static [Role] = &[Role::Destination, Role::Replay];
 
     async fn configured(&self, roles: &[Role]) -> Configured {
         let bucket = self.component.next_place();
         self.server.make_bucket(&bucket, true);
         configure_at(&self.component, &self.server, (&bucket, self.prefix), roles, &[]).await
+    }
+
+    fn put(&self, key: &Key, bytes: Bytes) {
+        self.server.put(&self.component.place(), &self.object(key), bytes, json!({}));
+    }
+
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        self.server.get(&self.component.place(), &self.object(key)).map(|(bytes, _)| bytes)
+    }
+
+    fn key_bytes_max(&self) -> usize {
+        1024 - self.prefix.len()
     }
 }
 
@@ -76,63 +85,15 @@ async fn configure(
     configure_at(&component(), server, (bucket, prefix), roles, settings).await
 }
 
-#[async_trait]
-impl StoreBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Store>> {
-        Ok(self.configured(&[Role::Store, Role::Prune]).await.store().unwrap())
-    }
-}
-
-#[async_trait]
-impl SourceBed for Bed {
-    async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
-        let configured = self.configured(&[Role::Source]).await;
-        objects.iter().for_each(|(key, bytes)| self.put(key, bytes.clone()));
-        Ok(configured.source().unwrap())
-    }
-
-    async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        self.put(key, bytes);
-        Ok(())
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
-    }
-
-    fn key_bytes_max(&self) -> usize {
-        1024 - self.prefix.len()
-    }
-}
-
-#[async_trait]
-impl DestinationBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        Ok(self.configured(&[Role::Destination, Role::Replay]).await.destination().unwrap())
-    }
-
-    async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.server.get(&self.component.place(), &self.object(key)).map(|(bytes, _)| bytes))
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
-    }
-
-    fn key_bytes_max(&self) -> usize {
-        1024 - self.prefix.len()
-    }
-}
-
 /// A whole bucket, and a part of one.
 const PREFIXES: [&str; 2] = ["", "deep/\u{fc} r/"];
 
 /// Runs one part of the suite on a bed for each prefix; no upload is left behind.
-fn gcs(skipped: &[&str], suite: impl AsyncFn(&Bed, u64) -> Vec<CaseResult>) {
+fn gcs(skipped: &[&str], suite: impl AsyncFn(&Bed<Buckets>, u64) -> Vec<CaseResult>) {
     for prefix in PREFIXES {
-        let bed = Bed::new(prefix);
+        let bed = Bed(Buckets::new(prefix));
         conforms(skipped, async |seed| suite(&bed, seed).await);
-        assert_eq!(bed.server.uploads_left(), 0, "uploads were left behind");
+        assert_eq!(bed.0.server.uploads_left(), 0, "uploads were left behind");
     }
 }
 

@@ -1,25 +1,22 @@
 //! The component for S3, against the S3 server in memory.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_connect::conformance::{CaseResult, DestinationBed, SourceBed, StoreBed, destination, source, store};
-use credenza_connect::{Destination, Result, Source, Store};
+use credenza_connect::conformance::{CaseResult, destination, source, store};
 use credenza_model::Key;
 use credenza_s3_server::{Attributes, Options, Server};
 use credenza_sandbox::{Configured, Role};
 
-use super::bed::{Component, NO_CLOCK, NOT_SEEN, conforms};
+use super::bed::{Bed, Component, NO_CLOCK, NOT_SEEN, Service, conforms};
 
 /// A server with a bucket for each connector that is made.
-struct Bed {
+struct Buckets {
     server: Server,
     component: Component,
     prefix: &'static str,
 }
 
-impl Bed {
+impl Buckets {
     fn new(prefix: &'static str) -> Self {
         Self { server: Server::start(Options::default()).unwrap(), component: Component::of("s3"), prefix }
     }
@@ -27,11 +24,10 @@ impl Bed {
     fn object(&self, key: &Key) -> String {
         format!("{}{}", self.prefix, std::str::from_utf8(key.as_bytes()).unwrap())
     }
+}
 
-    fn put(&self, key: &Key, bytes: Bytes) {
-        self.server.buckets.put_object(&self.component.place(), &self.object(key), bytes, Attributes::default());
-    }
-
+#[async_trait]
+impl Service for Buckets {
     async fn configured(&self, roles: &[Role]) -> Configured {
         let bucket = self.component.next_place();
         match roles.contains(&Role::Store) {
@@ -47,49 +43,13 @@ impl Bed {
         ];
         self.component.configured(roles, &settings).await
     }
-}
 
-#[async_trait]
-impl StoreBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Store>> {
-        Ok(self.configured(&[Role::Store, Role::Prune]).await.store().unwrap())
-    }
-}
-
-#[async_trait]
-impl SourceBed for Bed {
-    async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
-        let configured = self.configured(&[Role::Source]).await;
-        objects.iter().for_each(|(key, bytes)| self.put(key, bytes.clone()));
-        Ok(configured.source().unwrap())
+    fn put(&self, key: &Key, bytes: Bytes) {
+        self.server.buckets.put_object(&self.component.place(), &self.object(key), bytes, Attributes::default());
     }
 
-    async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        self.put(key, bytes);
-        Ok(())
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
-    }
-
-    fn key_bytes_max(&self) -> usize {
-        1024 - self.prefix.len()
-    }
-}
-
-#[async_trait]
-impl DestinationBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        Ok(self.configured(&[Role::Destination]).await.destination().unwrap())
-    }
-
-    async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.server.buckets.get(&self.component.place(), &self.object(key)).map(|stored| stored.body()))
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        self.server.buckets.get(&self.component.place(), &self.object(key)).map(|stored| stored.body())
     }
 
     fn key_bytes_max(&self) -> usize {
@@ -102,9 +62,9 @@ const PREFIXES: [&str; 2] = ["", "deep/er/"];
 
 /// Runs one part of the suite on a bed for each prefix; the server of a bed has a runtime of its own, so that this cannot be
 /// one itself.
-fn s3(skipped: &[&str], suite: impl AsyncFn(&Bed, u64) -> Vec<CaseResult>) {
+fn s3(skipped: &[&str], suite: impl AsyncFn(&Bed<Buckets>, u64) -> Vec<CaseResult>) {
     for prefix in PREFIXES {
-        let bed = Bed::new(prefix);
+        let bed = Bed(Buckets::new(prefix));
         conforms(skipped, async |seed| suite(&bed, seed).await);
     }
 }

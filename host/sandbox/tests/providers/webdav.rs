@@ -5,29 +5,26 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credenza_connect::conformance::{CaseResult, DestinationBed, SourceBed, StoreBed, destination, source, store};
-use credenza_connect::wrap::{Retry, RetryPolicy};
-use credenza_connect::{Destination, Result, Source, Store};
+use credenza_connect::conformance::{CaseResult, destination, source, store};
 use credenza_model::Key;
 use credenza_sandbox::{Configured, Role};
 
-use super::bed::{Component, NO_CLOCK, NOT_SEEN, Server, conforms, escaped};
+use super::bed::{Bed, Component, NO_CLOCK, NOT_SEEN, Server, Service, conforms, escaped};
 
 /// The longest name of the file systems below the servers, less what a file on its way is called besides.
 const NAME_BYTES_MAX: usize = 200;
 
 /// A server with a folder for each connector that is made.
-struct Bed {
+struct Folders {
     server: Server,
     component: Component,
     prefix: &'static str,
 }
 
-impl Bed {
+impl Folders {
     fn new(kind: &str, prefix: &'static str) -> Self {
         Self { server: Server::start(kind), component: Component::of("webdav"), prefix }
     }
@@ -39,18 +36,6 @@ impl Bed {
 
     fn path(&self, key: &Key) -> PathBuf {
         self.server.work.path().join("data").join(self.place()).join(std::ffi::OsStr::from_bytes(key.as_bytes()))
-    }
-
-    fn write(&self, key: &Key, bytes: &[u8]) {
-        let path = self.path(key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Another file in its place: what keeps its times in seconds is told apart by its number.
-        let beside = path.with_extension("beside");
-        fs::write(&beside, bytes).unwrap();
-        fs::rename(&beside, &path).unwrap();
-        // A server may remember for a while what was there before.
-        let is_there = (0..TRIES_MAX).any(|_| self.served(key) == bytes);
-        assert!(is_there, "the server does not show `{key}`");
     }
 
     /// What the server answers for a key.
@@ -69,6 +54,17 @@ impl Bed {
         let answer = Command::new("curl").args(asked).output().unwrap().stdout;
         String::from_utf8_lossy(&answer).contains("multistatus")
     }
+}
+
+/// rclone takes a letter with its accent behind it for the letter that has one. Documents of XML hold no control characters.
+fn is_served(key: &Key) -> bool {
+    let is_folded = key.as_bytes().windows(2).any(|pair| pair == "\u{308}".as_bytes());
+    !is_folded && !key.as_bytes().iter().any(u8::is_ascii_control)
+}
+
+#[async_trait]
+impl Service for Folders {
+    const RETRIES: bool = true;
 
     async fn configured(&self, roles: &[Role]) -> Configured {
         self.component.next_place();
@@ -79,69 +75,34 @@ impl Bed {
         let location = format!("webdav://{}/{}", self.server.host, self.place());
         let settings =
             [("location", location.as_str()), ("user", &self.server.user), ("password", &self.server.secret)];
-        self.component.configured(roles, &settings).await
-    }
-}
-
-/// rclone takes a letter with its accent behind it for the letter that has one. Documents of XML hold no control characters.
-fn is_served(key: &Key) -> bool {
-    let is_folded = key.as_bytes().windows(2).any(|pair| pair == "\u{308}".as_bytes());
-    !is_folded && !key.as_bytes().iter().any(u8::is_ascii_control)
-}
-
-#[async_trait]
-impl StoreBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Store>> {
-        let store = self.configured(&[Role::Store, Role::Prune]).await.store().unwrap();
-        // Who moves to a name while another does waits for its lock on some servers.
-        Ok(Arc::new(Retry::new(store, RetryPolicy::default())))
-    }
-}
-
-#[async_trait]
-impl SourceBed for Bed {
-    async fn filled(&self, objects: &[(Key, Bytes)]) -> Result<Arc<dyn Source>> {
-        let configured = self.configured(&[Role::Source]).await;
-        assert!((0..TRIES_MAX).any(|_| self.shows_folder()), "the server does not show `{}`", self.place());
-        objects.iter().for_each(|(key, bytes)| self.write(key, bytes));
-        Ok(configured.source().unwrap())
+        let configured = self.component.configured(roles, &settings).await;
+        let is_shown = !roles.contains(&Role::Source) || (0..TRIES_MAX).any(|_| self.shows_folder());
+        assert!(is_shown, "the server does not show `{}`", self.place());
+        configured
     }
 
-    async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        self.write(key, &bytes);
-        Ok(())
+    fn put(&self, key: &Key, bytes: Bytes) {
+        let path = self.path(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Another file in its place: what keeps its times in seconds is told apart by its number.
+        let beside = path.with_extension("beside");
+        fs::write(&beside, &bytes).unwrap();
+        fs::rename(&beside, &path).unwrap();
+        // A server may remember for a while what was there before.
+        let is_there = (0..TRIES_MAX).any(|_| self.served(key) == bytes);
+        assert!(is_there, "the server does not show `{key}`");
     }
 
-    fn holds_any_bytes(&self) -> bool {
-        false
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        fs::read(self.path(key)).ok().map(Bytes::from)
     }
 
-    fn holds(&self, key: &Key) -> bool {
+    fn lists(&self, key: &Key) -> bool {
         is_served(key)
     }
 
-    fn key_bytes_max(&self) -> usize {
-        NAME_BYTES_MAX
-    }
-}
-
-#[async_trait]
-impl DestinationBed for Bed {
-    async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        let destination = self.configured(&[Role::Destination]).await.destination().unwrap();
-        Ok(Arc::new(Retry::new(destination, RetryPolicy::default())))
-    }
-
-    async fn bytes(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(fs::read(self.path(key)).ok().map(Bytes::from))
-    }
-
-    fn holds(&self, key: &Key) -> bool {
+    fn takes(&self, key: &Key) -> bool {
         is_served(key)
-    }
-
-    fn holds_any_bytes(&self) -> bool {
-        false
     }
 
     fn key_bytes_max(&self) -> usize {
@@ -156,9 +117,9 @@ const BEDS: [(&str, &str); 2] = [("rclone-webdav", ""), ("wsgidav", "/deep er/p\
 const TRIES_MAX: usize = 1000;
 
 /// Runs one part of the suite on each bed.
-fn webdav(skipped: &[&str], suite: impl AsyncFn(&Bed, u64) -> Vec<CaseResult>) {
+fn webdav(skipped: &[&str], suite: impl AsyncFn(&Bed<Folders>, u64) -> Vec<CaseResult>) {
     for (kind, prefix) in BEDS {
-        let bed = Bed::new(kind, prefix);
+        let bed = Bed(Folders::new(kind, prefix));
         conforms(skipped, async |seed| suite(&bed, seed).await);
     }
 }

@@ -11,13 +11,14 @@ mod summary;
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use credenza_app::{Kind, OpenRepository, Opened, Place, StoreUse, environment, stream};
+use credenza_app::{Kind, OpenRepository, Opened, Place, StoreUse, environment, estimate, stream};
 use credenza_connect::Source;
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_format::SigningKey;
 
 use super::compression::{Compression, parse_compression};
+use super::spending::{self, Spending};
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
 use crate::settings::{SettingWord, parse_settings};
@@ -91,6 +92,9 @@ pub(crate) struct Backup {
     #[arg(long, conflicts_with = "dry_run")]
     check: bool,
 
+    #[command(flatten)]
+    pub(crate) spending: Spending,
+
     /// A setting of the sources, as key=value; may be given several times. One of the repository stands before the command.
     #[arg(short = 'o', long = "source-option", value_name = "KEY=VALUE")]
     settings: Vec<SettingWord>,
@@ -139,7 +143,11 @@ impl Backup {
             return Ok(outcome.exit());
         }
         let signing_key = session.signing_key(&repository)?;
-        let open = session.open_repository(repository, StoreUse::Write).await?;
+        let purpose = if self.spending.estimate { StoreUse::Read } else { StoreUse::Write };
+        let open = session.open_repository(repository, purpose).await?;
+        if self.spending.estimate {
+            return self.estimate(&targets, &selected, &open, session).await;
+        }
         session.app.require_encryption(&open, self.plaintext)?;
         let line = Line { session, open: &open, signing_key, selected: &selected };
         // What opening the repository cost belongs to the first of the snapshots.
@@ -154,6 +162,29 @@ impl Backup {
             exit = exit.max(self.verify(&open.repository, session).await?);
         }
         Ok(exit)
+    }
+
+    /// Says what each source would cost.
+    async fn estimate(
+        &self,
+        targets: &[Target],
+        selected: &Selected,
+        open: &OpenRepository,
+        session: &Session<'_>,
+    ) -> Result<Exit, Failure> {
+        for target in targets {
+            let Target::Place(_) = target else {
+                return Err(Failure::usage("a stream cannot be estimated: it is as long as it turns out to be"));
+            };
+            let source = self.open(target, session).await?;
+            let options = BackupOptions {
+                provenance: source.provenance.clone(),
+                component: source.component.clone(),
+                ..selected.options(target, self.options(target))?
+            };
+            spending::tell(estimate::backup(open, &source, &options, &session.run_context()).await?, session);
+        }
+        Ok(Exit::Done)
     }
 
     /// What is to be backed up, and what came of those that cannot even be meant.
@@ -232,7 +263,7 @@ impl Backup {
             skip_unchanged: self.skip_if_unchanged,
             reread: self.reread,
             metadata_of_all: self.reread || self.metadata == Metadata::Full,
-            dry_run: self.dry_run,
+            dry_run: self.dry_run && !self.spending.estimate,
             host: environment::host_name(),
             host_as: self.host.clone(),
             source_as: self.source_as.clone(),

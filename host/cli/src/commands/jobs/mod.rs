@@ -2,7 +2,9 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
+mod acknowledge;
 pub(super) mod shown;
+pub(super) mod telling;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,15 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use credenza_app::cost::Bill;
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
+use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_app::jobs::{self, Cause, Ending, Job, JobsError, JobsFile, Step, units};
+use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, units, verify};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -28,7 +32,13 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
-use shown::{CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PromiseLine, SchemaLine, StepLine, UnitLine};
+use shown::{
+    CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
+};
+use telling::Telling;
+
+/// Runs that are looked back at for what each job costs.
+const COSTS_LOOKED_AT: usize = 1000;
 
 /// Where the jobs are.
 #[derive(Debug, Args)]
@@ -73,6 +83,10 @@ pub(crate) enum JobsCommand {
     Resume(Resume),
     /// Say what has run, and how it ended.
     History(History),
+    /// Say that you have looked at suspect snapshots.
+    Acknowledge(acknowledge::Acknowledge),
+    /// Send a test to those whom a section `[notify.NAME]` tells.
+    Notify(Notify),
     /// Write units for systemd.
     Units(Units),
     /// Print the JSON schema of the file, for editors.
@@ -167,6 +181,17 @@ pub(crate) struct History {
     at: JobsAt,
 }
 
+/// Send a test to those whom a section `[notify.NAME]` of the file tells. One that does not take it ends this with 1.
+#[derive(Debug, Args)]
+pub(crate) struct Notify {
+    /// The section.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    #[command(flatten)]
+    at: JobsAt,
+}
+
 /// Write units for systemd: one service for the daemon, or a service and a timer for each job.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
@@ -192,6 +217,8 @@ impl JobsCommand {
             Self::Pause(command) => command.run(session),
             Self::Resume(command) => command.run(session),
             Self::History(command) => command.run(session).await,
+            Self::Acknowledge(command) => command.run(session).await,
+            Self::Notify(command) => command.run(session).await,
             Self::Units(command) => command.run(session),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
@@ -205,16 +232,20 @@ impl Check {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let mut lacking = 0;
-        for job in file.jobs.values() {
-            for lack in preflight::lacks(&session.app, job) {
+        for work in file.works() {
+            let (above, lacks) = match work {
+                Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
+                Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
+            };
+            for lack in lacks {
                 lacking += 1;
-                let (name, key) = (printable(&job.name), lack.key);
                 let failure = of_lack(lack.cause);
-                let what = format!("job.{name}.{key}: {}", failure.what);
+                let what = format!("{}.{}: {}", printable(&above), lack.key, failure.what);
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
-        session.reporter.result(&CheckedLine { path: file.path, jobs: file.jobs.len(), lacking })?;
+        let jobs = file.works().count();
+        session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
         Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
     }
 }
@@ -235,20 +266,47 @@ impl Plan {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let now = instant(now());
+        let costs = last_costs(&file)?;
         let end = now.checked_add(jiff::SignedDuration::from_hours(i64::from(self.days) * 24)).unwrap_or(now);
         let zone = Zone::new(false);
         // By time, then by name; each job has one next run at a time.
-        let mut next: BTreeMap<(jiff::Timestamp, &String), &Job> = BTreeMap::new();
-        let following = |job: &Job, after| job.schedule.next_after(after).filter(|due| *due <= end);
-        for (name, job) in &file.jobs {
-            next.extend(following(job, now).map(|due| ((due, name), job)));
+        let mut next: BTreeMap<(jiff::Timestamp, &str), Work<'_>> = BTreeMap::new();
+        let following = |work: Work<'_>, after| work.schedule().next_after(after).filter(|due| *due <= end);
+        for work in file.works() {
+            next.extend(following(work, now).map(|due| ((due, work.name()), work)));
         }
-        while let Some(((due, name), job)) = next.pop_first() {
-            session.reporter.result(&PlanLine::new(job, timestamp(due), &zone))?;
-            next.extend(following(job, due).map(|due| ((due, name), job)));
+        let mut sums: BTreeMap<&str, (u64, u64, Bill)> = BTreeMap::new();
+        while let Some(((due, name), work)) = next.pop_first() {
+            let cost = costs.get(name);
+            session.reporter.result(&PlanLine::new(name, timestamp(due), cost, &zone))?;
+            let (runs, unknown, sum) = sums.entry(work.repository()).or_default();
+            (*runs, *unknown) = (*runs + 1, *unknown + u64::from(cost.is_none()));
+            *sum = cost.map_or_else(|| sum.clone(), |cost| sum.clone().plus(cost));
+            next.extend(following(work, due).map(|due| ((due, name), work)));
+        }
+        for (repository, (runs, unknown, cost)) in sums {
+            session.reporter.result(&PlannedCostLine { repository, days: self.days, runs, unknown, cost })?;
         }
         Ok(Exit::Done)
     }
+}
+
+/// What the last run of each job has spent that opened its repository.
+fn last_costs(file: &JobsFile) -> Result<BTreeMap<String, Bill>, Failure> {
+    let mut costs = BTreeMap::new();
+    // Where nothing is noted of runs, nothing is known of what they cost.
+    let Ok(state) = state(&file.path) else { return Ok(costs) };
+    let log = state.log();
+    for past in log.past(None, COSTS_LOOKED_AT)? {
+        let spent = past.steps.into_iter().rev().find_map(|step| match step {
+            Step::Spent { bill } => Some(bill),
+            _ => None,
+        });
+        if let Some(bill) = spent {
+            costs.entry(past.job).or_insert(bill);
+        }
+    }
+    Ok(costs)
 }
 
 impl List {
@@ -257,10 +315,11 @@ impl List {
         let state = state(&file.path)?;
         let (now, zone) = (now(), Zone::new(false));
         let paused = state.paused().now(now)?;
-        for job in file.jobs.values() {
-            let last = state.log().past(Some(&job.name), 1)?.pop();
-            let next = job.schedule.next_after(instant(now)).map(timestamp);
-            let line = JobLine::new(job, last, next, (paused.contains(&job.name), state.runs(&job.name)), &zone);
+        for work in file.works() {
+            let name = work.name();
+            let last = state.log().past(Some(name), 1)?.pop();
+            let next = work.schedule().next_after(instant(now)).map(timestamp);
+            let line = JobLine::new(work, last, next, (paused.contains(name), state.runs(name)), &zone);
             session.reporter.result(&line)?;
         }
         if state.daemon().is_none() {
@@ -273,11 +332,11 @@ impl List {
 impl Run {
     async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let work = file.work(&self.name)?;
         let state = state(&file.path)?;
         let now = now();
-        if self.due && state.paused().now(now)?.contains(&job.name) {
-            let (job, why) = (job.name.clone(), "paused".to_owned());
+        if self.due && state.paused().now(now)?.contains(work.name()) {
+            let (job, why) = (work.name().to_owned(), "paused".to_owned());
             session.reporter.note(format!("the job `{job}` is paused: this run is left out"));
             state.log().add(&Record::Skipped { job, at: now, due: now, count: 1, why })?;
             return Ok(Exit::Done);
@@ -286,7 +345,16 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
-        let ending = runner.run(job, &Occasion::default(), &printed).await?;
+        let occasion = Occasion::default();
+        let ending = match work {
+            Work::Job(job) => runner.run(job, &occasion, &printed).await?,
+            Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
+        };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        // What could not be sent or written is told by the daemon, or after the next run.
+        if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
+            session.reporter.failure(&error.into());
+        }
         if let Err(error) = metrics::publish(&file, &state.log()) {
             session.reporter.failure(&error.into());
         }
@@ -326,6 +394,7 @@ pub(super) const fn exit(ending: Ending) -> Exit {
         Ending::Damaged => Exit::DamageFound,
         Ending::Busy => Exit::Conflict,
         Ending::Interrupted => Exit::Interrupted,
+        Ending::Spent => Exit::BudgetSpent,
         Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Exit::Failed,
     }
 }
@@ -333,14 +402,14 @@ pub(super) const fn exit(ending: Ending) -> Exit {
 impl Pause {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
+        let name = file.work(&self.name)?.name();
         let now = now();
         let until = self.seconds.map(|seconds| {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
         });
-        state(&file.path)?.paused().pause(&job.name, until)?;
-        session.reporter.done(&PauseLine::new(&job.name, true, until, &Zone::new(false)));
+        state(&file.path)?.paused().pause(name, until)?;
+        session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
@@ -348,11 +417,11 @@ impl Pause {
 impl Resume {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let job = file.job(&self.name)?;
-        if !state(&file.path)?.paused().resume(&job.name)? {
-            session.reporter.note(format!("note: the job `{}` was not paused", job.name));
+        let name = file.work(&self.name)?.name();
+        if !state(&file.path)?.paused().resume(name)? {
+            session.reporter.note(format!("note: the job `{name}` was not paused"));
         }
-        session.reporter.done(&PauseLine::new(&job.name, false, None, &Zone::new(false)));
+        session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
         Ok(Exit::Done)
     }
 }
@@ -376,6 +445,29 @@ impl History {
             session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Notify {
+    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let file = self.at.read(session)?;
+        let sections = &file.notify.sections;
+        let Some(section) = sections.iter().find(|section| section.name == self.name) else {
+            let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+            let hint = match names.as_slice() {
+                [] => "add one: [notify.NAME] with to = [\"ntfy:https://…\"]".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            let what = format!("there is no section [notify.{}] in {}", printable(&self.name), file.path.display());
+            return Err(Failure::new(what).hint(hint));
+        };
+        let state = state(&file.path)?;
+        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
+        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+        match look::test(&Look { runner, jobs: &file, hears }, section).await {
+            Ok(()) => Ok(Exit::Done),
+            Err(_) => Ok(Exit::Failed),
+        }
     }
 }
 

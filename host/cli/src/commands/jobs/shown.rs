@@ -3,9 +3,10 @@
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use credenza_app::cost::Bill;
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::promise::{Kept, Standing};
-use credenza_app::jobs::{Ending, Job, Step};
+use credenza_app::jobs::{Ending, Step, Work};
 use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -42,27 +43,53 @@ impl Display for CheckedLine {
 pub(super) struct PlanLine<'a> {
     job: &'a str,
     at: Timestamp,
+    /// What its last run has spent.
+    cost: Option<&'a Bill>,
     #[serde(skip)]
     shown: String,
 }
 
 impl<'a> PlanLine<'a> {
-    pub(super) fn new(job: &'a Job, at: Timestamp, zone: &Zone) -> Self {
-        Self { job: &job.name, at, shown: zone.seconds(at) }
+    pub(super) fn new(job: &'a str, at: Timestamp, cost: Option<&'a Bill>, zone: &Zone) -> Self {
+        Self { job, at, cost, shown: zone.seconds(at) }
     }
 }
 
 impl Display for PlanLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}", self.shown, self.job)
+        write!(f, "{}  {}", self.shown, self.job)?;
+        self.cost.map_or(Ok(()), |bill| write!(f, "  as last: {}", bill.told(|bytes| HumanBytes(bytes).to_string())))
     }
 }
 
-/// A job in a list.
+/// What all runs to come spend in one repository, if each spends what the last of its job did.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "planned-cost")]
+pub(super) struct PlannedCostLine<'a> {
+    pub(super) repository: &'a str,
+    pub(super) days: u16,
+    pub(super) runs: u64,
+    /// Runs of jobs that have not run yet, which are not in the sum.
+    pub(super) unknown: u64,
+    pub(super) cost: Bill,
+}
+
+impl Display for PlannedCostLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { repository, days, runs, unknown, cost } = self;
+        let told = cost.told(|bytes| HumanBytes(bytes).to_string());
+        write!(f, "{days} days to {}: {runs} runs, {told}", printable(repository))?;
+        if *unknown > 0 { write!(f, "; {unknown} of them have not run yet and are not counted") } else { Ok(()) }
+    }
+}
+
+/// A job or a verification in a list.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "job")]
 pub(super) struct JobLine<'a> {
     name: &'a str,
+    /// `backup` or `verify`.
+    does: &'static str,
     sources: &'a [String],
     repository: &'a str,
     schedule: String,
@@ -76,7 +103,7 @@ pub(super) struct JobLine<'a> {
 
 impl<'a> JobLine<'a> {
     pub(super) fn new(
-        job: &'a Job,
+        work: Work<'a>,
         last: Option<Past>,
         next: Option<Timestamp>,
         (paused, running): (bool, bool),
@@ -87,11 +114,16 @@ impl<'a> JobLine<'a> {
             |past| format!("last {}: {}", zone.minutes(past.began), ended(past, running)),
         );
         let coming = next.map_or_else(|| "never again".to_owned(), |next| format!("next {}", zone.minutes(next)));
+        let (does, sources) = match work {
+            Work::Job(job) => ("backup", job.sources.as_slice()),
+            Work::Verify(_) => ("verify", [].as_slice()),
+        };
         Self {
-            name: &job.name,
-            sources: &job.sources,
-            repository: &job.repository,
-            schedule: job.schedule.to_string(),
+            name: work.name(),
+            does,
+            sources,
+            repository: work.repository(),
+            schedule: work.schedule().to_string(),
             paused,
             running,
             last,
@@ -105,7 +137,8 @@ impl Display for JobLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let running = if self.running { "; at work now" } else { "" };
         let (repository, (before, coming)) = (printable(self.repository), &self.shown);
-        write!(f, "{:<16} {} to {repository}; {before}; {coming}{running}", self.name, self.schedule)
+        let way = if self.does == "verify" { "reads" } else { "to" };
+        write!(f, "{:<16} {} {way} {repository}; {before}; {coming}{running}", self.name, self.schedule)
     }
 }
 
@@ -128,6 +161,7 @@ pub(crate) const fn word(ending: Ending) -> &'static str {
         Ending::Done => "done",
         Ending::Incomplete => "incomplete",
         Ending::Damaged => "damaged",
+        Ending::Spent => "budget spent",
         Ending::Failed => "failed",
         Ending::Refused => "refused",
         Ending::Unreachable => "unreachable",
@@ -194,11 +228,43 @@ impl Display for StepLine<'_> {
             }
             Step::Pruned { kept, removed } => write!(f, "pruned     {kept} snapshots kept, {removed} removed"),
             Step::Maintained { bytes_freed } => write!(f, "maintained {} freed", HumanBytes(*bytes_freed)),
+            Step::Verified { packs, packs_read, bytes_read, damages, packs_due, oldest, all_in } => {
+                let found = if *damages == 0 { "no damage".to_owned() } else { format!("{damages} DAMAGES") };
+                write!(f, "verified   {packs_read} of {packs} packs read, {}: {found}", HumanBytes(*bytes_read))?;
+                if *packs_due > 0 {
+                    write!(f, "; {packs_due} wait for the next run (all is read in {})", days(*all_in))?;
+                }
+                oldest.map_or(Ok(()), |oldest| write!(f, "; none was read before {oldest}"))
+            }
+            Step::Drilled { snapshot: None, .. } => f.write_str("drilled    there is no snapshot to restore"),
+            Step::Drilled { snapshot: Some(snapshot), entries, bytes, errors } => {
+                let (bytes, id) = (HumanBytes(*bytes), short(snapshot));
+                write!(f, "drilled    {entries} entries of {id} restored for trial, {bytes}")?;
+                match errors {
+                    0 => f.write_str(": all as it was"),
+                    errors => write!(f, ": {errors} DID NOT COME BACK"),
+                }
+            }
             Step::Hooked { program, output } => {
                 write!(f, "hook       {}", printable(program))?;
                 let last = output.trim_end().lines().next_back().unwrap_or_default();
                 if last.is_empty() { Ok(()) } else { write!(f, ": {}", brief(last)) }
             }
+            Step::Suspect { source, snapshot, reason } => {
+                let (source, id) = (printable(source), short(snapshot));
+                write!(
+                    f,
+                    "SUSPECT    {source}: snapshot {id}: {}; nothing of it is removed until you have looked and say so: credenza jobs acknowledge {id}",
+                    brief(reason)
+                )
+            }
+            Step::Held { removals, delete_max } => {
+                write!(
+                    f,
+                    "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
+                )
+            }
+            Step::Spent { bill } => write!(f, "spent      {}", bill.told(|bytes| HumanBytes(bytes).to_string())),
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
     }
@@ -285,6 +351,14 @@ impl Display for PromiseLine {
             }
             (Some(time), slack) => write!(f, "newest good snapshot {time}, good for {}", hours(slack.unsigned_abs())),
         }
+    }
+}
+
+/// Whole days, rounded up.
+fn days(seconds: u64) -> String {
+    match seconds.div_ceil(86_400) {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
     }
 }
 

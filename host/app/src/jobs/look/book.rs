@@ -1,0 +1,150 @@
+//! What is known of states and promises, and the notices that wait to be sent: one small file beside the log, which is replaced as a whole.
+//!
+//! Owned here: the file, and the order and the bound of what waits. Refused here: the truth. It may be deleted: then promises are measured again, and states
+//! that are bad are said once more. One that cannot be read is taken for deleted, since a notice too many is better than none.
+//!
+//! A state and the notice of its change are written at once, so that neither is there without the other. A notice is taken out when it was taken: whoever is
+//! killed in between sends it once more, with the same id. Bound: [`WAITING_MAX`] notices for each who hears, and a line for each source of a promise.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use credenza_model::{SnapshotId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::super::error::JobsError;
+use super::super::notify::change::{Bad, States};
+use super::super::notify::{Notice, Subject};
+
+/// Notices that wait for one who hears; of more, the oldest go, and that is put on record.
+pub(super) const WAITING_MAX: usize = 100;
+
+/// What is known of a promise for one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The newest good snapshot when it was last measured.
+    pub snapshot: Option<SnapshotId>,
+    /// When that was made, told of its age by the clock of this machine; where there is none, since when it is waited for.
+    pub time: Timestamp,
+    /// Since when it cannot be measured, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<(Timestamp, String)>,
+}
+
+/// A notice on its way to one who hears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub(super) section: String,
+    pub(super) to: String,
+    pub(super) notice: Notice,
+    pub(super) tries: u32,
+    pub(super) not_before: Timestamp,
+}
+
+/// All that is known.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// What is not well.
+    pub states: States,
+    /// By job, then by source.
+    pub known: BTreeMap<String, BTreeMap<String, Known>>,
+    /// By job: when its promise is to be measured again.
+    pub(super) measure_at: BTreeMap<String, Timestamp>,
+    /// By job: when the last run began that was looked at.
+    pub(super) runs: BTreeMap<String, Timestamp>,
+    /// By section: the time of the last summary.
+    pub(super) digests: BTreeMap<String, Timestamp>,
+    /// In the order in which it was found.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// As it is written: tables of JSON have texts for keys.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Written {
+    states: Vec<(Subject, Bad)>,
+    known: BTreeMap<String, BTreeMap<String, Known>>,
+    measure_at: BTreeMap<String, Timestamp>,
+    runs: BTreeMap<String, Timestamp>,
+    digests: BTreeMap<String, Timestamp>,
+    waiting: Vec<Waiting>,
+}
+
+impl Book {
+    /// Reads what is known.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        let written = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Written>(&text).ok());
+        let Written { states, known, measure_at, runs, digests, waiting } = written.unwrap_or_default();
+        Self { states: States(states.into_iter().collect()), known, measure_at, runs, digests, waiting }
+    }
+
+    /// Writes it, whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<(), JobsError> {
+        let states = self.states.0.iter().map(|(subject, bad)| (subject.clone(), *bad)).collect();
+        let Self { known, measure_at, runs, digests, waiting, .. } = self;
+        let (known, measure_at, runs) = (known.clone(), measure_at.clone(), runs.clone());
+        let written = Written { states, known, measure_at, runs, digests: digests.clone(), waiting: waiting.clone() };
+        let replace = || -> io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+            file.write_all(&serde_json::to_vec(&written)?)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map(drop).map_err(|error| error.error)
+        };
+        replace().map_err(|source| JobsError::State { path: PathBuf::from(path), doing: "written", source })
+    }
+
+    /// Has a notice wait for one who hears; those that must go for it, the oldest.
+    pub(super) fn post(&mut self, section: &str, to: &str, notice: &Notice) -> Vec<Waiting> {
+        let (section, to, not_before) = (section.to_owned(), to.to_owned(), notice.at);
+        let is_theirs = |waiting: &Waiting| waiting.section == section && waiting.to == to;
+        let over = self.waiting.iter().filter(|waiting| is_theirs(waiting)).count().saturating_add(1);
+        let mut going = over.saturating_sub(WAITING_MAX);
+        let gone = self.waiting.extract_if(.., |waiting| {
+            let goes = going > 0 && is_theirs(waiting);
+            going = going.saturating_sub(usize::from(goes));
+            goes
+        });
+        let gone = gone.collect();
+        self.waiting.push(Waiting { section, to, notice: notice.clone(), tries: 0, not_before });
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::notify::Word;
+    use super::*;
+
+    fn notice(number: i64) -> Notice {
+        let at = Timestamp { seconds: number, nanoseconds: 0 };
+        Notice { id: number.to_string(), at, word: Word::Test, subject: None, text: String::new() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_what_cannot_be_read_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notices.json");
+        let mut book = Book::default();
+        let subject = Subject::Promise { job: "a".to_owned(), source: "/s".to_owned() };
+        book.states.0.insert(subject, Bad { word: Word::PromiseBroken, since: notice(7).at });
+        book.post("ops", "x", &notice(1));
+        book.write(&path).unwrap();
+        let read = Book::read(&path);
+        assert_eq!((read.states, read.waiting), (book.states, book.waiting));
+        std::fs::write(&path, "{").unwrap();
+        assert!(Book::read(&path).waiting.is_empty() && Book::read(Path::new("/nowhere")).waiting.is_empty());
+    }
+
+    #[test]
+    fn no_more_waits_for_one_who_hears_than_is_said_and_the_oldest_go() {
+        let mut book = Book::default();
+        book.post("ops", "other", &notice(-1));
+        let most = i64::try_from(WAITING_MAX).unwrap();
+        let gone: Vec<Waiting> = (0..most + 2).flat_map(|number| book.post("ops", "x", &notice(number))).collect();
+        assert_eq!(gone.iter().map(|gone| gone.notice.at.seconds).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(book.waiting.len(), WAITING_MAX + 1);
+        assert_eq!(book.waiting.last().unwrap().notice.at.seconds, most + 1);
+    }
+}

@@ -1,0 +1,451 @@
+//! One look at all jobs: what their runs and promises have come to since the last one, who is to be told, and the telling.
+//!
+//! Owned here: when a promise is measured, what a run means for the state of its job, tries of notices and the waits between them. Refused here: what a change
+//! is (`notify`), and the wait until the next look (`daemon`). Called after each run and when the last look said so.
+//!
+//! A promise is measured after each run of its job, when by what was measured last it would be at risk or broken, and once a day, which finds what somebody
+//! deleted. So no repository is opened for nothing. One that cannot be asked is *not known*, which is no alarm; when by what was known last the promise would
+//! be at risk or broken, it is one. It is asked again after [`UNKNOWN_AGAIN`].
+//!
+//! A notice that is not taken waits from [`AGAIN`] to [`AGAIN_MAX`], and what comes after it for the same one who hears waits with it, so that the order
+//! stays; after [`GIVEN_UP`] it is given up, which is put on record. Bound: that of `book`.
+
+pub mod book;
+mod digest;
+#[cfg(test)]
+mod ear;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod weeks;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_model::Timestamp;
+
+use super::error::JobsError;
+use super::file::{Job, JobsFile};
+use super::log::{Past, Record};
+use super::notify::change::Found;
+use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
+use super::outcome::Ending;
+use super::promise::{self, Kept, Standing};
+use super::run::{Cause, Runner};
+use super::schedule::{instant, later, timestamp};
+use book::{Book, Known, Waiting};
+
+/// What was measured is true for a day, unless a run or the clock says otherwise.
+const DAY: Duration = Duration::from_hours(24);
+/// A repository that could not be asked is asked again.
+const UNKNOWN_AGAIN: Duration = Duration::from_mins(15);
+/// A repository that says nothing for so long is not waited for.
+const MEASURE_TIMEOUT: Duration = Duration::from_mins(2);
+/// The wait after the first try of a notice; it doubles.
+const AGAIN: Duration = Duration::from_secs(30);
+/// The longest wait between tries.
+const AGAIN_MAX: Duration = Duration::from_hours(1);
+/// A notice that was not taken for so long has nobody who hears.
+const GIVEN_UP: Duration = Duration::from_hours(72);
+/// Another process looks; it will not take long.
+const BUSY_WAIT: Duration = Duration::from_mins(1);
+/// Runs that are looked back at.
+const PAST_MAX: usize = 1000;
+/// And where nothing is known.
+const PAST_MAX_FIRST: usize = 10_000;
+
+/// What a look tells while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// Something has changed.
+    Changed(&'a Notice),
+    /// One who hears took a notice.
+    Taken(&'a Notice, &'a str),
+    /// One who hears did not; it is tried again then, or given up.
+    NotTaken(&'a Notice, &'a str, &'a CarryError, Option<Timestamp>),
+    /// What is kept of jobs cannot be read or written.
+    Fault(&'a JobsError),
+}
+
+/// Hears what a look tells.
+pub trait Hears: Send + Sync {
+    /// Something is told.
+    fn told(&self, told: Told<'_>);
+}
+
+/// What a look needs.
+pub struct Look<'a> {
+    /// The program, the record, the time, and what ends it early.
+    pub runner: Runner<'a>,
+    /// The jobs.
+    pub jobs: &'a JobsFile,
+    /// Who hears of it.
+    pub hears: Arc<dyn Hears>,
+}
+
+/// What a look has come to.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// When there may be something to do again, whatever runs until then.
+    pub again_at: Option<Timestamp>,
+    /// What is known and could not be written: the next look is to go by it.
+    pub unwritten: Option<Box<Book>>,
+}
+
+impl Look<'_> {
+    /// Looks at all that is due. `unwritten` is what the look before could not write.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn at_all(&self, unwritten: Option<Box<Book>>) -> Result<Looked, JobsError> {
+        let state = self.runner.state;
+        let Ok(_held) = state.be_looking() else {
+            return Ok(Looked { again_at: Some(later(self.now(), BUSY_WAIT)), unwritten });
+        };
+        let mut looking = Looking {
+            look: self,
+            book: unwritten.map_or_else(|| Book::read(&state.notices()), |book| *book),
+            is_written: true,
+        };
+        looking.forget();
+        looking.runs()?;
+        looking.digests();
+        looking.keep();
+        looking.deliver().await;
+        let due: Vec<&Job> = self.jobs.jobs.values().filter(|job| looking.is_due(job)).collect();
+        for job in due {
+            looking.measure(job).await;
+            looking.keep();
+            looking.deliver().await;
+        }
+        let again_at = looking.again_at();
+        let unwritten = (!looking.is_written).then(|| Box::new(looking.book));
+        Ok(Looked { again_at, unwritten })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.runner.clock.now().wall
+    }
+}
+
+/// Sends a notice to each who hears of a section, once, and says what came of it. Nothing of it is kept.
+///
+/// # Errors
+/// What the first said that did not take it; the others are told all the same.
+pub async fn test(look: &Look<'_>, section: &Section) -> Result<(), CarryError> {
+    let at = look.now();
+    let text = "This is a test: whoever reads it hears of the backups of this machine.".to_owned();
+    let notice = Notice { id: format!("test-{}", at.seconds), at, word: Word::Test, subject: None, text };
+    let mut failed = Ok(());
+    for to in &section.to {
+        match carry(&look.jobs.notify, section, to, &notice, at).await {
+            Ok(()) => look.hears.told(Told::Taken(&notice, &to.shown())),
+            Err(error) => {
+                look.hears.told(Told::NotTaken(&notice, &to.shown(), &error, None));
+                failed = failed.and(Err(error));
+            }
+        }
+    }
+    failed
+}
+
+/// A look under way.
+struct Looking<'a> {
+    look: &'a Look<'a>,
+    book: Book,
+    is_written: bool,
+}
+
+impl Looking<'_> {
+    /// Drops what is known of what is not in the file any more.
+    fn forget(&mut self) {
+        let JobsFile { jobs, notify, .. } = self.look.jobs;
+        let promises = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
+        let Book { states, known, measure_at, runs, digests, waiting } = &mut self.book;
+        states.0.retain(|subject, _| match subject {
+            Subject::Job { job } | Subject::Guard { job, .. } => jobs.contains_key(job),
+            Subject::Promise { job, .. } => promises(job),
+            Subject::Needs { .. } => false,
+            Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
+        });
+        known.retain(|job, _| promises(job));
+        measure_at.retain(|job, _| promises(job));
+        runs.retain(|job, _| jobs.contains_key(job));
+        digests.retain(|name, _| notify.sections.iter().any(|section| section.name == *name));
+        waiting.retain(|waiting| self.look.target(waiting).is_some());
+    }
+
+    /// Takes what runs have come to since the last look, in their order.
+    fn runs(&mut self) -> Result<(), JobsError> {
+        let now = self.look.now();
+        let most = if self.book.runs.is_empty() { PAST_MAX_FIRST } else { PAST_MAX };
+        let past = self.look.runner.state.log().past(None, most)?;
+        for (name, job) in &self.look.jobs.jobs {
+            let ended: Vec<&Past> = past.iter().filter(|past| past.job == *name && past.ending.is_some()).collect();
+            let Some(newest) = ended.first() else { continue };
+            let seen = self.book.runs.get(name);
+            let new = seen.and_then(|seen| ended.iter().position(|past| past.began == *seen)).unwrap_or(1);
+            for past in ended.iter().take(new).rev() {
+                if let Some(found) = of_run(job, past) {
+                    self.observe(found, now);
+                }
+                if job.promise.is_some() {
+                    self.book.measure_at.insert(name.clone(), now);
+                }
+            }
+            self.book.runs.insert(name.clone(), newest.began);
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, found: Found, now: Timestamp) {
+        let Some(notice) = self.book.states.observe(found, now) else { return };
+        self.look.hears.told(Told::Changed(&notice));
+        for section in &self.look.jobs.notify.sections {
+            if section.hears(notice.word) {
+                self.post(section, &notice);
+            }
+        }
+    }
+
+    fn post(&mut self, section: &Section, notice: &Notice) {
+        for to in &section.to {
+            for gone in self.book.post(&section.name, &to.id(), notice) {
+                self.look.record(&gone.notice, &to.shown(), Some("too many notices wait".to_owned()));
+            }
+        }
+    }
+
+    fn digests(&mut self) {
+        let now = self.look.now();
+        for section in &self.look.jobs.notify.sections {
+            let Some(due) = section.digest.as_ref().and_then(|digest| digest.newest_until(instant(now))).map(timestamp)
+            else {
+                continue;
+            };
+            let last = self.book.digests.insert(section.name.clone(), due);
+            // The first one is that of the next time: a summary of what nobody saw begin says little.
+            let Some(last) = last.filter(|last| *last < due) else { continue };
+            match digest::text(self.look.jobs, &self.look.runner.state.log(), &self.book, last) {
+                Ok(text) => {
+                    let id = format!("digest-{}-{}", section.name, due.seconds);
+                    self.post(section, &Notice { id, at: now, word: Word::Digest, subject: None, text });
+                }
+                Err(error) => self.look.hears.told(Told::Fault(&error)),
+            }
+        }
+    }
+
+    /// Writes what is known; where that fails, it stays in memory.
+    fn keep(&mut self) {
+        let written = self.book.write(&self.look.runner.state.notices());
+        self.is_written = written.is_ok();
+        if let Err(error) = written {
+            self.look.hears.told(Told::Fault(&error));
+        }
+    }
+
+    fn is_due(&self, job: &Job) -> bool {
+        let now = self.look.now();
+        let at = self.book.measure_at.get(&job.name);
+        // A clock that was set back must not keep a promise from being measured.
+        job.promise.is_some() && at.is_none_or(|at| *at <= now || *at > later(now, DAY))
+    }
+
+    async fn measure(&mut self, job: &Job) {
+        let stop = self.look.runner.stop;
+        let measuring = tokio::time::timeout(MEASURE_TIMEOUT, promise::measure(&self.look.runner, job));
+        let measured = tokio::select! {
+            measured = measuring => measured,
+            () = stop.requested() => return,
+        };
+        let measured = match measured {
+            Ok(measured) => measured.map_err(|error| Cause::App(error).to_string()),
+            Err(_) => Err(format!("it did not answer within {} s", MEASURE_TIMEOUT.as_secs())),
+        };
+        if stop.is_requested() {
+            return;
+        }
+        let now = self.look.now();
+        let again = match measured {
+            Ok(standings) => self.measured(job, standings, now),
+            Err(why) => self.not_measured(job, &why, now),
+        };
+        self.book.measure_at.insert(job.name.clone(), again);
+    }
+
+    /// Takes how a promise stands; when it is to be measured again.
+    fn measured(&mut self, job: &Job, standings: Vec<Standing>, now: Timestamp) -> Timestamp {
+        let mut again = later(now, DAY);
+        let before = self.book.known.remove(&job.name).unwrap_or_default();
+        for standing in standings {
+            let Standing { source, snapshot, slack, kept, .. } = &standing;
+            let waited = before.get(source).filter(|known| known.snapshot.is_none()).map(|known| known.time);
+            // How old it is the store has said; the clock of this machine may be another.
+            let promised = i64::try_from(job.promise.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+            let age = promised.saturating_sub(*slack);
+            let made = Timestamp { seconds: now.seconds.saturating_sub(age), nanoseconds: 0 };
+            let time = snapshot.map_or_else(|| waited.unwrap_or(now), |_| made);
+            let known = Known { snapshot: *snapshot, time, unknown: None };
+            if let (Some(_), Some(change)) = (snapshot, promise::next_change(job, known.time, now)) {
+                again = again.min(change);
+            }
+            self.observe(of_promise(job, source, &known, *kept), now);
+            self.book.known.entry(job.name.clone()).or_default().insert(source.clone(), known);
+        }
+        again
+    }
+
+    /// What is known of a promise that cannot be measured becomes worse by the clock alone, and never better.
+    fn not_measured(&mut self, job: &Job, why: &str, now: Timestamp) -> Timestamp {
+        let mut known = self.book.known.remove(&job.name).unwrap_or_default();
+        for source in promise::sources(self.look.runner.app, job).unwrap_or_default() {
+            known.entry(source).or_insert(Known { snapshot: None, time: now, unknown: None });
+        }
+        let mut again = later(now, UNKNOWN_AGAIN);
+        for (source, known) in &mut known {
+            let since = known.unknown.as_ref().map_or(now, |(since, _)| *since);
+            known.unknown = Some((since, why.to_owned()));
+            again = again.min(promise::next_change(job, known.time, now).unwrap_or(again));
+            let kept = promise::judge_at(job, known.time, now);
+            if kept != Kept::Kept {
+                self.observe(of_promise(job, source, known, kept), now);
+            }
+        }
+        self.book.known.insert(job.name.clone(), known);
+        again
+    }
+
+    /// Sends what waits and is due, for each who hears in its order.
+    async fn deliver(&mut self) {
+        let mut resting: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut place = 0;
+        while let Some(waiting) = self.book.waiting.get(place).cloned() {
+            let channel = (waiting.section.clone(), waiting.to.clone());
+            let now = self.look.now();
+            let Some((section, to)) = self.look.target(&waiting) else {
+                self.book.waiting.remove(place);
+                continue;
+            };
+            let is_time = waiting.not_before <= now || waiting.not_before > later(now, AGAIN_MAX);
+            if resting.contains(&channel) || !is_time {
+                resting.insert(channel);
+                place += 1;
+                continue;
+            }
+            let carried = tokio::select! {
+                carried = carry(&self.look.jobs.notify, section, to, &waiting.notice, now) => carried,
+                () = self.look.runner.stop.requested() => return,
+            };
+            match carried {
+                Ok(()) => {
+                    self.book.waiting.remove(place);
+                    self.look.hears.told(Told::Taken(&waiting.notice, &to.shown()));
+                    self.look.record(&waiting.notice, &to.shown(), None);
+                }
+                Err(error) => {
+                    resting.insert(channel);
+                    place += usize::from(!self.not_taken(place, &waiting, (to, &error)));
+                }
+            }
+            self.keep();
+        }
+    }
+
+    /// Has a notice wait for another try, or gives it up; whether it is given up.
+    fn not_taken(&mut self, place: usize, waiting: &Waiting, (to, error): (&Target, &CarryError)) -> bool {
+        let (now, shown) = (self.look.now(), to.shown());
+        let age = now.seconds.saturating_sub(waiting.notice.at.seconds);
+        let is_given_up = age >= i64::try_from(GIVEN_UP.as_secs()).unwrap_or(i64::MAX);
+        if is_given_up {
+            self.book.waiting.remove(place);
+            self.look.hears.told(Told::NotTaken(&waiting.notice, &shown, error, None));
+            self.look.record(&waiting.notice, &shown, Some(error.to_string()));
+        } else if let Some(waiting) = self.book.waiting.get_mut(place) {
+            let doubled = AGAIN.saturating_mul(1_u32.checked_shl(waiting.tries.min(31)).unwrap_or(u32::MAX));
+            waiting.tries = waiting.tries.saturating_add(1);
+            waiting.not_before = later(now, doubled.min(AGAIN_MAX));
+            self.look.hears.told(Told::NotTaken(&waiting.notice, &shown, error, Some(waiting.not_before)));
+        }
+        is_given_up
+    }
+
+    /// When there may be something to do again.
+    fn again_at(&self) -> Option<Timestamp> {
+        let now = self.look.now();
+        let mut channels = BTreeSet::new();
+        let heads = self.book.waiting.iter().filter(|waiting| channels.insert((&waiting.section, &waiting.to)));
+        let heads = heads.map(|waiting| waiting.not_before);
+        let digests = self.look.jobs.notify.sections.iter().filter_map(|section| section.digest.as_ref());
+        let digests = digests.filter_map(|digest| digest.next_after(instant(now))).map(timestamp);
+        heads.chain(digests).chain(self.book.measure_at.values().copied()).min()
+    }
+}
+
+impl<'a> Look<'a> {
+    /// Whom a notice is for, where the file still names them.
+    fn target(&self, waiting: &Waiting) -> Option<(&'a Section, &'a Target)> {
+        let section = self.jobs.notify.sections.iter().find(|section| section.name == waiting.section)?;
+        Some((section, section.to.iter().find(|to| to.id() == waiting.to)?))
+    }
+
+    fn record(&self, notice: &Notice, to: &str, failed: Option<String>) {
+        let record = Record::Told { at: self.now(), to: to.to_owned(), notice: notice.clone(), failed };
+        if let Err(error) = self.runner.state.log().add(&record) {
+            self.hears.told(Told::Fault(&error));
+        }
+    }
+}
+
+/// What a run says of its job; nothing where it is tried again, or says nothing of what the next will do.
+fn of_run(job: &Job, past: &Past) -> Option<Found> {
+    let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= job.retry.tries;
+    let word = match past.ending? {
+        Ending::Done => None,
+        Ending::Incomplete | Ending::Spent => Some(Word::Incomplete),
+        Ending::Damaged => Some(Word::Damage),
+        Ending::Refused => Some(Word::Failed),
+        Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
+        Ending::Failed | Ending::Unreachable | Ending::Busy | Ending::Interrupted | Ending::Lost => return None,
+    };
+    let (name, began) = (&job.name, past.began);
+    let why = past.reason.as_deref().unwrap_or("the log says no more");
+    let next = format!("See what it did: credenza jobs history {name}");
+    let text = match word {
+        None => format!("The run of `{name}` that began at {began} did all that it should."),
+        Some(Word::Incomplete) => format!("The run of `{name}` that began at {began} is incomplete: {why}. {next}"),
+        Some(Word::Damage) => format!("The run of `{name}` that began at {began} found damage: {why}. {next}"),
+        Some(_) => format!("The run of `{name}` that began at {began} made no backup: {why}. {next}"),
+    };
+    Some(Found { subject: Subject::Job { job: name.clone() }, word, text })
+}
+
+fn of_promise(job: &Job, source: &str, known: &Known, kept: Kept) -> Found {
+    let word = match kept {
+        Kept::Kept => None,
+        Kept::Risk => Some(Word::PromiseAtRisk),
+        Kept::Broken => Some(Word::PromiseBroken),
+    };
+    let name = &job.name;
+    let state = match kept {
+        Kept::Kept => "kept",
+        Kept::Risk => "at risk",
+        Kept::Broken => "broken",
+    };
+    let mut text = format!("The promise of `{name}` for {source} is {state}: ");
+    match known.snapshot {
+        Some(_) => text.push_str(&format!("its newest good snapshot is of {}", known.time)),
+        None if known.unknown.is_some() => text.push_str(&format!("no snapshot is known since {}", known.time)),
+        None => text.push_str("there is no good snapshot of it"),
+    }
+    let promised = job.promise.map(super::span::shown).unwrap_or_default();
+    text.push_str(&format!(", and {promised} are promised."));
+    if let Some((since, why)) = &known.unknown {
+        text.push_str(&format!(" Since {since} the repository {} cannot be asked: {why}.", job.repository));
+    }
+    if word.is_some() {
+        text.push_str(&format!(" See what ran: credenza jobs history {name}"));
+    }
+    Found { subject: Subject::Promise { job: name.clone(), source: source.to_owned() }, word, text }
+}

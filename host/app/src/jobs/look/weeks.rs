@@ -1,0 +1,264 @@
+//! Two weeks of a daemon over real repositories, within seconds: the clock goes on when the daemon has nothing under way, and what the store holds grows
+//! older with it.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use credenza_engine::{Clock, Moment, Stop};
+use credenza_model::Timestamp;
+use tokio::sync::Notify;
+
+use super::super::daemon::{Daemon, Listens, News, Options};
+use super::super::log::{Record, run_id};
+use super::super::outcome::Ending;
+use super::super::scheduler::Decision;
+use super::super::state::State;
+use super::super::tests::Bed;
+use super::Told;
+use super::ear::Ear;
+
+/// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
+const BEGIN: u64 = 1_805_673_600;
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// What happens to the machine at a time, in hours since the begin.
+type Event = (u64, &'static str, fn(&World));
+
+struct World {
+    millis: AtomicU64,
+    /// Runs and looks under way.
+    busy: AtomicUsize,
+    /// The store has grown as old as that.
+    aged: AtomicU64,
+    events: Mutex<VecDeque<Event>>,
+    lines: Mutex<Vec<String>>,
+    root: std::path::PathBuf,
+    state: State,
+    stop: Stop,
+}
+
+impl World {
+    fn now(&self) -> u64 {
+        self.millis.load(Ordering::SeqCst) / 1000
+    }
+
+    fn tell(&self, line: &str) {
+        let now = jiff::Timestamp::from_second(i64::try_from(self.now()).unwrap()).unwrap();
+        let local = now.to_zoned(jiff::tz::TimeZone::get("Europe/Paris").unwrap());
+        self.lines.lock().unwrap().push(format!("{}  {line}", local.strftime("%a %d %b %H:%M")));
+    }
+
+    /// Goes on by so much, with what happens meanwhile.
+    fn pass(&self, time: Duration) {
+        let end = self.millis.load(Ordering::SeqCst) + u64::try_from(time.as_millis()).unwrap();
+        let next = self.events.lock().unwrap().front().map(|(hour, ..)| (BEGIN + hour * HOUR) * 1000);
+        let Some(next) = next.filter(|next| *next <= end) else { return self.millis.store(end, Ordering::SeqCst) };
+        // Whoever waits wakes at what happens, and waits again.
+        self.millis.fetch_max(next, Ordering::SeqCst);
+        let Some((_, what, happens)) = self.events.lock().unwrap().pop_front() else { return };
+        self.tell(&format!("        *** {what}"));
+        happens(self);
+    }
+
+    fn skip(&self, seconds: u64) {
+        self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    fn set_back(&self, seconds: u64) {
+        self.millis.fetch_sub(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Makes what the store holds as old as it is by now.
+    fn age(&self) {
+        let now = self.now();
+        let by = Duration::from_secs(now.saturating_sub(self.aged.fetch_max(now, Ordering::SeqCst)));
+        for repository in ["near", "far"] {
+            age(&self.root.join(repository), by);
+        }
+    }
+
+    /// A run as another kind of job puts it on record.
+    fn record(&self, job: &str, ending: Ending, reason: &str) {
+        let at = Timestamp { seconds: i64::try_from(self.now()).unwrap(), nanoseconds: 0 };
+        let (run, job) = (run_id(job, at), job.to_owned());
+        let began = Record::Began { run: run.clone(), job: job.clone(), at, due: None, missed: 0, tries: 0 };
+        let reason = Some(reason.to_owned());
+        let ended = Record::Ended { run, job, at, due: None, ending, tries_left: 0, reason };
+        for record in [began, ended] {
+            self.state.log().add(&record).unwrap();
+        }
+    }
+}
+
+fn age(folder: &Path, by: Duration) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            age(&entry.path(), by);
+        } else {
+            let file = fs::File::open(entry.path()).unwrap();
+            let modified: SystemTime = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(modified - by).unwrap();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Calm(Arc<World>);
+
+impl Clock for Calm {
+    fn now(&self) -> Moment {
+        let millis = self.0.millis.load(Ordering::SeqCst);
+        let wall = Timestamp { seconds: i64::try_from(millis / 1000).unwrap(), nanoseconds: 0 };
+        Moment { monotonic: Duration::from_millis(millis), wall }
+    }
+
+    fn wait(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async move {
+            while world.busy.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            world.pass(time);
+        })
+    }
+}
+
+impl Listens for World {
+    fn hear(&self, news: News<'_>) {
+        match news {
+            News::Began(start) => {
+                self.age();
+                self.busy.fetch_add(1, Ordering::SeqCst);
+                if start.missed > 0 || start.tries > 0 {
+                    self.tell(&format!("{:<5} makes up for {}, after {} tries", start.job, start.missed, start.tries));
+                }
+            }
+            News::Ended(job, ending) => {
+                self.busy.fetch_sub(1, Ordering::SeqCst);
+                if ending != Ending::Done {
+                    self.tell(&format!("{job:<5} {ending:?}"));
+                }
+            }
+            News::Looking => {
+                self.age();
+                self.busy.fetch_add(1, Ordering::SeqCst);
+            }
+            News::Looked => {
+                self.busy.fetch_sub(1, Ordering::SeqCst);
+            }
+            News::Told(Told::Changed(notice)) => {
+                let subject = notice.subject.as_ref().map_or_else(String::new, ToString::to_string);
+                let subject = subject.replace(&*self.root.to_string_lossy(), "");
+                self.tell(&format!("    --> {}: {subject}", notice.word.name()));
+            }
+            News::Told(Told::NotTaken(..) | Told::Fault(_)) | News::Fault(_) => self.tell(&format!("{news:?}")),
+            News::Skipped(Decision::Skip { job, count, .. }) => self.tell(&format!("{job:<5} left out {count}")),
+            _ => {}
+        }
+    }
+}
+
+const EVENTS: [Event; 7] = [
+    (60, "the near repository is gone, for a day", |world| hide(world)),
+    (84, "it is back", |world| fs::rename(world.root.join("aside"), world.root.join("near")).unwrap()),
+    (110, "the machine sleeps for two days", |world| world.skip(2 * DAY)),
+    (200, "the clock is set back by an hour", |world| world.set_back(HOUR)),
+    (210, "the clock is set right", |world| world.skip(HOUR)),
+    (230, "a pack is damaged, and a run finds it", |world| {
+        world.record("mail", Ending::Damaged, "1 objects of the repository are damaged");
+    }),
+    (336, "two weeks have passed", |world| world.stop.request()),
+];
+
+fn hide(world: &World) {
+    fs::rename(world.root.join("near"), world.root.join("aside")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_weeks_are_told_once_and_in_order() {
+    let (bed, ear) = (Bed::new().await, Ear::open().await);
+    let root = bed.path("");
+    for (repository, is_made) in [("near", true), ("far", false)] {
+        if is_made {
+            fs::rename(bed.path("repository"), bed.path(repository)).unwrap();
+        } else {
+            bed.create(repository).await;
+        }
+    }
+    for source in ["shop", "home", "mail"] {
+        fs::create_dir(bed.path(source)).unwrap();
+        fs::write(bed.path(source).join("file"), source).unwrap();
+    }
+    let path = root.display();
+    let text = format!(
+        r#"version = 1
+[defaults]
+zone = "Europe/Paris"
+retry = {{ tries = 3, wait = "1m..1h" }}
+[job.shop]
+backup = "{path}shop"
+to = "{path}near"
+at = "02:30"
+promise = "26h"
+[job.home]
+backup = "{path}home"
+to = "{path}near"
+every = "8h"
+promise = "20h"
+[job.mail]
+backup = "{path}mail"
+to = "{path}far"
+every = "12h"
+promise = "30h"
+[notify.ops]
+to = ["webhook:{}/"]
+digest = "mon 08:00"
+"#,
+        ear.address
+    );
+    fs::write(bed.path("jobs.toml"), text).unwrap();
+    let world = Arc::new(World {
+        millis: AtomicU64::new(BEGIN * 1000),
+        busy: AtomicUsize::new(0),
+        aged: AtomicU64::new(BEGIN),
+        events: Mutex::new(EVENTS.into()),
+        lines: Mutex::default(),
+        root: root.clone(),
+        state: bed.state(),
+        stop: Stop::default(),
+    });
+    let options = Options {
+        path: bed.path("jobs.toml"),
+        state: bed.state(),
+        clock: Arc::new(Calm(Arc::clone(&world))),
+        stop: world.stop.clone(),
+        reload: Arc::new(Notify::new()),
+        pulse: Duration::from_hours(6),
+    };
+    let daemon = Daemon::start(bed.app.clone(), options, Arc::clone(&world) as Arc<dyn Listens>).unwrap();
+    tokio::time::timeout(Duration::from_mins(5), daemon.run()).await.unwrap();
+    let lines = world.lines.lock().unwrap().clone();
+    println!("{}", lines.join("\n"));
+    // Whoever hears has heard each change once, in its order.
+    let told: Vec<String> =
+        lines.iter().filter_map(|line| Some(line.split_once("--> ")?.1.split(':').next()?.to_owned())).collect();
+    let heard: Vec<String> = ear.words().into_iter().filter(|word| word != "digest").collect();
+    assert_eq!(heard, told);
+    assert_eq!(ear.words().iter().filter(|word| *word == "digest").count(), 1);
+    // Each due time was stood for once: by a run, or by the one that made up for it.
+    let past = world.state.log().past(None, 1000).unwrap();
+    for job in ["shop", "home", "mail"] {
+        let done = past.iter().rev().filter(|past| past.job == job && past.ending == Some(Ending::Done));
+        let dues: Vec<Timestamp> = done.filter_map(|past| past.due).collect();
+        assert!(dues.is_sorted_by(|a, b| a < b), "{job}: {dues:?}");
+    }
+    let expected = include_str!("weeks.txt");
+    assert_eq!(lines.join("\n"), expected.trim_end(), "the timeline");
+}

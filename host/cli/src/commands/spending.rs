@@ -1,0 +1,67 @@
+//! `--estimate` and `--budget`: what a run would cost, and the most that it may.
+//!
+//! Owned here: the two arguments, and how an estimate is shown. Refused here: estimating (`credenza_app::estimate`), keeping a budget
+//! (`credenza_app::cost::budget`). Called by the commands that have both, and by whoever makes the session.
+
+use std::fmt::{self, Display};
+
+use clap::Args;
+use credenza_app::cost::budget::Limits;
+use credenza_app::estimate::Estimate;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Session;
+use crate::failure::{Exit, Failure};
+
+/// What a run costs.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Spending {
+    /// Only say what it would cost: requests by class, bytes, and money where the price is known. Nothing is written; what describes the data is read.
+    #[arg(long)]
+    pub(crate) estimate: bool,
+
+    /// End in good order before more is spent: bytes=20GiB, requests=20000, money=0.50, or several with commas between them. It ends with 4 then, what
+    /// was done is kept, and the same command goes on from there.
+    ///
+    /// A folder is charged bytes alone; contents that are read from or written to a folder beside the repository are not counted.
+    #[arg(long, value_name = "LIMITS", value_parser = Limits::parse)]
+    pub(crate) budget: Option<Limits>,
+}
+
+/// An estimate as it is shown.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(Estimate);
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Estimate { run, places, basis } = &self.0;
+        write!(f, "estimate: {run}, nothing done")?;
+        for place in places {
+            let requests = if place.is_folder { String::new() } else { format!("{}, ", place.requests()) };
+            write!(f, "\n{:<12}{requests}{}", place.role, place.bytes(|bytes| HumanBytes(bytes).to_string()))?;
+            place.money().map_or(Ok(()), |money| write!(f, "\n{:<12}{money}", ""))?;
+        }
+        write!(f, "\nbasis       {basis}")
+    }
+}
+
+/// Shows what a run would cost.
+pub(crate) fn tell(estimate: Estimate, session: &Session<'_>) -> Exit {
+    session.reporter.done(&Shown(estimate));
+    Exit::Done
+}
+
+/// The failure of a run, which ended for its budget where that is so.
+pub(crate) fn ended(failure: Failure, session: &Session<'_>) -> Failure {
+    let Some((budget, total)) = session.budget.as_ref().and_then(|budget| Some((budget, budget.reached()?))) else {
+        return failure;
+    };
+    let (requests, bytes) = (total.spent.requests(), HumanBytes(total.spent.bytes()));
+    let money = if budget.limits().money.is_some() { format!(", {} in money", total.money) } else { String::new() };
+    Failure::new(format!("the budget is spent: {requests} requests, {bytes}{money}, of {}", budget.limits()))
+        .because("the run ended before it would have spent more; what it had done is kept")
+        .hint("run the same command again, and it goes on from there; or give it more: --budget")
+        .exit(Exit::BudgetSpent)
+}
