@@ -215,6 +215,7 @@ impl Plan {
         for decision in self.groups.iter_mut().flat_map(|group| &mut group.decisions) {
             if !decision.is_kept() && identities.contains(&decision.snapshot.snapshot.source.identity) {
                 decision.reasons.push(Reason::Suspect);
+                decision.until = Until::OPEN;
             }
         }
         self

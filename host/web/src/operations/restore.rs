@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use credenza_app::patterns::PatternList;
+use credenza_app::patterns::{PatternList, PatternsError};
 use credenza_app::{DestinationUse, Error, Kind, Place, Result, Settings, StoreUse, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{
@@ -86,7 +86,7 @@ impl How {
     }
 
     /// What the engine takes for a part of a snapshot.
-    fn options(&self, parts: &Parts, source: &str, is_trial: bool) -> Result<RestoreOptions> {
+    fn options(&self, parts: &Parts, source: &str, is_trial: bool) -> Result<RestoreOptions, PatternsError> {
         let patterns = |texts: &[String]| {
             let words: Vec<OsString> = texts.iter().map(OsString::from).collect();
             PatternList::gather(&words, &[])?.of_recorded(source)

@@ -37,12 +37,19 @@ struct Page {
     name: String,
     /// Its policy, as words of the command line.
     policy: Option<String>,
-    /// Fields by which fewer are judged: the name, what it is, and what there is to choose, as it is and as it is shown.
-    filters: [(&'static str, &'static str, Vec<(String, String)>); 3],
+    filters: [Filter; 3],
     policy_refusal: Option<String>,
     rules: [(&'static str, &'static str); 6],
     others: Vec<String>,
     refusal: Option<String>,
+}
+
+/// A field by which fewer snapshots are judged.
+struct Filter {
+    name: &'static str,
+    what: &'static str,
+    /// What there is to choose: as it is, and as it is shown.
+    choices: Vec<(String, String)>,
 }
 
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
@@ -59,9 +66,9 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let all = || snapshots.whole.iter().map(|handle| &handle.snapshot);
     let page = Page {
         filters: [
-            ("source", "of the source", choices(all().map(|snapshot| snapshot.source.location.as_str()))),
-            ("host", "made on", choices(all().map(|snapshot| snapshot.host.as_str()))),
-            ("tag", "with the tag", choices(all().flat_map(|snapshot| snapshot.tags.iter().map(String::as_str)))),
+            filter("source", "of the source", all().map(|snapshot| snapshot.source.location.as_str())),
+            filter("host", "made on", all().map(|snapshot| snapshot.host.as_str())),
+            filter("tag", "with the tag", all().flat_map(|snapshot| snapshot.tags.iter().map(String::as_str))),
         ],
         policy_refusal: frame.refusal(Action::Remove),
         refusal: frame.refusal(Action::Run),
@@ -74,8 +81,9 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     render(StatusCode::OK, &page)
 }
 
-/// What snapshots have, each once. What cannot be seen cannot be chosen with open eyes.
-fn choices<'a>(values: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+/// A field to choose from what snapshots have, each once. What cannot be seen cannot be chosen with open eyes.
+fn filter<'a>(name: &'static str, what: &'static str, values: impl Iterator<Item = &'a str>) -> Filter {
     let values: BTreeSet<&str> = values.filter(|value| value.chars().all(shown::is_visible)).collect();
-    values.into_iter().take(CHOICES_MAX).map(|value| (value.to_owned(), shown::text(value))).collect()
+    let choices = values.into_iter().take(CHOICES_MAX).map(|value| (value.to_owned(), shown::text(value)));
+    Filter { name, what, choices: choices.collect() }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use credenza_app::Error as AppError;
+use credenza_engine::flags::Flags;
 use credenza_engine::retention::{self, Decision};
 use credenza_engine::{Error as EngineError, Secret, SnapshotFilter, SnapshotHandle, Snapshots};
 use credenza_model::SnapshotId;
@@ -103,7 +105,8 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let begin = page.saturating_mul(rows_max);
     let digits = snapshots.short_id_digits();
     let newest_first = snapshots.whole.iter().rev().skip(begin).take(rows_max);
-    let kept = kept(&repository, &snapshots);
+    let kept =
+        kept(&repository, &snapshots).await.map_err(|error| Problem::of(&AppError::Engine(error), Some(&label)))?;
     let rows = newest_first.map(|handle| Row {
         kept: kept.get(&handle.snapshot.id).cloned().unwrap_or_default(),
         ..row(site, name, handle, digits)
@@ -165,9 +168,11 @@ fn row(site: &Site, name: &str, handle: &SnapshotHandle, digits: usize) -> Row {
 }
 
 /// What the policy of a repository makes of each snapshot, in words.
-fn kept(repository: &Repository, snapshots: &Snapshots) -> BTreeMap<SnapshotId, String> {
-    let Some(policy) = &repository.open.repository.config().policy else { return BTreeMap::new() };
-    let plan = retention::plan(snapshots.clone(), policy, &SnapshotFilter::default());
+async fn kept(repository: &Repository, snapshots: &Snapshots) -> Result<BTreeMap<SnapshotId, String>, EngineError> {
+    let repository = &repository.open.repository;
+    let Some(policy) = &repository.config().policy else { return Ok(BTreeMap::new()) };
+    let suspect = Flags::load(repository).await?.sources(snapshots);
+    let plan = retention::plan(snapshots.clone(), policy, &SnapshotFilter::default()).sparing(&suspect);
     let words = |decision: &Decision| match decision.is_kept() {
         true => {
             let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
@@ -175,7 +180,7 @@ fn kept(repository: &Repository, snapshots: &Snapshots) -> BTreeMap<SnapshotId, 
         }
         false => "by no rule: the next prune removes it".to_owned(),
     };
-    plan.decisions().map(|decision| (decision.snapshot.snapshot.id, words(decision))).collect()
+    Ok(plan.decisions().map(|decision| (decision.snapshot.snapshot.id, words(decision))).collect())
 }
 
 /// Asks for the passphrase.

@@ -200,7 +200,9 @@ pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &
     let (typed, chosen) = (form.text("to"), form.text("destination"));
     let to = match (typed.trim(), chosen.as_str()) {
         ("", "") => {
-            return Err(wrong("Nothing says where to").next("Type a folder of this machine, or choose a destination."));
+            return Err(wrong("Nothing says where to")
+                .next("Type a folder of this machine, or choose a destination.")
+                .link(of_basket(name), "To what is picked"));
         }
         ("", chosen) => format!("@{chosen}"),
         (typed, _) => typed.to_owned(),

@@ -102,7 +102,7 @@ async fn what_takes_the_space_is_drawn_and_told_as_a_table_down_to_each_file() {
     assert!(text.contains("&#60;b&#62;") && !text.contains("<b>"), "{text}");
     let below = stand.page(&page.link("/space?key=big/")).await;
     assert!(below.text().contains(&format!("/r/mine/s/{id}/file?key=big/a")), "{}", below.text());
-    assert!(below.text().contains("credenza at @mine ls --long --recursive "));
+    assert!(below.text().contains("credenza at @mine info --space "));
 }
 
 #[tokio::test]
