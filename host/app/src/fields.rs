@@ -17,7 +17,7 @@ use crate::location::FILE;
 /// The setting that names a set of others.
 const PRESET: &str = "preset";
 /// The setting that is the whole location, where nothing makes it.
-const LOCATION: &str = "location";
+pub(crate) const LOCATION: &str = "location";
 
 /// A connector that serves a kind of place.
 #[derive(Debug, Clone, PartialEq, Eq)]

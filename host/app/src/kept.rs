@@ -43,6 +43,21 @@ pub enum KeepError {
         /// The setting.
         setting: String,
     },
+    /// A place whose component was chosen by whoever has a shell.
+    #[error("the setting `connector` names the component that reaches it, which no form knows")]
+    Chosen,
+    /// Secrets that would go along with settings that whoever gave them has not seen.
+    #[error("a secret goes with the settings that it was given for, and must be given again with others: {}", secrets.join(", "))]
+    Again {
+        /// The settings.
+        secrets: Vec<String>,
+    },
+    /// The same of a secret that is in a file, or comes from a command.
+    #[error("the setting `{setting}` says where a secret is, which would go along with what was changed")]
+    Elsewhere {
+        /// The setting.
+        setting: String,
+    },
     /// Values that are no parts of a location.
     #[error("no location can be made of {}: one of them is read as another", parts.join(", "))]
     Parts {

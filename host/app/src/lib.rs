@@ -27,6 +27,8 @@
 mod app;
 mod ask;
 mod aws;
+pub mod bootstrap;
+mod changed;
 mod check_place;
 mod choice;
 mod configuration;
@@ -53,6 +55,7 @@ mod path_list;
 pub mod patterns;
 mod place;
 mod profiles;
+pub mod protection;
 pub mod prune;
 mod recognise;
 pub mod remove;
@@ -71,6 +74,7 @@ pub mod users;
 
 pub use app::{App, AppOptions};
 pub use ask::{Ask, Nobody};
+pub use changed::FilledIn;
 pub use check_place::PlaceCheck;
 pub use choice::{Choice, ChoiceError, Chosen, Doubt};
 pub use configuration::{

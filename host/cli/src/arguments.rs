@@ -10,8 +10,8 @@ use credenza_app::cost::budget::Limits;
 
 use crate::at;
 use crate::commands::{
-    audit, backup, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find, info, jobs,
-    key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, sync, tag, ui,
+    audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
+    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, serve, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -117,6 +117,9 @@ pub(crate) enum Command {
     Login(login::Login),
     /// Mount snapshots on a folder, to look into them with any program.
     Mount(mount::Mount),
+    /// Serve snapshots to programs, to look into them without restoring.
+    #[command(subcommand)]
+    Serve(serve::ServeCommand),
     /// Show the repositories of the configuration in a browser on this machine.
     Ui(ui::Ui),
     /// See, run and pause what `jobs.toml` says is to run by itself.
@@ -124,6 +127,8 @@ pub(crate) enum Command {
     Jobs(jobs::JobsCommand),
     /// Run the jobs of `jobs.toml` when they are due.
     Daemon(daemon::Daemon),
+    /// Write the configuration of a machine that is gone on this one.
+    Bootstrap(bootstrap::Bootstrap),
     /// Measure whether backups are as new as their jobs promise.
     Promises(jobs::Promises),
     /// Print a completion script for a shell.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 
 /// Between the request to end and the end.
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A process group whose leader was started here, and not waited for before this is used: its number may be another's after that.
 #[derive(Debug, Clone, Copy)]

@@ -65,6 +65,12 @@ pub enum Error {
         /// Slots that were not.
         left: usize,
     },
+    /// A snapshot was removed before what it needs could be kept.
+    #[error("snapshot {snapshot} was removed before what it needs could be kept")]
+    Unpinned {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
     /// The secret is right and its slot was left behind by a rotation.
     #[error("key slot `{label}` ({slot}) was written before the keys were rotated and does not know the new ones")]
     StaleSlot {

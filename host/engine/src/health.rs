@@ -11,7 +11,7 @@
 //! a pack damaged that was read whole since, nor one that is ahead hide what was found since.
 //!
 //! Owned here: these notes, and which of several claims holds. Refused here: which packs matter still, what to read. Called by `check`,
-//! `repair` and `gc`. Bound: some 60 bytes for each pack that was read and 150 for each object that was damaged; a note of
+//! `repair` and `gc`, and by whoever shows snapshots. Bound: some 60 bytes for each pack that was read and 150 for each object that was damaged; a note of
 //! [`CLAIMS_IN_NOTE`] claims, some 15 MB, while it is written, and what `repository` states while notes are read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -49,6 +49,19 @@ struct Found {
     pack: ObjectId,
     kind: DamageKind,
     at: i64,
+}
+
+impl Repository {
+    /// Puts on record what a reader found damaged, as `check` does: of packs and parity, whose bytes anybody can read again.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn record_damage(&self, damages: &[Damage]) -> Result<()> {
+        if damages.is_empty() {
+            return Ok(());
+        }
+        Health::load(self).await?.record(self, damages.iter(), &[]).await
+    }
 }
 
 impl Health {

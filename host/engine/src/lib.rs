@@ -73,6 +73,7 @@ mod listing;
 mod liveness;
 mod notes;
 mod parts;
+mod pin;
 mod poison;
 pub mod query;
 mod rehearsal;
@@ -101,6 +102,7 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
+pub use pin::Pin;
 pub use rehearsal::{Expectation, Rehearsal};
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,

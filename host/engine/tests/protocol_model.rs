@@ -1,7 +1,7 @@
 //! Every interleaving of writers and collectors, step by step: no snapshot that was promised ever loses a pack.
 //!
 //! The model is the order of requests of `write::commit` and `gc`, with crashes, removed snapshots, repacking, packs
-//! that expire, writers that sleep for a week, and listings that are cut off. Each way to break the protocol that the design warns of is found unsafe
+//! that expire, writers that sleep for a week, listings that are cut off, and somebody who reads on what is removed. Each way to break the protocol that the design warns of is found unsafe
 //! by the same search, so that the search is known to see. States are kept as hashes of 64 bits: with 10⁷ of them the chance
 //! that any two collide is some 3 in 10⁶.
 
@@ -45,7 +45,7 @@ enum Found {
 fn search(rules: &Rules, writers: usize, collectors: usize) -> Found {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let mut seen: HashSet<u64, BuildHasherDefault<AsItIs>> = HashSet::default();
-    let mut pending = vec![(0_usize, "begin", State::begin(writers, collectors))];
+    let mut pending = vec![(0_usize, "begin", State::begin(writers, collectors, rules.reads))];
     let (mut path, mut next) = (Vec::new(), Vec::new());
     while let Some((depth, name, state)) = pending.pop() {
         if !seen.insert(hasher.hash_one(state)) {
@@ -140,4 +140,23 @@ fn repacking_loses_data_when_need_does_not_follow_what_was_moved() {
 #[test]
 fn two_collectors_that_do_not_read_each_others_records_lose_data() {
     is_broken(&Rules { condemned_last: false, ..PROTOCOL }, 1, 2);
+}
+
+/// Writers do not matter to who reads what was there before them.
+const READING: Rules = Rules { reads: true, removable: 1, lateness: false, ..PROTOCOL };
+
+#[test]
+fn who_reads_a_snapshot_that_is_removed_meanwhile_is_safe_beside_two_collectors() {
+    is_safe(&READING, 0, 2);
+    is_safe(&Rules { coarse: true, repack: false, ..READING }, 1, 2);
+}
+
+#[test]
+fn a_reader_that_does_not_look_whether_its_snapshot_is_still_there_loses_data() {
+    is_broken(&Rules { reader_looks: false, ..READING }, 0, 1);
+}
+
+#[test]
+fn a_reader_that_pins_only_what_was_used_before_it_was_moved_loses_data() {
+    is_broken(&Rules { reader_follows: false, ..READING }, 0, 2);
 }

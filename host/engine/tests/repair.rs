@@ -15,10 +15,11 @@ use common::*;
 use credenza_connect::memory::{MemoryDestination, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Permute, call};
 use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_engine::flags::{Flags, put_flag};
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{Repository, RunContext, Secret, SnapshotName};
-use credenza_format::{IndexSegment, Keyring, ObjectKind, seal_document};
+use credenza_format::{IndexSegment, Keyring, ObjectKind, Verdict, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use hooked::Hooked;
 
@@ -361,6 +362,24 @@ async fn a_lost_leaf_costs_its_own_entries_and_the_rest_of_the_tree_can_be_resto
         restore::run(&repository, &handle, to, &RestoreOptions::default(), &RunContext::default()).await.unwrap();
     assert_eq!((restored.entries, restored.damaged), (3000 - lost, 0));
     assert!(destination.restored().into_iter().all(|(key, restored)| files[&key.to_string()] == restored.bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_for_a_suspect_snapshot_is_as_suspect() {
+    let store = MemoryStore::new();
+    let repository = create(&store, Secret::None).await;
+    let snapshot = backup(&repository, "a", &many_files()).await.unwrap();
+    let handle = repository.find(&SnapshotName(snapshot.to_string())).await.unwrap();
+    put_flag(&repository, &handle, Verdict::Suspect, "all is gone").await.unwrap();
+    let pack = keys(&store, "meta/").remove(0);
+    let mut bytes = store.bytes(&pack).unwrap().to_vec();
+    bytes[65_536 + 5000] ^= 1;
+    store.tamper(&pack, Some(bytes.into()));
+    run(&repository, RepairOptions { replace_snapshots: true, ..APPLY() }).await;
+    let snapshots = repository.snapshots().await.unwrap();
+    let flags = Flags::load(&repository).await.unwrap();
+    let suspects: Vec<bool> = flags.suspects(&snapshots).map(|(handle, _)| handle.snapshot.replaces.is_some()).collect();
+    assert_eq!((suspects.len(), suspects.iter().filter(|is_replacement| **is_replacement).count()), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

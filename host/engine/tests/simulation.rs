@@ -19,12 +19,12 @@ mod world;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use common::{Files, backup, create, damages, files, key_file, open, restores};
+use common::{DAY, Files, backup, create, damages, files, key_file, open, restores};
 use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::{Error, Repository, RunContext, SnapshotName, remove};
-use credenza_model::SnapshotId;
+use credenza_engine::{Error, Pin, Repository, RunContext, SnapshotName, remove};
+use credenza_model::{Key, SnapshotId};
 use futures_util::future::{Either, join_all, select};
 use world::{Calendar, Client, Dice, World};
 
@@ -43,6 +43,10 @@ struct Ledger {
     committed: usize,
     collected: usize,
     failed: Vec<String>,
+    /// Snapshots that were read whole under a pin.
+    read: usize,
+    /// What somebody lost from whose snapshot nothing was to be taken.
+    lost: Vec<String>,
 }
 
 async fn machine(world: &Arc<World>, number: usize, mut dice: Dice, ledger: &RefCell<Ledger>) {
@@ -75,6 +79,12 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
             let handle = repository.find(&SnapshotName(doomed.to_string())).await?;
             remove::run(&repository, &[handle], None).await.map(drop)
         }
+        (_, 2) => {
+            let chosen = usize::try_from(dice.below(64)).unwrap();
+            let snapshots = ledger.borrow().snapshots.clone();
+            let Some((snapshot, files)) = snapshots.get(chosen % snapshots.len().max(1)) else { return Ok(()) };
+            look_into(world, &repository, *snapshot, files, ledger).await
+        }
         (0 | 1, _) => {
             let files = files((0..FILES).filter(|_| dice.one_in(2)));
             let snapshot = backup(&repository, &format!("host-{number}"), &files).await?;
@@ -91,9 +101,43 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
     }
 }
 
+/// Reads a snapshot that others may remove meanwhile. Where days pass the pin may end with them.
+async fn look_into(
+    world: &Arc<World>,
+    repository: &Repository,
+    snapshot: SnapshotId,
+    files: &Files,
+    ledger: &RefCell<Ledger>,
+) -> Result<(), Error> {
+    let handle = repository.find(&SnapshotName(snapshot.to_string())).await?;
+    let view = repository.view().await?;
+    let (pin, began) = (Pin::new(repository.clone(), "reader", "u"), world.now());
+    pin.keep(std::slice::from_ref(&handle)).await?;
+    for (name, bytes) in files.iter().chain(files) {
+        let mut read = Vec::new();
+        let done = async {
+            let mut content = view.content(&view.entry(&handle, &Key::from(name.as_str())).await?);
+            while let Some(piece) = content.next().await? {
+                read.extend_from_slice(&piece);
+            }
+            Ok(())
+        };
+        match done.await {
+            Ok(()) => assert_eq!(&read, bytes, "{name} of {snapshot}"),
+            Err(Error::Damage(damage)) if world.now() - began < 6 * DAY => {
+                ledger.borrow_mut().lost.push(format!("{name} of {snapshot}: {damage}"));
+            }
+            Err(cause) => return Err(cause),
+        }
+    }
+    ledger.borrow_mut().read += 1;
+    pin.end().await;
+    Ok(())
+}
+
 /// What is wrong with the repository, if anything.
 async fn verdict(repository: &Repository, ledger: &Ledger) -> Result<(), String> {
-    let mut wrong = Vec::new();
+    let mut wrong = ledger.lost.clone();
     for (snapshot, files) in &ledger.snapshots {
         let restored = restores(repository, *snapshot, files).await;
         wrong.extend(restored.err().map(|cause| format!("snapshot {snapshot}: {cause}")));
@@ -141,13 +185,14 @@ fn whatever_happens_every_announced_snapshot_is_whole() {
         (None, Some(count)) => (u64::from(std::process::id()) * 1_000_003, count),
         (None, None) => (0, SEEDS),
     };
-    let (mut committed, mut collected, mut failed) = (0, 0, Vec::new());
+    let (mut committed, mut collected, mut read, mut failed) = (0, 0, 0, Vec::new());
     for seed in first..first + count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         match runtime.block_on(run(seed)) {
             Ok(ledger) => {
                 committed += ledger.committed;
                 collected += ledger.collected;
+                read += ledger.read;
                 failed.extend(ledger.failed);
             }
             Err(cause) => panic!(
@@ -159,7 +204,10 @@ fn whatever_happens_every_announced_snapshot_is_whole() {
     let mut reasons: Vec<(usize, &str)> =
         failed.chunk_by(|a, b| a == b).map(|same| (same.len(), same[0].as_str())).collect();
     reasons.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    println!("{count} seeds: {committed} backups and {collected} maintenances done, {} commands failed", failed.len());
+    println!(
+        "{count} seeds: {committed} backups and {collected} maintenances done, {read} snapshots read, {} commands failed",
+        failed.len()
+    );
     reasons.iter().take(12).for_each(|(count, reason)| println!("{count:5} {reason}"));
-    assert!(count < 20 || (committed > 0 && collected > 0 && !failed.is_empty()), "nothing happened");
+    assert!(count < 20 || (committed > 0 && collected > 0 && read > 0 && !failed.is_empty()), "nothing happened");
 }

@@ -76,7 +76,8 @@ pub use names::{
     slot_key, top_names,
 };
 pub use note::{
-    CONFIGURATION_BYTES_MAX, ConfigurationFile, DamagedObject, Drill, Fact, MachineConfiguration, NOTE_TEXT_BYTES_MAX,
+    CONFIGURATION_BYTES_MAX, ConfigurationFile, DamagedObject, Drill, Fact, InstalledConnector, MachineConfiguration,
+    NOTE_TEXT_BYTES_MAX,
     Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
 };
 pub use pack::{

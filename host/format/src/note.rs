@@ -154,6 +154,21 @@ pub struct MachineConfiguration {
     pub at: Timestamp,
     /// Its files, of [`CONFIGURATION_BYTES_MAX`] together.
     pub files: Vec<ConfigurationFile>,
+    /// What was left out of them since it is secret: the file and the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Connectors that are installed there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<InstalledConnector>,
+}
+
+/// A connector that is installed on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledConnector {
+    /// Its name.
+    pub name: String,
+    /// Where it is from.
+    pub from: String,
 }
 
 /// A file of a configuration.
@@ -307,7 +322,9 @@ mod tests {
 
     fn configuration(name: &str, text: String) -> MachineConfiguration {
         let files = vec![ConfigurationFile { name: name.to_owned(), text }];
-        MachineConfiguration { host: "a".into(), at: TIME, files }
+        let connectors = vec![InstalledConnector { name: "shop".into(), from: "https://example.com/shop.wasm".into() }];
+        let left_out = vec!["config.toml: repository.main.passphrase".into()];
+        MachineConfiguration { host: "a".into(), at: TIME, files, left_out, connectors }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use crate::document::write_document;
 use crate::snapshot::write_snapshot;
 use crate::{
     Access, BlobKind, ChainLink, Chunker, ChunkerParams, ConfigurationFile, DamagedObject, Drill, Encoding, Error,
-    Fact, Frame, Header, Hex, Identity, Inflater, KdfParams, KeySlot, Keyring, Keys, ListBuilder, MachineConfiguration,
-    NewSlot, Note, ObjectKind, Opener, OriginHead, PackBuilder, PackKind, PackTail, ParityRate, ReadPack, RecoveryCode,
-    Replica, SealedObject, SigningKey, Suite, TagEdit, TreeBuilder, Verdict, inspect_parity, open_blob, open_document,
-    parity_of, plain_length, read_footer, sealed_span,
+    Fact, Frame, Header, Hex, Identity, Inflater, InstalledConnector, KdfParams, KeySlot, Keyring, Keys, ListBuilder,
+    MachineConfiguration, NewSlot, Note, ObjectKind, Opener, OriginHead, PackBuilder, PackKind, PackTail, ParityRate,
+    ReadPack, RecoveryCode, Replica, SealedObject, SigningKey, Suite, TagEdit, TreeBuilder, Verdict, inspect_parity,
+    open_blob, open_document, parity_of, plain_length, read_footer, sealed_span,
 };
 
 const FROZEN: &str = include_str!("../tests/vectors/v1.json");
@@ -175,6 +175,7 @@ fn notes() -> Vec<String> {
     let replica = Replica { origin: REPOSITORY, as_of: at, heads: vec![head], signer: None, signature: None };
     let seed = Hex([0xcc; 16]);
     let drill = Drill { at, snapshot, seed, files: 5, folders: 1, entries: 9, bytes: 100, errors: 0, reason: None };
+    let connector = InstalledConnector { name: "shop".to_owned(), from: "https://example.com/shop.wasm".to_owned() };
     let file = ConfigurationFile { name: "jobs.toml".to_owned(), text: "version = 1\n".to_owned() };
     let facts = [
         Fact::Health { damaged: vec![damaged], read: vec![ReadPack { pack: ID, at }] },
@@ -183,7 +184,13 @@ fn notes() -> Vec<String> {
         Fact::Tags { edits: vec![TagEdit { snapshot, tag: "keep".to_owned(), is_set: true, at }] },
         Fact::Replica(replica.signed(&SigningKey::from_seed(&[0x88; 32]))),
         Fact::Drill(drill),
-        Fact::Configuration(MachineConfiguration { host: "a".to_owned(), at, files: vec![file] }),
+        Fact::Configuration(MachineConfiguration {
+            host: "a".to_owned(),
+            at,
+            files: vec![file],
+            left_out: vec!["config.toml: repository.main.passphrase".to_owned()],
+            connectors: vec![connector],
+        }),
     ];
     let encoded = facts.map(|fact| Note { created: at, writer: Hex([0xbb; 16]), fact }.encode().unwrap());
     encoded.into_iter().map(|body| String::from_utf8(body).unwrap()).collect()

@@ -46,6 +46,12 @@ impl Timestamp {
         civil_from_days(self.seconds.div_euclid(86_400))
     }
 
+    /// The first moment of a day in UTC, by its year, its month from 1 and its day from 1.
+    #[must_use]
+    pub fn of_date(year: i64, month: i64, day: i64) -> Self {
+        Self { seconds: days_from_civil(year, month, day) * 86_400, nanoseconds: 0 }
+    }
+
     /// Milliseconds since 1970, saturating.
     #[must_use]
     pub fn unix_millis(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! Why snapshots cannot be shown.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The result of showing snapshots.
@@ -54,6 +55,26 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The system does not give the address.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Other machines could reach it, over a network that is not encrypted.
+    #[error("{address} is not an address of this machine alone")]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system gives no random bytes, of which keys are made.
+    #[error("the system gives no random bytes: {reason}")]
+    Random {
+        /// Why.
+        reason: String,
     },
     /// The repository cannot be read.
     #[error(transparent)]

@@ -15,13 +15,14 @@
 //! Bound: a handle and some six names for each snapshot; two indexes while another is loaded.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use credenza_engine::tags::TagEdits;
-use credenza_engine::{Repository, Result, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_engine::{Pin, Repository, Result, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
 use credenza_model::{SnapshotId, Timestamp};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::tree::SnapshotTree;
@@ -57,6 +58,27 @@ struct Rule {
     repository: Repository,
     filter: SnapshotFilter,
     shown: Shown,
+    /// Keeps what is shown.
+    pin: OnceLock<Arc<Pin>>,
+}
+
+/// Keeps what is shown although it is removed, until it [ends](Self::end), and a week longer where it is dropped.
+pub struct Pinned {
+    pin: Arc<Pin>,
+    renewal: AbortHandle,
+}
+
+impl Pinned {
+    /// Lets go.
+    pub async fn end(self) {
+        self.pin.end().await;
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
 }
 
 /// What is shown at a moment.
@@ -64,6 +86,8 @@ pub(crate) struct Standing {
     /// The snapshot that is all that is shown.
     pub(crate) alone: Option<SnapshotId>,
     trees: BTreeMap<SnapshotId, SnapshotTree>,
+    /// Oldest first.
+    order: Vec<SnapshotId>,
     folders: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>>,
     /// When the newest was made.
     pub(crate) newest: Timestamp,
@@ -83,13 +107,30 @@ impl Shelf {
     /// # Errors
     /// When the repository cannot be read; with [`Shown::Newest`] as for [`Snapshots::find`].
     pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
-        let rule = Rule { repository, filter, shown };
+        let rule = Rule { repository, filter, shown, pin: OnceLock::new() };
         let standing = Standing::of(&rule, rule.list().await?).await?;
         Ok(Self {
             rule: Arc::new(rule),
             standing: Arc::new(RwLock::new(Arc::new(standing))),
             listed: Arc::new(Mutex::new(Instant::now())),
         })
+    }
+
+    /// Keeps what is shown from being taken from under its readers by a collector, and what comes to be shown later.
+    ///
+    /// # Errors
+    /// As for [`Pin::keep`]; what was kept before is let go.
+    pub async fn pin(&self, host: &str, user: &str) -> Result<Pinned> {
+        let pin = Arc::new(Pin::new(self.rule.repository.clone(), host, user));
+        let shown: Vec<SnapshotHandle> = now(&self.standing).trees().map(|tree| tree.snapshot().clone()).collect();
+        if let Err(cause) = pin.keep(&shown).await {
+            pin.end().await;
+            return Err(cause);
+        }
+        let kept = Arc::clone(self.rule.pin.get_or_init(|| Arc::clone(&pin)));
+        let renewing = Arc::clone(&kept);
+        let renewal = tokio::spawn(async move { renewing.renew_daily(&|cause| warn_unpinned(cause)).await });
+        Ok(Pinned { pin: kept, renewal: renewal.abort_handle() })
     }
 
     /// What is shown now. Where a repository takes long to answer, or does not, it is what was shown before.
@@ -124,6 +165,9 @@ fn now(standing: &RwLock<Arc<Standing>>) -> Arc<Standing> {
 async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed: OwnedMutexGuard<Instant>) {
     let renewed = async {
         let handles = rule.list().await?;
+        if let Some(pin) = rule.pin.get() {
+            pin.keep(&handles).await.unwrap_or_else(|cause| warn_unpinned(&cause));
+        }
         if now(&standing).shows(&handles) { Ok(None) } else { Standing::of(&rule, handles).await.map(Some) }
     };
     match renewed.await {
@@ -135,6 +179,11 @@ async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed
         }
     }
     *listed = Instant::now();
+}
+
+fn warn_unpinned(cause: &credenza_engine::Error) {
+    let error = cause as &(dyn std::error::Error + 'static);
+    tracing::warn!(error, "what is shown may be taken from under its readers once its snapshot is removed");
 }
 
 impl Rule {
@@ -161,8 +210,9 @@ impl Standing {
             Shown::Newest | Shown::One(_) => handles.last().map(|handle| handle.snapshot.id),
         };
         let folders = if alone.is_some() { BTreeMap::new() } else { folders_of(&handles) };
+        let order = handles.iter().map(|handle| handle.snapshot.id).collect();
         let tree = |handle: SnapshotHandle| (handle.snapshot.id, SnapshotTree::new(view.clone(), Arc::new(handle)));
-        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), folders, newest })
+        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), order, folders, newest })
     }
 
     /// Whether it shows exactly these, with these tags.
@@ -187,12 +237,17 @@ impl Standing {
         self.folders.get(folder)?.get(name)
     }
 
+    /// All that are shown, the newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &SnapshotTree> {
+        self.order.iter().rev().filter_map(|id| self.trees.get(id))
+    }
+
     pub(crate) fn trees(&self) -> impl Iterator<Item = &SnapshotTree> {
         self.trees.values()
     }
 }
 
-fn time_of(handle: &SnapshotHandle) -> Timestamp {
+pub(crate) fn time_of(handle: &SnapshotHandle) -> Timestamp {
     handle.time().unwrap_or(handle.snapshot.finished)
 }
 
@@ -241,7 +296,7 @@ fn link(up: &str, name: &str) -> Shelved {
 }
 
 /// The time to the second in UTC, which sorts, and the beginning of the id.
-fn name_of(handle: &SnapshotHandle) -> String {
+pub(crate) fn name_of(handle: &SnapshotHandle) -> String {
     let time = Timestamp { nanoseconds: 0, ..time_of(handle) };
     let id = handle.snapshot.id.to_string();
     format!("{}-{id:.ID_DIGITS$}", time.to_string().replace(':', "-"))

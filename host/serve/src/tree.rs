@@ -95,6 +95,10 @@ impl SnapshotTree {
         self.snapshot.snapshot.id
     }
 
+    pub(crate) const fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The content of an entry, to be read anywhere.
     #[must_use]
     pub fn reader(&self, record: &Record) -> Reader {
@@ -177,7 +181,7 @@ impl SnapshotTree {
     }
 
     /// The entry of exactly that key, if it is there.
-    async fn entry(&self, key: &[u8]) -> Result<Option<Record>> {
+    pub(crate) async fn entry(&self, key: &[u8]) -> Result<Option<Record>> {
         match self.view.entry(&self.snapshot, &Key::new(key)).await {
             Ok(record) => Ok(Some(record).filter(|record| record.entry.is_current())),
             Err(Error::NoEntry { .. }) => Ok(None),

@@ -2,7 +2,7 @@
 const run = document.querySelector("[data-events]");
 if (run) {
   const events = new EventSource(run.dataset.events);
-  for (const name of ["phase", "amount", "pace", "waiting", "trouble"]) {
+  for (const name of ["phase", "amount", "pace", "waiting", "did", "trouble"]) {
     const place = run.querySelector(`[data-told="${name}"]`);
     events.addEventListener(name, (event) => {
       if (place.textContent !== event.data) place.textContent = event.data;
@@ -13,8 +13,13 @@ if (run) {
     if (event.data === "") bar.removeAttribute("value");
     else bar.value = Number(event.data);
   });
-  events.addEventListener("end", () => {
+  // A browser tries again by itself, but where it is refused: then the page says why.
+  const look = () => {
     events.close();
     location.reload();
+  };
+  events.addEventListener("end", look);
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) look();
   });
 }

@@ -13,9 +13,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use credenza_engine::Moment;
 use credenza_model::Timestamp;
 use serde_json::{Value, json};
+
+use crate::session::has_passed;
+use crate::shown::count;
 
 /// The file, in the folder of what a program keeps of its work.
 const NAME: &str = "activity.jsonl";
@@ -127,6 +132,31 @@ impl Activity {
         if let Err(error) = append(path, &line.to_string()) {
             tracing::warn!("the log of what is done cannot be written: {}: {error}", path.display());
         }
+    }
+}
+
+/// How often attempts are noted at most that nobody else bounds.
+const SELDOM: Duration = Duration::from_mins(1);
+
+/// Bounds what is noted of those who do not get in, so that they do not drive out what else is on the log: the first of each minute, and how many came
+/// with it.
+#[derive(Default)]
+pub(crate) struct Seldom(Mutex<(Option<Moment>, u64)>);
+
+impl Seldom {
+    /// How an attempt is noted that ended so; none where it is only counted.
+    pub(crate) fn note(&self, result: &str, now: Moment) -> Option<String> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, counted) = *state;
+        if last.is_some_and(|last| !has_passed(last, now, SELDOM)) {
+            state.1 = counted.saturating_add(1);
+            return None;
+        }
+        *state = (Some(now), 0);
+        Some(match counted {
+            0 => result.to_owned(),
+            more => format!("{result}; {} more since the one before", count(more, "attempt", "attempts")),
+        })
     }
 }
 

@@ -101,15 +101,27 @@ impl Door {
         }
         let secret = secret_of(headers, cookie)?;
         let session = sessions.get(&secret)?;
-        let is_so_still = match (self, &session.user) {
+        let is_known = self.knows(&session);
+        if !is_known {
+            sessions.leave(&secret);
+        }
+        is_known.then_some(session)
+    }
+
+    /// Whether whoever was let in has not left and would be let in still; `is_use` where the browser counts as asking for something meanwhile.
+    pub(crate) fn lasts(&self, sessions: &Sessions, session: &Session, secret: Option<&str>, is_use: bool) -> bool {
+        let is_passed = self.users().is_some_and(|door| door.has_passed(session));
+        let found = || sessions.find(secret?, is_use);
+        (is_passed || found().is_some_and(|found| found.token == session.token)) && self.knows(session)
+    }
+
+    /// Whether the user of a session is one still, with the same role and password.
+    fn knows(&self, session: &Session) -> bool {
+        match (self, &session.user) {
             (Self::Link, None) => true,
             (Self::Users(door), Some(user)) => door.user(&user.name).as_ref() == Some(user),
             _ => false,
-        };
-        if !is_so_still {
-            sessions.leave(&secret);
         }
-        is_so_still.then_some(session)
     }
 
     /// The address of whoever asks: what the proxy has seen, or the other side of the connection.
@@ -149,9 +161,18 @@ impl UserDoor {
     fn passed_by_proxy(&self, headers: &HeaderMap) -> Option<Session> {
         let header = self.proxy.as_ref()?.user_header.as_ref()?;
         let user = self.user(std::str::from_utf8(single(headers, header)?).ok()?)?;
-        // One that lasts as long as the program, and is of this user alone.
+        Some(Session { token: self.token(&user), role: user.role, user: Some(user), leave: None })
+    }
+
+    /// What the forms of a user carry whom the proxy lets in: it lasts as long as the program, and is of this user alone.
+    fn token(&self, user: &User) -> String {
         let token: Hash = blake3::keyed_hash(&self.key, user.name.as_bytes());
-        Some(Session { token: token.to_string(), role: user.role, user: Some(user) })
+        token.to_string()
+    }
+
+    /// Whether a session is of a user whom the proxy has let in.
+    fn has_passed(&self, session: &Session) -> bool {
+        session.user.as_ref().is_some_and(|user| self.proxy.is_some() && self.token(user) == session.token)
     }
 
     /// Who else vouches for users.

@@ -6,6 +6,9 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
+/// The type of a stream of events.
+pub(crate) const EVENTS: &str = "text/event-stream";
+
 /// Why a stream ends before its end.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 /// A text, or a stream.

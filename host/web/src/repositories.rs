@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use credenza_app::jobs::guard::{self, Suspect};
 use credenza_app::secret::{self, SecretError, SecretSources};
 use credenza_app::{
     App, ConfigurationError, Error, Kind, OpenOptions, OpenRepository, Place, PlaceError, PlaceLabel, PlaceName,
@@ -17,7 +18,7 @@ use credenza_app::{
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::View;
 use credenza_engine::{Error as EngineError, Secret, SnapshotHandle, SnapshotName, Snapshots};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -41,6 +42,8 @@ pub(crate) struct Repositories {
     app: App,
     given: Option<Given>,
     slots: std::sync::Mutex<HashMap<String, Arc<Slot>>>,
+    /// When each was looked into last.
+    seen: std::sync::Mutex<HashMap<String, Timestamp>>,
 }
 
 /// Room for one repository.
@@ -60,11 +63,13 @@ pub(crate) struct Look {
     pub(crate) view: View,
     /// With the tags that they have now.
     pub(crate) snapshots: Arc<Snapshots>,
+    /// Those in which too much is gone, changed or encrypted, and that nobody has looked at; the oldest first.
+    pub(crate) suspects: Arc<Vec<Suspect>>,
 }
 
 impl Repositories {
     pub(crate) fn new(app: App, given: Option<Given>) -> Self {
-        Self { app, given, slots: std::sync::Mutex::default() }
+        Self { app, given, slots: std::sync::Mutex::default(), seen: std::sync::Mutex::default() }
     }
 
     /// What each is called in addresses, in the order of the configuration; the one that the program was started with first.
@@ -108,6 +113,15 @@ impl Repositories {
         Ok(())
     }
 
+    /// Opens one once more by what has opened it, as what it says of itself has changed.
+    pub(crate) async fn open_anew(&self, name: &str) -> Result<()> {
+        let OpenRepository { place, secret, .. } = &self.open(name).await?.open;
+        let slot = self.slot(name);
+        let mut slot = slot.0.lock().await;
+        *slot = Some(Arc::new(self.open_with(place.clone(), secret.clone()).await?));
+        Ok(())
+    }
+
     /// Whether a passphrase opens one that is open here.
     pub(crate) async fn proves(&self, name: &str, passphrase: Zeroizing<Vec<u8>>) -> Result<bool> {
         let place = self.place(name)?;
@@ -133,6 +147,16 @@ impl Repositories {
     async fn open_with(&self, place: Place, secret: Secret) -> Result<Repository> {
         let options = OpenOptions { purpose: StoreUse::Read, secret, accept_plaintext: false };
         Ok(Repository { open: self.app.open_repository(place, options).await?, look: Mutex::new(None) })
+    }
+
+    /// Notes when one was looked into.
+    pub(crate) fn saw(&self, name: &str, at: Timestamp) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), at);
+    }
+
+    /// When one was looked into last, by this process.
+    pub(crate) fn seen(&self, name: &str) -> Option<Timestamp> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
     }
 
     /// The program's handle.
@@ -191,7 +215,8 @@ impl Repository {
             Some(kept) => kept.view.clone(),
             None => repository.view().await?,
         };
-        let look = Look { view, snapshots: Arc::new(snapshots) };
+        let suspects = Arc::new(guard::suspects_of(repository, &snapshots).await?);
+        let look = Look { view, snapshots: Arc::new(snapshots), suspects };
         *kept = Some(look.clone());
         Ok(look)
     }

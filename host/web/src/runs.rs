@@ -3,7 +3,7 @@
 //! Owned here: which are under way, what each has told, how it ended, and that both are in the log. Refused here: what a run does (`operations`), and how
 //! it is shown (`pages`). All ends in good order when the server ends.
 //!
-//! Bound: one run at a time in each repository, and [`KEPT_MAX`] that have ended, each with [`LINES_MAX`] lines and what its operation shows at its end.
+//! Bound: one run at a time in each repository and of each job, and [`KEPT_MAX`] that have ended, each with [`LINES_MAX`] lines and what its operation shows at its end.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,16 +25,40 @@ const KEPT_MAX: usize = 50;
 /// Lines of what one has found or done.
 pub(crate) const LINES_MAX: usize = 200;
 
+/// Where a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// With a repository.
+    Repository,
+    /// With a job of the schedule.
+    Job,
+}
+
+impl Room {
+    /// The page that has the run.
+    pub(crate) fn address(self, name: &str) -> String {
+        match self {
+            Self::Repository => format!("/r/{name}"),
+            Self::Job => format!("/jobs/{name}"),
+        }
+    }
+}
+
 /// What a run does.
 pub(crate) trait Operation: Send + Sync {
     /// What a person calls it.
     fn title(&self) -> String;
 
-    /// The words behind `credenza at REPOSITORY` that do the same.
+    /// The words behind `credenza at REPOSITORY` that do the same; of a job the whole command.
     fn commands(&self) -> Vec<String>;
 
     /// What whoever starts or cancels it must be allowed to do.
     fn action(&self) -> Action;
+
+    /// Where it is shown.
+    fn room(&self) -> Room {
+        Room::Repository
+    }
 
     /// Does it, on the thread where it begins.
     fn run<'a>(&'a self, at: &'a At) -> LocalBoxFuture<'a, Result<Ending>>;
@@ -62,6 +86,8 @@ pub(crate) struct Reported {
     pub(crate) damages: u64,
     /// What is waited for.
     pub(crate) waiting: Option<String>,
+    /// The last thing that it has done, of several.
+    pub(crate) did: Option<String>,
     pub(crate) end: Option<End>,
 }
 
@@ -81,6 +107,8 @@ pub(crate) struct Ending {
     /// Numbers, as `--json` has them, by what they count.
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) tables: Vec<Table>,
+    /// The snapshot that it made, its whole id.
+    pub(crate) made: Option<String>,
     /// What can be done now that this is known.
     pub(crate) offer: Option<Offer>,
 }
@@ -90,6 +118,13 @@ pub(crate) struct Table {
     pub(crate) caption: String,
     pub(crate) heads: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Whether a column has amounts, which stand below each other.
+    pub(crate) fn is_amount(&self, column: &usize) -> bool {
+        self.heads.get(*column).is_some_and(|head| ["Size", "Alone frees"].contains(head))
+    }
 }
 
 /// Something that follows from a run which only looked: the same, done.
@@ -153,7 +188,7 @@ impl Outcome {
 /// One run.
 pub(crate) struct Run {
     pub(crate) id: u64,
-    /// The repository, as addresses have it.
+    /// The repository, as addresses have it, or the job.
     pub(crate) name: String,
     pub(crate) operation: Arc<dyn Operation>,
     pub(crate) by: Who,
@@ -162,6 +197,7 @@ pub(crate) struct Run {
     stop: Stop,
     reported: watch::Sender<Reported>,
     trouble: Mutex<Vec<String>>,
+    done: Mutex<Vec<String>>,
     requests: Mutex<Vec<Box<dyn Fn() -> u64 + Send>>>,
     applied: Mutex<Option<u64>>,
 }
@@ -184,7 +220,7 @@ impl Runs {
         Self { clock, activity, state: Mutex::default() }
     }
 
-    /// Notes a run that begins now. Where one is under way in the repository, that is given instead.
+    /// Notes a run that begins now. Where one is under way in the repository, or of the job, that is given instead.
     pub(crate) fn begin(
         &self,
         name: &str,
@@ -193,7 +229,8 @@ impl Runs {
         stop: Stop,
     ) -> Result<Arc<Run>, Arc<Run>> {
         let mut state = locked(&self.state);
-        if let Some(other) = state.runs.values().find(|run| run.name == name && !run.has_ended()) {
+        let room = operation.room();
+        if let Some(other) = state.runs.values().find(|run| run.is_in(room, name) && !run.has_ended()) {
             return Err(Arc::clone(other));
         }
         state.last = state.last.saturating_add(1);
@@ -207,6 +244,7 @@ impl Runs {
             stop,
             reported: watch::Sender::default(),
             trouble: Mutex::default(),
+            done: Mutex::default(),
             requests: Mutex::default(),
             applied: Mutex::default(),
         });
@@ -221,7 +259,7 @@ impl Runs {
 
     /// Starts a run that goes on by itself, on a thread of its own: a backup stays on the one where it began.
     pub(crate) fn start(&self, repositories: &Arc<Repositories>, run: Arc<Run>) {
-        let entry = Entry::begun(&run.by, &run.name, run.operation.title(), run.began);
+        let entry = Entry::begun(&run.by, run.repository(), run.operation.title(), run.began);
         let noted = self.activity.begin(&entry);
         let at = At { repositories: Arc::clone(repositories), run: Arc::clone(&run) };
         let runtime = Handle::current();
@@ -244,15 +282,15 @@ impl Runs {
         });
     }
 
-    /// One of a repository.
-    pub(crate) fn get(&self, name: &str, id: &str) -> Option<Arc<Run>> {
+    /// One of a repository or a job.
+    pub(crate) fn get(&self, room: Room, name: &str, id: &str) -> Option<Arc<Run>> {
         let id = id.parse().ok()?;
-        locked(&self.state).runs.get(&id).filter(|run| run.name == name).cloned()
+        locked(&self.state).runs.get(&id).filter(|run| run.is_in(room, name)).cloned()
     }
 
-    /// Those of a repository, newest first.
-    pub(crate) fn of(&self, name: &str) -> Vec<Arc<Run>> {
-        locked(&self.state).runs.values().rev().filter(|run| run.name == name).cloned().collect()
+    /// Those of a repository or a job, newest first.
+    pub(crate) fn of(&self, room: Room, name: &str) -> Vec<Arc<Run>> {
+        locked(&self.state).runs.values().rev().filter(|run| run.is_in(room, name)).cloned().collect()
     }
 
     /// Those that are under way.
@@ -305,6 +343,37 @@ impl Run {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.reported.borrow().end.is_some()
+    }
+
+    fn is_in(&self, room: Room, name: &str) -> bool {
+        self.operation.room() == room && self.name == name
+    }
+
+    /// The repository that it is about; empty of a job.
+    pub(crate) fn repository(&self) -> &str {
+        match self.operation.room() {
+            Room::Repository => &self.name,
+            Room::Job => "",
+        }
+    }
+
+    /// The first [`LINES_MAX`] things that it has done, of several.
+    pub(crate) fn done(&self) -> Vec<String> {
+        locked(&self.done).clone()
+    }
+
+    /// Notes something that it has done.
+    pub(crate) fn did(&self, line: String) {
+        self.reported.send_modify(|reported| reported.did = Some(line.clone()));
+        let mut done = locked(&self.done);
+        if done.len() < LINES_MAX {
+            done.push(line);
+        }
+    }
+
+    /// The clock of the server.
+    pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// The first [`LINES_MAX`] entries and objects that something is wrong with.
@@ -381,8 +450,9 @@ impl Listener for Run {
         let now = self.clock.now();
         self.reported.send_modify(|reported| match event {
             Event::Phase { phase } => {
-                let (failed, damages) = (reported.failed, reported.damages);
-                *reported = Reported { phase: Some(phase), since: Some(now), failed, damages, ..Reported::default() };
+                let Reported { failed, damages, did, .. } = std::mem::take(reported);
+                let (phase, since) = (Some(phase), Some(now));
+                *reported = Reported { phase, since, failed, damages, did, ..Reported::default() };
             }
             Event::Expected { bytes, .. } => reported.bytes_expected = bytes,
             Event::Progress { entries, bytes } => {

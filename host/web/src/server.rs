@@ -3,6 +3,7 @@
 //! Owned here: how many connections there are and how long one may take to ask. Refused here: what is answered (`pages`).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +20,18 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::{self, Door, Peer};
 use crate::error::{Error, Result};
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::Hosts;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::pace::Paced;
 use crate::pages::{self, Asked};
+use crate::presence;
 use crate::reach::Reach;
 use crate::reply::{Broken, Reply};
 use crate::repositories::{Given, Repositories};
@@ -37,6 +40,7 @@ use crate::session::{Links, Sessions, Stay};
 use crate::shown::Zone;
 use crate::site::Site;
 use crate::throttle::Throttle;
+use crate::watch::Watch;
 
 /// Most bytes of the head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -54,6 +58,8 @@ pub struct Options {
     pub reach: Reach,
     /// The repository that the program was started with.
     pub given: Option<Given>,
+    /// The file of the jobs, where it is not the usual one.
+    pub jobs: Option<PathBuf>,
     /// What is served at once.
     pub limits: Limits,
 }
@@ -72,14 +78,19 @@ impl Server {
     /// # Errors
     /// When others are to be served without what keeps them apart, and when the system does not give the address.
     pub async fn bind(app: App, options: Options, stop: Stop) -> Result<Self> {
-        let Options { listen, reach, given, limits } = options;
+        Self::bind_by(app, options, Arc::new(SystemClock), stop).await
+    }
+
+    pub(crate) async fn bind_by(app: App, options: Options, clock: Arc<dyn Clock>, stop: Stop) -> Result<Self> {
+        let Options { listen, reach, given, jobs, limits } = options;
         reach.check(listen, app.configuration_folder().ok())?;
         let tls = reach.tls()?;
         let failed = |source| Error::Bind { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let entrance = Entrance::of(&app, address, &reach)?;
-        let site = site(app, entrance, given, limits, Arc::new(SystemClock), stop)?;
+        let jobs = Jobs::new(app.clone(), jobs);
+        let site = Site { jobs, ..site(app, entrance, given, limits, clock, stop)? };
         Ok(Self { listener, address, tls, site: Arc::new(site) })
     }
 
@@ -95,6 +106,12 @@ impl Server {
         let site = &self.site;
         let links = || Links { sessions: Arc::clone(&site.sessions), host: site.hosts.first().to_owned() };
         site.door.users().is_none().then(links)
+    }
+
+    /// Shows what a daemon in this process does.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch::new(Arc::clone(&self.site))
     }
 
     /// The address that browsers of others ask for.
@@ -176,10 +193,12 @@ pub(crate) fn site(
         door,
         sessions: Arc::new(Sessions::new(Arc::clone(&clock), limits.sessions, stay)),
         throttle: Throttle::new(Arc::clone(&clock))?,
+        jobs: Jobs::new(app.clone(), None),
         repositories: Arc::new(Repositories::new(app, given)),
         runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
         baskets: Baskets::default(),
         activity,
+        refusals: Seldom::default(),
         limits,
         clock,
         zone: Zone::system(),
@@ -263,7 +282,7 @@ where
                     let login = door::secret_of(&parts.headers, &site.login_cookie());
                     let asked =
                         Asked { path: parts.uri.path().to_owned(), query, form, session, secret, login, from, address };
-                    pages::answer(site, &asked).await
+                    presence::bind(site, &asked, pages::answer(site, &asked).await)
                 }
             }
         }

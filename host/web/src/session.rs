@@ -49,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) role: Role,
     /// Who has logged in; nobody where a link has let in.
     pub(crate) user: Option<User>,
+    /// Where the login ends by which an identity provider has let in.
+    pub(crate) leave: Option<String>,
 }
 
 /// Why nobody enters.
@@ -94,7 +96,7 @@ impl Sessions {
 
     /// Lets a browser in by the secret of a link, which is used up. What is handed back is the browser's own secret.
     pub(crate) fn enter(&self, key: &str) -> Result<Result<String, Refused>> {
-        let session = Session { token: random()?, role: Role::Admin, user: None };
+        let session = Session { token: random()?, role: Role::Admin, user: None, leave: None };
         let now = self.clock.now();
         let mut state = self.lock();
         let is_link = state.link.is_some_and(|(link, made)| link == digest(key) && !has_passed(made, now, LINK_MAX));
@@ -108,9 +110,10 @@ impl Sessions {
         Ok(entered)
     }
 
-    /// Lets a user in. What is handed back is the browser's own secret.
-    pub(crate) fn log_in(&self, user: User) -> Result<Result<String, Refused>> {
-        let session = Session { token: random()?, role: user.role, user: Some(user.clone()) };
+    /// Lets a user in, for whom an identity provider has vouched where there is an address to leave that at. What is handed back is the browser's own
+    /// secret.
+    pub(crate) fn log_in(&self, user: User, leave: Option<String>) -> Result<Result<String, Refused>> {
+        let session = Session { token: random()?, role: user.role, user: Some(user.clone()), leave };
         let mut state = self.lock();
         let is_own = |kept: &Kept| kept.session.user.as_ref().is_some_and(|other| other.name == user.name);
         let own = state.sessions.iter().filter(|(_, kept)| is_own(kept));
@@ -138,12 +141,19 @@ impl Sessions {
         has_passed(kept.seen, now, self.stay.idle) || has_passed(kept.began, now, self.stay.whole)
     }
 
-    /// The session of a browser.
+    /// The session of a browser that asks for something.
     pub(crate) fn get(&self, secret: &str) -> Option<Session> {
+        self.find(secret, true)
+    }
+
+    /// The session of a browser, `is_use` where that counts as asking for something.
+    pub(crate) fn find(&self, secret: &str, is_use: bool) -> Option<Session> {
         let now = self.clock.now();
         let mut state = self.lock();
         let kept = state.sessions.get_mut(&digest(secret)).filter(|kept| !self.is_over(kept, now))?;
-        kept.seen = now;
+        if is_use {
+            kept.seen = now;
+        }
         Some(kept.session.clone())
     }
 

@@ -107,6 +107,18 @@ impl Zone {
         Some(jiff::Timestamp::from_second(time.seconds).ok()?.to_zoned(self.0.clone()).date())
     }
 
+    /// The last second of a day.
+    pub(crate) fn end_of(&self, day: Date) -> Option<Timestamp> {
+        let next = day.tomorrow().ok()?.to_zoned(self.0.clone()).ok()?;
+        Some(Timestamp { seconds: next.timestamp().as_second().saturating_sub(1), nanoseconds: 0 })
+    }
+
+    /// The time that a form has, such as `2026-12-01T08:00`; none where it has no such.
+    pub(crate) fn civil(&self, text: &str) -> Option<Timestamp> {
+        let time = text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(self.0.clone()).ok()?;
+        Some(Timestamp { seconds: time.timestamp().as_second(), nanoseconds: 0 })
+    }
+
     /// A time to the second.
     pub(crate) fn time(&self, time: Timestamp) -> Time {
         let whole = Timestamp { nanoseconds: 0, ..time }.to_string();

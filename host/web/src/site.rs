@@ -5,10 +5,11 @@ use std::sync::Arc;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::Door;
 use crate::hosts::Hosts;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::repositories::Repositories;
 use crate::runs::Runs;
@@ -28,8 +29,12 @@ pub(crate) struct Site {
     pub(crate) throttle: Throttle,
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) runs: Runs,
+    /// What runs by itself.
+    pub(crate) jobs: Jobs,
     pub(crate) baskets: Baskets,
     pub(crate) activity: Arc<Activity>,
+    /// Those who do not get in by a link or an identity provider.
+    pub(crate) refusals: Seldom,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: Zone,

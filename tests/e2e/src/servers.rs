@@ -98,6 +98,47 @@ impl DavServer {
     }
 }
 
+/// A running server of mail that wants STARTTLS and a login; it ends when dropped.
+#[derive(Debug)]
+pub struct SmtpServer {
+    process: Process,
+    /// Host and port.
+    pub host: String,
+    /// Name and password of its user.
+    pub user: (String, String),
+}
+
+impl SmtpServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; `tests/servers/install.sh` installs it.
+    pub fn start() -> Result<Self> {
+        let process = Process::start("aiosmtpd", &[])?;
+        let host = process.value("endpoint")?.trim_start_matches("smtp://").to_owned();
+        let user = (process.value("access_key")?, process.value("secret_key")?);
+        Ok(Self { process, host, user })
+    }
+
+    /// The certificate that it is to be trusted by.
+    ///
+    /// # Errors
+    /// When it said nothing of it.
+    pub fn ca_file(&self) -> Result<String> {
+        self.process.value("ca_file")
+    }
+
+    /// The letters that it took, in their order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn letters(&self) -> Result<Vec<String>> {
+        let folder = self.process.folder.path().join("data");
+        let read = |number: usize| std::fs::read_to_string(folder.join(format!("{number}.eml")));
+        (0..).map(read).take_while(Result::is_ok).map(|letter| letter.context("a letter is text")).collect()
+    }
+}
+
 /// A running emulator of Azure's blobs; it ends when dropped.
 #[derive(Debug)]
 pub struct AzureServer {

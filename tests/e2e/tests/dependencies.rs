@@ -21,8 +21,8 @@ const DOORS: [(&[&str], &[&str], &str); 12] = [
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
         &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "tokio-rustls"],
-        &["credenza-sandbox", "credenza-kit", "credenza-web", "credenza-s3-server", "credenza-e2e"],
-        "one crate talks to networks, where requests are checked and signed; stand-ins and the page only listen",
+        &["credenza-sandbox", "credenza-kit", "credenza-serve", "credenza-web", "credenza-s3-server", "credenza-e2e"],
+        "one crate talks to networks, where requests are checked and signed; stand-ins, fronts and the page only listen",
     ),
     (
         &["argon2", "ed25519-dalek", "x25519-dalek", "ml-kem", "fastcdc", "zstd", "reed-solomon-simd"],
@@ -44,7 +44,7 @@ const DOORS: [(&[&str], &[&str], &str); 12] = [
         &["credenza-s3-server", "credenza-e2e", "credenza-demo", "credenza-bench", "xtask"],
         "the product has typed errors",
     ),
-    (&["s3s"], &["credenza-s3-server"], "the server of the tests is not part of the product"),
+    (&["s3s"], &["credenza-serve", "credenza-s3-server"], "one crate of the product answers clients of S3"),
     (
         &["tokio", "async-trait", "futures-util"],
         &[

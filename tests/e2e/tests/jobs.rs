@@ -159,6 +159,29 @@ fn a_run_that_is_ended_or_killed_is_on_record() {
         ensure!(endings(&setup)? == ["done", "lost"]);
         Ok(())
     });
+    report.scenario("however far a run has come when it is killed, the record and the repository hold", || {
+        let setup = with_job("at = \"02:30\"\nkeep = { last = 2 }\nmaintain = true\nguard = {}")?;
+        for number in 0..40_u32 {
+            fs::write(setup.path("source").join(number.to_string()), number.to_string().repeat(5000))?;
+        }
+        jobs(&setup, &["run", "a"])?.expect_code(0)?;
+        for kill in 0..8_u64 {
+            fs::write(setup.path("source/letter"), format!("dear reader, for the {kill}th time"))?;
+            let run = setup.credenza.start(["jobs", "run", "a", "--jobs", &file(&setup)])?;
+            // How far it has come by then is another question on each machine: anywhere is right.
+            std::thread::sleep(Duration::from_millis(kill * 40));
+            run.signal(Signal::KILL)?;
+            let _ = run.wait()?;
+        }
+        jobs(&setup, &["run", "a"])?.expect_code(0)?;
+        let endings = endings(&setup)?;
+        ensure!(endings.iter().all(|ending| ending == "done" || ending == "lost"), "{endings:?}");
+        ensure!(endings.first().is_some_and(|ending| ending == "done"), "{endings:?}");
+        setup.credenza.ok(["check", "--read-data"])?;
+        let listed = setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?;
+        ensure!(listed.len() == 2 && listed.iter().all(|line| line["suspect"].is_null()), "{listed:?}");
+        Ok(())
+    });
     report.finish();
 }
 
@@ -233,6 +256,20 @@ fn a_daemon_does_what_its_service_manager_asks() {
         hear(&said, "WATCHDOG=1")?;
         daemon.signal(Signal::TERM)?;
         daemon.wait()?.expect_code(0)?.expect_memory_below(40 << 20)?;
+        Ok(())
+    });
+    report.scenario("it serves the page where it is asked to, and prints another link by SIGUSR1", || {
+        let setup = with_job("cron = \"0 0 29 2 *\"")?;
+        let words = ["--json", "daemon", "--listen", "127.0.0.1:0", "--jobs", &file(&setup)];
+        let mut daemon = setup.credenza.start(words)?;
+        daemon.printed_lines(1)?;
+        daemon.signal(Signal::USR1)?;
+        let links = daemon.printed_lines(2)?;
+        ensure!(links.iter().all(|line| line.contains("/enter?key=")) && links[0] != links[1], "{links:?}");
+        daemon.signal(Signal::TERM)?;
+        daemon.wait()?.expect_code(0)?.expect_message(&["kill -USR1"])?;
+        let unserved = setup.credenza.run(["daemon", "--host", "backup.example", "--behind-proxy"])?;
+        unserved.expect_code(2)?.expect_message(&["add --listen ADDRESS:PORT"])?;
         Ok(())
     });
     report.scenario("SIGTERM in the midst of a run ends it in good order, and it is due again", || {

@@ -263,6 +263,9 @@ fn bad_days_of_a_mount() {
         ensure!(fs::read(mounted.path("whole"))? == tree::noise(2, 900_000));
         let outcome = mounted.end(Signal::TERM, 0)?;
         ensure!(outcome.stderr.contains("warning: a reader was refused: "), "{}", outcome.stderr);
+        // What a reader met is on record: a check that reads nothing of it names it.
+        let checked = setup.credenza.run(["check"])?.expect_code(20)?;
+        ensure!(checked.whole().contains("was found damaged on"), "{}", checked.whole());
         Ok(())
     });
     report.scenario("many readers at once, and an end while files are open", || {

@@ -7,6 +7,7 @@
 //! least once a [`pulse`](Options::pulse), since a machine may sleep and its clock may be set.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +18,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::change::{Changes, Unwatched};
 use super::error::JobsError;
 use super::file::{Job, JobsFile, Verify, Work};
 use super::lock::Held;
 use super::log::{Past, Record};
 use super::look::book::Book;
 use super::look::{Hears, Look, Looked, Told};
-use super::metrics;
+use super::metrics::Figures;
 use super::outcome::{Ending, Step};
 use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::{instant, later, timestamp};
@@ -76,6 +78,8 @@ pub enum News<'a> {
     Skipped(&'a Decision),
     /// What is kept of jobs cannot be read or written.
     Fault(&'a JobsError),
+    /// Changes of a job's sources are not seen: it runs by its schedule alone.
+    Unwatched(&'a str, &'a Unwatched),
     /// It looks at what is to be told.
     Looking,
     /// What that look tells.
@@ -90,6 +94,11 @@ pub enum News<'a> {
 pub trait Listens: Send + Sync {
     /// Something happened.
     fn hear(&self, news: News<'_>);
+
+    /// A run of a job begins, which `stop` ends in good order: hands back who hears what the engine tells of it.
+    fn follow(&self, _job: &str, _stop: &Stop) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
 }
 
 /// Something that went on beside has come to its end.
@@ -109,6 +118,7 @@ pub struct Daemon {
     scheduler: Scheduler,
     over: (UnboundedSender<Over>, UnboundedReceiver<Over>),
     watch: Watch,
+    figures: Arc<Figures>,
     _held: Held,
 }
 
@@ -133,13 +143,16 @@ impl Daemon {
         let served = served.into_iter().map(|(job, due)| (job, instant(due))).collect();
         let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
         let watch = Watch { next: Some(now), ..Watch::default() };
-        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, _held: held })
+        let (state, clock) = (options.state.clone(), Arc::clone(&options.clock));
+        let figures = Arc::new(Figures::new(jobs.clone(), state, clock));
+        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, figures, _held: held })
     }
 
     /// Runs jobs until it is asked to end, and the runs that are under way have ended.
     pub async fn run(mut self) {
         let stop = self.options.stop.clone();
         let _heeding: Heeding<'_> = stop.heeding();
+        let mut changes = self.follow_changes();
         self.listens.hear(News::Ready(self.jobs.works().count()));
         self.publish();
         while !stop.is_requested() {
@@ -153,7 +166,11 @@ impl Daemon {
             let wait = self.wait(now);
             tokio::select! {
                 () = stop.requested() => {}
-                () = self.options.reload.notified() => self.reload(),
+                () = self.options.reload.notified() => {
+                    self.reload();
+                    changes = self.follow_changes();
+                }
+                Some(job) = changes.next() => self.scheduler.want(&job, instant(self.options.clock.now().wall)),
                 Some(over) = self.over.1.recv() => self.note(over),
                 () = self.options.clock.wait(wait) => {}
             }
@@ -165,6 +182,15 @@ impl Daemon {
         }
     }
 
+    /// Watches what the jobs of this version of the file want to hear of.
+    fn follow_changes(&self) -> Changes {
+        let (changes, unwatched) = Changes::of(&self.app, &self.jobs, &self.options.clock);
+        for (job, why) in &unwatched {
+            self.listens.hear(News::Unwatched(job, why));
+        }
+        changes
+    }
+
     fn note(&mut self, over: Over) {
         match over {
             Over::Run(start, ending) => self.note_end(&start, ending),
@@ -174,6 +200,7 @@ impl Daemon {
                 self.watch.next = if self.watch.is_wanted { Some(self.options.clock.now().wall) } else { again_at };
                 self.watch.is_wanted = false;
                 self.listens.hear(News::Looked);
+                self.publish();
             }
         }
     }
@@ -240,8 +267,20 @@ impl Daemon {
         self.publish();
     }
 
+    /// What makes the figures for who asks.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Where who asks is to be answered, by the file as it was read at the start.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.jobs.metrics
+    }
+
     fn publish(&self) {
-        if let Err(error) = metrics::publish(&self.jobs, &self.options.state.log()) {
+        if let Err(error) = self.figures.publish() {
             self.listens.hear(News::Fault(&error));
         }
     }
@@ -256,6 +295,7 @@ impl Daemon {
                     Ok((_, Some(error))) | Err(error) => self.listens.hear(News::Fault(&error)),
                 }
                 self.scheduler.replace(rules(&jobs), instant(now));
+                self.figures.replace(jobs.clone());
                 self.jobs = jobs;
                 self.watch.want(now);
                 self.listens.hear(News::Reloaded(self.jobs.works().count()));
@@ -295,7 +335,7 @@ impl Daemon {
         let running = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
-            let telling = Telling { job: &start.job, listens: &*listens };
+            let telling = Telling { job: &start.job, listens: &*listens, events: listens.follow(&start.job, &stop) };
             let ended = match &work {
                 Owned::Job(job) => runtime.block_on(runner.run(job, &occasion, &telling)),
                 Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
@@ -362,6 +402,7 @@ impl From<Work<'_>> for Owned {
 struct Telling<'a> {
     job: &'a str,
     listens: &'a dyn Listens,
+    events: Arc<dyn Listener>,
 }
 
 impl Heard for Telling<'_> {
@@ -370,7 +411,7 @@ impl Heard for Telling<'_> {
     }
 
     fn events(&self) -> Arc<dyn Listener> {
-        Arc::new(NoEvents)
+        Arc::clone(&self.events)
     }
 }
 

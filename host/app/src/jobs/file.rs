@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
+use super::change::OnChange;
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
@@ -36,7 +38,7 @@ use crate::environment;
 use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
-pub const NAME: &str = "jobs.toml";
+pub const NAME: &str = crate::bootstrap::JOBS;
 /// Thousands of jobs; far below what would hurt.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.
@@ -68,6 +70,10 @@ pub struct JobsFile {
     pub verifies: BTreeMap<String, Verify>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
+    /// What is promised of sources over all repositories, in the order of the file.
+    pub promises: Vec<Needs>,
+    /// Where the daemon answers Prometheus.
+    pub metrics: Option<SocketAddr>,
     /// Who is told when something changes.
     pub notify: Notify,
 }
@@ -83,6 +89,8 @@ pub struct Job {
     pub repository: String,
     /// When it is due.
     pub schedule: Schedule,
+    /// Whether it is also run when something changes.
+    pub on_change: Option<OnChange>,
     /// What becomes of runs that were due while nothing ran.
     pub missed: Missed,
     /// How a run that failed is tried again.
@@ -372,14 +380,16 @@ impl JobsFile {
                 }
             }
         }
+        let promises = top.named_parts("promise").into_iter().map(|(name, part)| needs(name, &part)).collect();
         let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
         let notify = section::read(&top, &zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
+        let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, verifies, textfile, notify });
+            return Ok(Self { path: path.to_owned(), jobs, verifies, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -412,6 +422,29 @@ impl JobsFile {
             near: suggestion(name, self.works().map(Work::name)).map(str::to_owned),
         }
     }
+}
+
+/// What a `[promise.NAME]` needs; nothing where it says nothing of it.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// Its name.
+    pub name: String,
+    /// Of which sources.
+    pub sources: Vec<String>,
+    /// A copy counts where its newest good snapshot is no older.
+    pub fresh: Option<Duration>,
+    /// Repositories with a good snapshot.
+    pub copies: Option<u32>,
+    /// Providers of these.
+    pub providers: Option<u32>,
+    /// Regions of these.
+    pub regions: Option<u32>,
+    /// Copies that nobody can delete.
+    pub immutable: Option<u32>,
+    /// Each byte of each copy was read within so much time.
+    pub verified: Option<Duration>,
+    /// One copy was restored for trial within so much time.
+    pub restorable: Option<Duration>,
 }
 
 impl Job {
@@ -473,6 +506,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         sources,
         repository: repository?,
         schedule: schedule?,
+        on_change: on_change(part),
         missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
         retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
         limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
@@ -497,6 +531,16 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         promise: part.parsed("promise", parse_span),
         ping: None,
     })
+}
+
+/// An address of this machine.
+fn here(text: &str) -> Result<SocketAddr, String> {
+    const REMEDY: &str = "write one such as 127.0.0.1:9185; for others put a proxy before it, or use textfile";
+    let address: SocketAddr = text.parse().map_err(|_| format!("it is no address with a port: {REMEDY}"))?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(format!("other machines would reach it, and there is neither TLS nor a login: {REMEDY}")),
+    }
 }
 
 fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
@@ -625,6 +669,14 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
     Some(schedule)
 }
 
+fn on_change(part: &Part<'_>) -> Option<OnChange> {
+    let (quiet, longest) = part.parsed("on_change", |text| match parse_range(text)? {
+        (quiet, _) if quiet.is_zero() => Err("no time is quiet: write 1s or more".to_owned()),
+        range => Ok(range),
+    })?;
+    Some(OnChange { quiet, longest })
+}
+
 /// Times in their zone, moved by the part of the jitter that is a job's own.
 fn timed(name: &str, times: Times, part: &Part<'_>, defaults: Option<&Part<'_>>) -> Schedule {
     let zone = own_or_default(part, defaults, "zone", zone_of);
@@ -652,6 +704,32 @@ fn at(part: &Part<'_>) -> Option<Times> {
     }
     let times: Option<Vec<At>> = texts.into_iter().map(|text| part.understood("at", text, At::parse(text))).collect();
     times.filter(|times| !times.is_empty()).map(Times::At)
+}
+
+fn needs(name: &str, part: &Part<'_>) -> Needs {
+    let sources: Vec<String> = part.texts("sources").into_iter().map(str::to_owned).collect();
+    if sources.is_empty() {
+        part.problem("sources", "it is about no source", "name some: sources = [\"@shop*\"]");
+    }
+    let Some(needs) = part.part("needs") else {
+        if !part.has("needs") {
+            part.problem("needs", "nothing is promised", "add such as: needs = { copies = 2, providers = 2 }");
+        }
+        return Needs { name: name.to_owned(), sources, ..Needs::default() };
+    };
+    let count = |key: &str| needs.count(key, 1..=1000);
+    let span = |key: &str| needs.parsed(key, parse_span);
+    Needs {
+        name: name.to_owned(),
+        sources,
+        fresh: span("fresh"),
+        copies: count("copies"),
+        providers: count("providers"),
+        regions: count("regions"),
+        immutable: count("immutable"),
+        verified: span("verified"),
+        restorable: span("restorable"),
+    }
 }
 
 fn hook(part: &Part<'_>) -> Option<Hook> {
@@ -795,7 +873,7 @@ prune = true
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
         assert!(
             said.contains("line 2, `zzz`")
-                && said.contains("there are version, defaults, metrics, notify, mail, ping, job, verify"),
+                && said.contains("there are version, defaults, metrics, notify, mail, ping, promise, job, verify"),
             "{said}"
         );
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");
@@ -814,6 +892,15 @@ prune = true
             ("at = \"02:30\"\nretry = { tries = 0 }", ["`job.a.retry.tries`", "no such number", "from 1 to 20"]),
             ("at = \"02:30\"\nexclude_larger_than = \"2 elephants\"", ["exclude_larger_than", "MB or GiB", ""]),
             ("cron = \"30 2 * *\"", ["`job.a.cron`", "cannot be meant", "such as 30 2 * * *"]),
+            (
+                "every = \"1h\"\non_change = \"0s..1m\"",
+                ["line 6, `job.a.on_change`", "no time is quiet", "write 1s or more"],
+            ),
+            (
+                "every = \"1h\"\nguard = { shrink = 40 }",
+                ["line 6, `job.a.guard.shrink`", "it is a number", "in quotes"],
+            ),
+            ("every = \"1h\"\nguard = { changed = \"140%\" }", ["`job.a.guard.changed`", "no share", "such as 40%"]),
         ] {
             let said = faults(lines);
             assert!(parts.iter().all(|part| said.contains(part)), "{lines}: {said}");
@@ -832,7 +919,7 @@ prune = true
         let file = parse("version = 1\n[verify.main]\n[verify.b]\nrepository = \"/r\"\nread_all_within = \"30d\"\nevery = \"1h\"\nbudget = { bytes = \"20GiB\", requests = 20000 }\ndrill = { files = 2, bytes = \"1MB\" }\n").unwrap();
         let [b, main] = ["verify.b", "verify.main"].map(|name| &file.verifies[name]);
         assert_eq!((&*main.repository, main.read_all_within, main.drill), ("@main", READ_ALL_WITHIN, None));
-        assert_eq!((main.schedule.to_string(), main.budget), ("04:30".to_owned(), Budget::default()));
+        assert_eq!((main.schedule.to_string(), main.budget), ("at 04:30".to_owned(), Budget::default()));
         assert_eq!((&*b.repository, b.budget), ("/r", Budget { bytes: Some(20 << 30), requests: Some(20_000) }));
         let sample = DrillOptions { files: 2, folders: 1, bytes_max: 1_000_000 };
         assert_eq!(b.drill, Some(DrillRule { every: DRILL_EVERY, sample }));
@@ -891,6 +978,14 @@ prune = true
             ("[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"", ["`mail.user`", "password_file"]),
             ("[mail]\nfrom = \"a@b.example\"", ["`mail.server`", "it is missing"]),
             ("[ping.b]\nhealthchecks = \"https://hc.example.org/hunter2\"", ["`ping.b`", "no such job"]),
+            ("[metrics]\nlisten = \"0.0.0.0:9185\"", ["`metrics.listen`", "other machines would reach it"]),
+            ("[promise.p]\nneeds = { copies = 2 }", ["`promise.p.sources`", "about no source"]),
+            ("[promise.p]\nsources = \"@a\"", ["`promise.p.needs`", "nothing is promised"]),
+            (
+                "[promise.p]\nsources = \"@a\"\nneeds = { copys = 2 }",
+                ["`promise.p.needs.copys`", "did you mean `copies`?"],
+            ),
+            ("[promise.p]\nsources = \"@a\"\nneeds = { copies = 0 }", ["`promise.p.needs.copies`", "from 1 to 1000"]),
             ("[ping.a]", ["`ping.a`", "nothing says whom to tell"]),
             ("[ping.a]\nhealthchecks = \"hunter2\"", ["`ping.a.healthchecks`", "no address"]),
         ] {

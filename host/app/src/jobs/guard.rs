@@ -196,14 +196,22 @@ pub struct Suspect {
 /// # Errors
 /// When the repository cannot be read, and with the keys of a writer.
 pub async fn suspects(repository: &Repository) -> Result<Vec<Suspect>, Error> {
-    let (snapshots, flags) = (repository.snapshots().await?, Flags::load(repository).await?);
+    suspects_of(repository, &repository.snapshots().await?).await
+}
+
+/// The same, of snapshots that were listed already.
+///
+/// # Errors
+/// As [`suspects`].
+pub async fn suspects_of(repository: &Repository, snapshots: &Snapshots) -> Result<Vec<Suspect>, Error> {
+    let flags = Flags::load(repository).await?;
     let suspect = |(handle, flag): (&SnapshotHandle, &credenza_engine::flags::Flag)| Suspect {
         snapshot: handle.snapshot.id,
         source: handle.snapshot.source.location.clone(),
         time: handle.time(),
         reason: flag.reason.clone(),
     };
-    Ok(flags.suspects(&snapshots).map(suspect).collect())
+    Ok(flags.suspects(snapshots).map(suspect).collect())
 }
 
 /// Clears suspect snapshots that somebody has looked at: retention of their sources goes on where no other is suspect. Which ones they were.

@@ -55,6 +55,7 @@ pub(super) const FILE: &[Key] = &[
     key("notify", Form::Named(NOTIFY), "Who is told when something changes for the worse or the better."),
     key("mail", Form::Table(MAIL), "The server that takes mail."),
     key("ping", Form::Named(PING), "By job: a service that waits for its runs, and alarms when they do not come."),
+    key("promise", Form::Named(PROMISE), "What is promised of sources over all repositories, in numbers."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
     key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
 ];
@@ -62,11 +63,10 @@ pub(super) const FILE: &[Key] = &[
 /// What a job may say for itself as well.
 pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY, LIMITS];
 
-const METRICS: &[Key] = &[key(
-    "textfile",
-    Form::Text,
-    "A file for the node exporter of Prometheus, which is written at the end of each run.",
-)];
+const METRICS: &[Key] = &[
+    key("textfile", Form::Text, "A file for the node exporter of Prometheus, which is written at the end of each run."),
+    key("listen", Form::Text, "Where the daemon answers Prometheus, on this machine: 127.0.0.1:9185."),
+];
 
 /// The keys of a section of those who are told.
 const NOTIFY: &[Key] = &[
@@ -81,6 +81,26 @@ const NOTIFY: &[Key] = &[
     key("key_cmd", Form::Text, "A shell command that prints it."),
     key("token_file", Form::Text, "A file with the token of ntfy."),
     key("token_cmd", Form::Text, "A shell command that prints it."),
+];
+
+const PROMISE: &[Key] = &[
+    key(
+        "sources",
+        Form::Texts,
+        "Of which sources: @name of one in the configuration, or a location as snapshots have it; * stands for anything.",
+    ),
+    key("needs", Form::Table(NEEDS), "What there is to be."),
+];
+
+/// The keys of what there is to be.
+const NEEDS: &[Key] = &[
+    key("fresh", Form::Span, "A copy counts where its newest good snapshot is no older; one must."),
+    key("copies", Form::Count, "Repositories with a good snapshot."),
+    key("providers", Form::Count, "Providers of these: the setting `provider` of a repository, else its server."),
+    key("regions", Form::Count, "Regions of these: the settings `site` and `region`, else the provider."),
+    key("immutable", Form::Count, "Copies that nobody can delete: the repository locks what it stores."),
+    key("verified", Form::Span, "Each byte of each copy was read within so much time."),
+    key("restorable", Form::Span, "One copy was restored for trial within so much time."),
 ];
 
 const MAIL: &[Key] = &[
@@ -152,7 +172,7 @@ pub(super) const VERIFY: &[Key] = &[
         "The repository: a folder, a location, or @name of one in the configuration. [@NAME of the table]",
     ),
     key("read_all_within", Form::Span, "Each byte is read again at least so often. [90d]"),
-    key("budget", Form::Table(BUDGET), "What one run reads at most. [no bound]"),
+    key("budget", Form::Table(READ_BUDGET), "What one run reads at most. [no bound]"),
     key("drill", Form::Table(DRILL), "Restore a sample to a scratch folder for trial, and compare it."),
     AT,
     EVERY,
@@ -164,7 +184,7 @@ pub(super) const VERIFY: &[Key] = &[
     LIMITS,
 ];
 
-const BUDGET: &[Key] = &[
+const READ_BUDGET: &[Key] = &[
     key("bytes", Form::Size, "Bytes of packs and their parity, such as 20GiB."),
     key("requests", Form::Count, "Requests for them."),
 ];
@@ -183,6 +203,11 @@ pub(super) const JOB: &[Key] = &[
     AT,
     EVERY,
     CRON,
+    key(
+        "on_change",
+        Form::Range,
+        "Also when something changes in its folders: after so much quiet time, and at the latest so long after the first change, such as 30s..10m.",
+    ),
     ZONE,
     JITTER,
     MISSED,

@@ -186,21 +186,45 @@ impl Log {
     /// # Errors
     /// When the log cannot be read; where there is none, nothing happened.
     pub fn past(&self, job: Option<&str>, most: usize) -> Result<Vec<Past>, JobsError> {
-        let mut gathering = Gathering::default();
         let mut past = Vec::new();
+        self.look_back(|one| {
+            if past.len() < most && job.is_none_or(|job| one.job == job) {
+                past.push(one);
+            }
+            past.len() < most
+        })?;
+        Ok(past)
+    }
+
+    /// The newest run of each of these jobs that the log knows, by one look through it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn newest(&self, jobs: &BTreeSet<String>) -> Result<BTreeMap<String, Past>, JobsError> {
+        let mut newest = BTreeMap::new();
+        self.look_back(|past| {
+            if jobs.contains(&past.job) {
+                newest.entry(past.job.clone()).or_insert(past);
+            }
+            newest.len() < jobs.len()
+        })?;
+        Ok(newest)
+    }
+
+    /// Hands out runs, the newest first, for as long as more are wanted.
+    fn look_back(&self, mut take: impl FnMut(Past) -> bool) -> Result<(), JobsError> {
+        let mut gathering = Gathering::default();
         for text in [&self.path, &self.old] {
             let text = read(text)?;
             for line in text.rsplit(|byte| *byte == b'\n') {
-                if past.len() >= most {
-                    return Ok(past);
-                }
                 // What is no record is the rest of one that a full disk or a crash has cut.
                 let Ok(record) = serde_json::from_slice::<Record>(line) else { continue };
-                let is_meant = |past: &Past| job.is_none_or(|job| past.job == job);
-                past.extend(gathering.take(record).filter(is_meant));
+                if gathering.take(record).is_some_and(|past| !take(past)) {
+                    return Ok(());
+                }
             }
         }
-        Ok(past)
+        Ok(())
     }
 
     /// For which due time each job has run last, or was left out; of one that never was, since when it is waited for.
@@ -395,6 +419,8 @@ mod tests {
         assert_eq!((past[1].ended, past[2].ending, &past[2].steps), (None, Some(Ending::Done), &vec![step]));
         assert_eq!(log.past(Some("b"), 10).unwrap().len(), 1);
         assert_eq!(log.past(None, 1).unwrap().len(), 1);
+        let newest = log.newest(&["a", "b", "c"].map(str::to_owned).into()).unwrap();
+        assert_eq!((newest.len(), newest["a"].began, newest["b"].began), (2, time(300), time(101)));
     }
 
     #[test]

@@ -1,31 +1,39 @@
-//! Figures of the runs in the text form of Prometheus, for the node exporter.
+//! Figures of runs and promises in the text form of Prometheus: for who asks the daemon, and in a file for the node exporter.
 //!
-//! Owned here: the figures and their file, which is replaced as a whole. All come from the log, so that they are the same after a restart. No label holds
-//! what changes from run to run. Called at every end of a run, by `daemon` and by whoever runs one job.
+//! Owned here: the figures and their file, which is replaced as a whole. All come from the log and from what the last look found, so that they are the same
+//! after a restart. No label holds what changes from run to run. Refused here: the listener (`credenza-web`). Called at every end of a run and of a look, by
+//! `daemon` and by whoever runs one job.
+//!
+//! A promise has the time at which it is broken where nothing comes, which is true in a file that nobody writes any more. Its slack is true when it is asked for.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use credenza_engine::Clock;
 use credenza_model::Timestamp;
 
 use super::error::JobsError;
 use super::file::{JobsFile, Work};
-use super::log::{Log, Past};
+use super::log::Past;
+use super::look::book::{Book, Known};
+use super::notify::Word;
 use super::outcome::{Ending, Step};
+use super::state::State;
 
-/// Runs that are looked back at for each job.
-const PAST_MAX: usize = 1000;
+/// Runs that are looked back at.
+const PAST_MAX: usize = 5000;
 
 /// A figure: its name, what it is, and its value for a job that has run.
 struct Figure {
     name: &'static str,
     help: &'static str,
-    of: fn(&[Past]) -> Option<u64>,
+    of: fn(&[&Past]) -> Option<u64>,
 }
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 8] = [
     Figure {
         name: "credenza_job_last_success_timestamp_seconds",
         help: "When the last run ended that made a backup.",
@@ -60,43 +68,150 @@ const FIGURES: [Figure; 6] = [
         help: "Entries that the last run could not read.",
         of: |past| last(past).map(|past| past.steps.iter().map(errors).sum()),
     },
+    Figure {
+        name: "credenza_verify_oldest_read_timestamp_seconds",
+        help: "When the pack was read whole that waits the longest; nothing where one never was.",
+        of: |past| past.iter().find_map(|past| past.steps.iter().find_map(oldest_read))?,
+    },
+    Figure {
+        name: "credenza_verify_damages",
+        help: "What the last verification found damaged.",
+        of: |past| past.iter().find_map(|past| past.steps.iter().find_map(damages)),
+    },
 ];
 
 /// Writes the figures where the file of the jobs says, if it does.
 ///
 /// # Errors
 /// When the log cannot be read or the file not be written.
-pub fn publish(jobs: &JobsFile, log: &Log) -> Result<(), JobsError> {
+pub fn publish(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<(), JobsError> {
     let Some(path) = &jobs.textfile else { return Ok(()) };
-    let text = text(jobs, log)?;
+    let text = text(jobs, state, now)?;
     replace(path, &text).map_err(|source| JobsError::State { path: path.clone(), doing: "written", source })
 }
 
-/// The figures of each job that has run.
+/// The figures of each job that has run, of each promise that was measured, and of what is not well.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn text(jobs: &JobsFile, log: &Log) -> Result<String, JobsError> {
-    let mut runs = Vec::new();
-    for name in jobs.works().map(Work::name) {
-        runs.push((name, log.past(Some(name), PAST_MAX)?));
-    }
+pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, JobsError> {
+    let past = state.log().past(None, PAST_MAX)?;
     let mut text = String::new();
+    let of_work = |work: Work<'_>| past.iter().filter(|past| past.job == work.name()).collect();
+    let runs: Vec<(&str, Vec<&Past>)> = jobs.works().map(|work| (work.name(), of_work(work))).collect();
     for Figure { name, help, of } in FIGURES {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        head(&mut text, name, help);
         for (job, past) in &runs {
             if let Some(value) = of(past) {
-                // The name of a job has nothing that would have to be escaped.
-                let _ = writeln!(text, "{name}{{job=\"{job}\"}} {value}");
+                line(&mut text, name, &[("job", job)], value);
             }
         }
     }
+    let name = "credenza_job_last_outcome";
+    head(&mut text, name, "How the last run ended, which the label says: 1.");
+    for (job, past) in &runs {
+        if let Some(ending) = last(past).and_then(|past| past.ending) {
+            line(&mut text, name, &[("job", job), ("outcome", ending.name())], 1);
+        }
+    }
+    promises(&mut text, jobs, &Book::read(&state.notices()), now);
     Ok(text)
 }
 
+/// What the last look found.
+fn promises(text: &mut String, jobs: &JobsFile, book: &Book, now: Timestamp) {
+    type OfKnown = fn(&Known, i64, Timestamp) -> i64;
+    let figures: [(&str, &str, OfKnown); 3] = [
+        (
+            "credenza_promise_broken_at_timestamp_seconds",
+            "When the promise is broken unless a good snapshot comes before.",
+            |known, seconds, _| known.time.seconds.saturating_add(known.snapshot.map_or(0, |_| seconds)),
+        ),
+        (
+            "credenza_promise_slack_seconds",
+            "What is left until the promise is broken; negative where it is.",
+            |known, seconds, now| match known.snapshot {
+                Some(_) => known.time.seconds.saturating_add(seconds).saturating_sub(now.seconds),
+                None => 0_i64.saturating_sub(seconds),
+            },
+        ),
+        (
+            "credenza_promise_unknown",
+            "Whether the promise cannot be measured, since its repository does not answer: 1 or 0.",
+            |known, _, _| i64::from(known.unknown.is_some()),
+        ),
+    ];
+    for (name, help, of) in figures {
+        head(text, name, help);
+        for (job, sources) in &book.known {
+            let promise = jobs.jobs.get(job).and_then(|job| job.promise);
+            let Some(seconds) = promise.and_then(|promise| i64::try_from(promise.as_secs()).ok()) else { continue };
+            for (source, known) in sources {
+                line(text, name, &[("job", job), ("source", source)], of(known, seconds, now));
+            }
+        }
+    }
+    let name = "credenza_bad_states";
+    head(text, name, "States that are not well, by what is wrong.");
+    for (word, _) in Word::NAMED.iter().filter(|(_, word)| *word != Word::Recovered) {
+        let count = book.states.0.values().filter(|bad| bad.word.name() == *word).count();
+        line(text, name, &[("state", word)], count);
+    }
+    let name = "credenza_notices_waiting";
+    head(text, name, "Notices that nobody has taken yet.");
+    line(text, name, &[], book.waiting());
+}
+
+fn head(text: &mut String, name: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+}
+
+/// One line of the text form; a text cannot be too short for it.
+fn line(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let _ = writeln!(text, "{name}{labels} {value}");
+}
+
+/// What makes the figures whenever somebody asks, by the file that holds then.
+pub struct Figures {
+    jobs: Mutex<Arc<JobsFile>>,
+    state: State,
+    clock: Arc<dyn Clock>,
+}
+
+impl Figures {
+    pub(super) fn new(jobs: JobsFile, state: State, clock: Arc<dyn Clock>) -> Self {
+        Self { jobs: Mutex::new(Arc::new(jobs)), state, clock }
+    }
+
+    /// Goes by another version of the file from now on.
+    pub(super) fn replace(&self, jobs: JobsFile) {
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(jobs);
+    }
+
+    fn jobs(&self) -> Arc<JobsFile> {
+        Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The figures now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn text(&self) -> Result<String, JobsError> {
+        text(&self.jobs(), &self.state, self.clock.now().wall)
+    }
+
+    /// Writes them where the file of the jobs says, if it does.
+    pub(super) fn publish(&self) -> Result<(), JobsError> {
+        publish(&self.jobs(), &self.state, self.clock.now().wall)
+    }
+}
+
 /// The last run that ended.
-fn last(past: &[Past]) -> Option<&Past> {
-    past.iter().find(|past| past.ending.is_some())
+fn last<'a>(past: &[&'a Past]) -> Option<&'a Past> {
+    past.iter().find(|past| past.ending.is_some()).copied()
 }
 
 fn seconds(time: Timestamp) -> Option<u64> {
@@ -109,6 +224,15 @@ const fn added(step: &Step) -> u64 {
 
 const fn errors(step: &Step) -> u64 {
     if let Step::BackedUp { errors, .. } | Step::Found { errors, .. } = step { *errors } else { 0 }
+}
+
+/// When the pack was read that waits the longest, as a verification has found.
+fn oldest_read(step: &Step) -> Option<Option<u64>> {
+    if let Step::Verified { oldest, .. } = step { Some(oldest.and_then(seconds)) } else { None }
+}
+
+const fn damages(step: &Step) -> Option<u64> {
+    if let Step::Verified { damages, .. } = step { Some(*damages) } else { None }
 }
 
 /// The exporter may look at any time, as another user.

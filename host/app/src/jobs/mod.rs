@@ -6,6 +6,7 @@
 //!
 //! The daemon holds no truth. History is the repositories' own snapshots, which bear the tag `job:NAME`, and a log that may be deleted.
 
+pub mod change;
 pub mod daemon;
 mod error;
 pub mod file;
@@ -19,6 +20,7 @@ pub mod lock;
 pub mod log;
 pub mod look;
 pub mod metrics;
+pub mod needs;
 pub mod notify;
 mod outcome;
 pub mod pause;

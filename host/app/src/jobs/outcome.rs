@@ -32,6 +32,23 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Incomplete => "incomplete",
+            Self::Damaged => "damaged",
+            Self::Spent => "spent",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Whether there is a backup.
     #[must_use]
     pub const fn has_backup(self) -> bool {

@@ -26,8 +26,16 @@ impl Paused {
     /// # Errors
     /// When the file cannot be read: a job that somebody has paused must not run because of that.
     pub fn now(&self, now: Timestamp) -> Result<BTreeSet<String>, JobsError> {
+        Ok(self.until(now)?.into_keys().collect())
+    }
+
+    /// The same, each with the time when it goes on by itself; without one it waits for somebody.
+    ///
+    /// # Errors
+    /// As for [`now`](Self::now).
+    pub fn until(&self, now: Timestamp) -> Result<BTreeMap<String, Option<Timestamp>>, JobsError> {
         let is_paused = |until: &Option<Timestamp>| until.is_none_or(|until| until > now);
-        Ok(self.read()?.into_iter().filter(|(_, until)| is_paused(until)).map(|(job, _)| job).collect())
+        Ok(self.read()?.into_iter().filter(|(_, until)| is_paused(until)).collect())
     }
 
     /// Pauses a job, for good or until then.
@@ -92,6 +100,7 @@ mod tests {
         paused.pause("b", Some(time(100))).unwrap();
         assert_eq!(paused.now(time(99)).unwrap().len(), 2);
         assert_eq!(paused.now(time(100)).unwrap(), BTreeSet::from(["a".to_owned()]));
+        assert_eq!(paused.until(time(99)).unwrap().get("b"), Some(&Some(time(100))));
         assert!(paused.resume("a").unwrap() && !paused.resume("a").unwrap());
         assert!(paused.now(time(100)).unwrap().is_empty());
         std::fs::write(folder.path().join("paused.json"), "{").unwrap();

@@ -3,10 +3,12 @@
 //! Owned here: what a run needs before it begins. Refused here: whether servers answer (`place check` of the command line). Called by `jobs check`.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::file::{Hook, Job, Verify};
+use super::notify::{Notify, SecretAt, Section};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::environment;
@@ -30,6 +32,14 @@ pub enum LackCause {
     /// A place, a secret or a file of patterns.
     #[error("{0}")]
     App(Box<Error>),
+    /// A file with a secret or with certificates.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A folder to back up that is not there.
     #[error("there is no folder {}", path.display())]
     NoFolder {
@@ -48,6 +58,30 @@ pub enum LackCause {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What those need who are told, and cannot be had, each with the key that names it. No command for a secret is run.
+#[must_use]
+pub fn lacks_of_notices(notify: &Notify) -> Vec<(String, LackCause)> {
+    let of_section = |section: &Section| {
+        let name = section.name.clone();
+        let secrets = [("key_file", section.key.clone()), ("token_file", section.token.clone())];
+        secrets.into_iter().map(move |(key, at)| (format!("notify.{name}.{key}"), at)).collect::<Vec<_>>()
+    };
+    let mut files: Vec<(String, Option<SecretAt>)> = notify.sections.iter().flat_map(of_section).collect();
+    if let Some(mail) = &notify.mail {
+        let password = mail.login.as_ref().map(|(_, password)| password.clone());
+        files.push(("mail.password_file".to_owned(), password));
+        files.push(("mail.ca_file".to_owned(), mail.trusted.clone().map(SecretAt::File)));
+    }
+    let unreadable = |(key, at)| match at {
+        Some(SecretAt::File(path)) => {
+            let source = std::fs::File::open(&path).err()?;
+            Some((key, LackCause::Unreadable { path, source }))
+        }
+        _ => None,
+    };
+    files.into_iter().filter_map(unreadable).collect()
 }
 
 impl From<Error> for LackCause {
@@ -126,6 +160,18 @@ mod tests {
     use super::super::file::JobsFile;
     use super::*;
     use crate::app::AppOptions;
+
+    #[test]
+    fn a_secret_of_those_who_are_told_that_cannot_be_read_is_named_with_its_key() {
+        let text = "version = 1\n[notify.ops]\nto = \"mail:a@b.example\"\nkey_file = \"/no/key\"\ntoken_cmd = \"false\"\n[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\nuser = \"a\"\npassword_file = \"/no/password\"\n";
+        let file = JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let lacks = lacks_of_notices(&file.notify);
+        assert_eq!(
+            lacks.iter().map(|(key, _)| &**key).collect::<Vec<_>>(),
+            ["notify.ops.key_file", "mail.password_file"]
+        );
+        assert!(lacks[0].1.to_string().contains("/no/key cannot be read"), "{lacks:?}");
+    }
 
     #[test]
     fn what_a_job_needs_and_cannot_be_had_is_named_with_its_key() {

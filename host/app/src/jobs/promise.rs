@@ -16,10 +16,11 @@ use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Error;
 use crate::open::StoreUse;
+use crate::repository::OpenRepository;
 use crate::stream;
 
 /// A promise that has used so much of its time is at risk.
-const RISK_PERCENT: u64 = 80;
+pub(super) const RISK_PERCENT: u64 = 80;
 
 /// How a promise stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,9 +56,19 @@ pub struct Standing {
 /// # Errors
 /// When the repository cannot be opened and listed: then nothing is known, which is no promise kept.
 pub async fn measure(runner: &Runner<'_>, job: &Job) -> Result<Vec<Standing>, Error> {
+    if job.promise.is_none() {
+        return Ok(Vec::new());
+    }
+    measure_in(&runner.open(job, StoreUse::Write).await?, runner.app, job).await
+}
+
+/// The same in a repository that is open.
+///
+/// # Errors
+/// When the repository cannot be listed.
+pub(super) async fn measure_in(open: &OpenRepository, app: &App, job: &Job) -> Result<Vec<Standing>, Error> {
     let Some(promise) = job.promise else { return Ok(Vec::new()) };
-    let sources = sources(runner.app, job)?;
-    let open = runner.open(job, StoreUse::Write).await?;
+    let sources = sources(app, job)?;
     let snapshots = open.repository.snapshots_by_store_time().await?.filtered(&of_job(job));
     Ok(sources.into_iter().map(|source| standing(job, source, promise, &snapshots)).collect())
 }
@@ -102,7 +113,7 @@ fn standing(job: &Job, source: String, promise: Duration, snapshots: &Snapshots)
 }
 
 /// Seconds that are left, and what that means.
-fn judge(promise: Duration, time: Option<Timestamp>, now: Timestamp) -> (i64, Kept) {
+pub(crate) fn judge(promise: Duration, time: Option<Timestamp>, now: Timestamp) -> (i64, Kept) {
     let seconds = i64::try_from(promise.as_secs()).unwrap_or(i64::MAX);
     let Some(time) = time else { return (0_i64.saturating_sub(seconds), Kept::Broken) };
     let age = now.seconds.saturating_sub(time.seconds).max(0);

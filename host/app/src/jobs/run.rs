@@ -41,7 +41,7 @@ use crate::patterns::PatternList;
 use crate::repository::{OpenOptions, OpenRepository};
 use crate::secret::{self, SecretSources};
 use crate::stream::Stream;
-use crate::{prune, remove, signing, stream};
+use crate::{bootstrap, prune, remove, signing, stream};
 
 /// What runs need.
 pub struct Runner<'a> {
@@ -112,6 +112,34 @@ impl Runner<'_> {
             tokio::select! {
                 ending = &mut work => return ending,
                 () = self.clock.wait(LIMITS_EVERY) => limits.hold(&rates, instant(self.clock.now().wall), zone),
+            }
+        }
+    }
+
+    /// The same where no scheduler stands behind it, as for a timer: a source that fails and a repository that cannot be reached are tried again as the
+    /// job says, by this call. `ended` hears of each try.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub async fn run_with_tries(
+        &self,
+        job: &Job,
+        heard: &dyn Heard,
+        ended: impl Fn(Ending),
+    ) -> Result<Ending, JobsError> {
+        let due = Some(self.clock.now().wall);
+        let mut tries = 0;
+        loop {
+            let ending = self.run(job, &Occasion { due, missed: 0, tries }, heard).await?;
+            ended(ending);
+            tries += 1;
+            let is_tried = matches!(ending, Ending::Failed | Ending::Unreachable) && tries < job.retry.tries;
+            if !is_tried {
+                return Ok(ending);
+            }
+            tokio::select! {
+                () = self.clock.wait(job.retry.wait_after(tries)) => {}
+                () = self.stop.requested() => return Ok(ending),
             }
         }
     }
@@ -234,6 +262,7 @@ impl Run<'_> {
             Err(error) => return self.failed("reading the signing key", Ending::Unreachable, Cause::App(error.into())),
         };
         self.back_up_all(open, signing_key.as_ref()).await;
+        self.keep_configuration(open).await;
         let has_backup = self.recording.ending.has_backup();
         if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
             return;
@@ -253,6 +282,17 @@ impl Run<'_> {
         }
         if self.is_maintain_due() {
             self.maintain(open).await;
+        }
+    }
+
+    /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
+    async fn keep_configuration(&mut self, open: &OpenRepository) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;
+        if let Err(error) = kept {
+            self.failed("keeping the configuration of this machine", Ending::Incomplete, Cause::App(error));
         }
     }
 
@@ -574,7 +614,6 @@ impl Run<'_> {
         Some(format!("the budget of the run is spent: {requests} requests, {bytes} bytes, of {}", budget.limits()))
     }
 
-    /// Takes an ending that is worse than what there was, with its reason.
     fn worsen(&mut self, ending: Ending, reason: impl FnOnce() -> String) {
         self.recording.worsen(ending, reason);
     }

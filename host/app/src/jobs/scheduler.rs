@@ -178,6 +178,13 @@ impl Scheduler {
         self.paused = paused;
     }
 
+    /// A job is wanted besides its schedule, because something has changed. What waits already stands for that too.
+    pub fn want(&mut self, job: &str, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.pending.get_or_insert(Pending { due: now, missed: 0, tries: 0, not_before: now });
+        }
+    }
+
     /// What is to be done now. Each start is taken for done: the caller owes an [`ended`](Self::ended).
     pub fn tick(&mut self, now: Timestamp) -> Vec<Decision> {
         let mut decisions = Vec::new();
@@ -467,6 +474,52 @@ mod tests {
         scheduler.ended(&start, Ending::Done, time("2028-01-01T12:00:00Z"));
         assert_eq!(scheduler.tick(time("2027-01-01T12:00:00Z")), []);
         assert_eq!(names(scheduler.tick(time("2027-01-02T01:30:00Z"))), ["a"]);
+    }
+
+    #[test]
+    fn a_job_that_is_wanted_runs_at_once_or_after_the_run_that_is_under_way() {
+        let now = "2027-01-01T12:00:00Z";
+        let mut scheduler = of(&[("a", rules(at("02:30"), "r"))], now);
+        scheduler.want("b", time(now));
+        scheduler.want("a", time(now));
+        scheduler.want("a", time(now));
+        let start = started(scheduler.tick(time(now))).remove(0);
+        assert_eq!((start.due, start.missed), (time(now), 0));
+        scheduler.want("a", time("2027-01-01T12:01:00Z"));
+        assert_eq!(scheduler.tick(time("2027-01-01T12:01:00Z")), [], "one at a time");
+        scheduler.ended(&start, Ending::Done, time("2027-01-01T12:05:00Z"));
+        assert_eq!(names(scheduler.tick(time("2027-01-01T12:05:00Z"))), ["a"]);
+        scheduler.pause(["a".to_owned()].into());
+        scheduler.want("a", time("2027-01-01T13:00:00Z"));
+        assert_eq!(scheduler.tick(time("2027-01-01T13:00:00Z")), [], "it rests");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_makes_no_run_twice_and_leaves_none_out() {
+        let (hour, day) = (SignedDuration::from_hours(1), SignedDuration::from_hours(24));
+        for jump in [hour, day, -hour, -day] {
+            let mut scheduler = of(&[("a", rules(every(Duration::from_hours(6)), "r"))], "2027-01-01T00:00:00Z");
+            let (mut now, mut dues) = (time("2027-01-01T00:00:00Z"), Vec::new());
+            for minutes in 0..10 * 24 * 6 {
+                if minutes == 5 * 24 * 6 {
+                    now = now.checked_add(jump).unwrap();
+                }
+                for start in started(scheduler.tick(now)) {
+                    dues.push(start.due);
+                    scheduler.ended(&start, Ending::Done, now);
+                }
+                now = now.checked_add(SignedDuration::from_mins(10)).unwrap();
+            }
+            let mut distinct = dues.clone();
+            distinct.dedup();
+            // A clock that goes back by more than the period of the job has each time of that twice, and both are meant.
+            let repeated = if jump == -day { day.as_hours() / 6 } else { 0 };
+            distinct.sort();
+            distinct.dedup();
+            assert_eq!(dues.len() - distinct.len(), usize::try_from(repeated).unwrap(), "{jump}: {dues:?}");
+            let last = dues.iter().max().unwrap();
+            assert!(now.duration_since(*last) < hour * 7, "{jump}: it stands still since {last}");
+        }
     }
 
     #[test]

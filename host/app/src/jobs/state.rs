@@ -37,6 +37,11 @@ impl State {
         Ok(Self { root, folder, jobs: jobs.to_owned() })
     }
 
+    /// The file of the jobs.
+    pub(super) fn jobs(&self) -> &Path {
+        &self.jobs
+    }
+
     /// The record of runs.
     #[must_use]
     pub fn log(&self) -> Log {
@@ -92,6 +97,12 @@ impl State {
     #[must_use]
     pub fn runs(&self, job: &str) -> bool {
         Held::is_taken(&self.run_lock(job))
+    }
+
+    /// The process in which a job runs, if it runs and that is known.
+    #[must_use]
+    pub fn run_process(&self, job: &str) -> Option<u32> {
+        Held::holder(&self.run_lock(job))
     }
 
     /// Holds the place of the one run in a repository, of whatever file of jobs.

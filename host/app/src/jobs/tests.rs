@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop};
+use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop, SystemClock};
 use credenza_format::ChunkerParams;
 use credenza_model::Timestamp;
 use tokio::sync::Notify;
@@ -167,7 +167,9 @@ impl Bed {
 
 #[tokio::test]
 async fn a_verification_reads_what_waits_and_restores_a_sample_from_time_to_time() {
-    let bed = Bed::new().await;
+    // What is on record in the repository has the time of the system.
+    let now = u64::try_from(SystemClock.now().wall.seconds).unwrap();
+    let bed = Bed { clock: Fast::at(now), ..Bed::new().await };
     let file = bed.write("at = \"02:30\"");
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
     let lines = "drill = { every = \"7d\", files = 1, folders = 0 }";
@@ -207,7 +209,7 @@ async fn a_budget_that_is_too_small_ends_incomplete_and_says_what_would_do() {
     assert_eq!(ending, Ending::Incomplete, "{steps:?}");
     let past = bed.state().log().past(Some("verify.v"), 1).unwrap();
     let reason = past[0].reason.clone().unwrap();
-    assert!(reason.contains("instead of 2d: raise it to { requests = 3 }"), "{reason}");
+    assert!(reason.contains("instead of 2d: raise it to { requests = 2 }"), "{reason}");
 }
 
 #[tokio::test]
@@ -230,7 +232,7 @@ async fn a_pack_that_rots_ends_a_verification_as_damaged_with_the_next_step() {
         "{steps:?}"
     );
     let reason = bed.state().log().past(Some("verify.v"), 1).unwrap()[0].reason.clone().unwrap();
-    assert!(reason.contains("objects are damaged: see credenza -r /"), "{reason}");
+    assert!(reason.contains("objects are damaged: see credenza at /"), "{reason}");
 }
 
 #[tokio::test]
@@ -365,6 +367,30 @@ async fn a_source_that_is_gone_fails_and_the_others_are_backed_up() {
     assert_eq!((ending, bed.snapshots(&file).await.len()), (Ending::Failed, 1));
 }
 
+#[tokio::test]
+async fn a_run_for_a_timer_is_tried_as_often_as_its_job_says_with_waits_that_double() {
+    let bed = Bed::new().await;
+    let path = bed.folder.path().display().to_string();
+    let job = format!("[job.a]\nto = \"{path}/repository\"\nbackup = \"{path}/gone\"\nat = \"02:30\"\n");
+    fs::write(bed.path("jobs.toml"), format!("version = 1\n{job}retry = {{ tries = 4, wait = \"1m..3m\" }}\n"))
+        .unwrap();
+    let file = JobsFile::read(&bed.path("jobs.toml"), instant(bed.clock.now().wall)).unwrap();
+    let (state, stop, tried) = (bed.state(), Stop::default(), AtomicU64::new(0));
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let count = |_| {
+        tried.fetch_add(1, Ordering::SeqCst);
+    };
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Failed, 4));
+    let past = state.log().past(None, 10).unwrap();
+    let begun: Vec<i64> = past.iter().rev().map(|past| past.began.seconds).collect();
+    let waits: Vec<i64> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits.iter().zip([60, 120, 180]).all(|(wait, least)| (least..least + 30).contains(wait)), "{waits:?}");
+    fs::create_dir(bed.path("gone")).unwrap();
+    let ending = runner.run_with_tries(&file.jobs["a"], &Steps::default(), count).await.unwrap();
+    assert_eq!((ending, tried.load(Ordering::SeqCst)), (Ending::Done, 5));
+}
+
 /// Asks the run to end as soon as a source is backed up.
 struct EndedByIt<'a>(&'a Stop);
 
@@ -378,6 +404,38 @@ impl Heard for EndedByIt<'_> {
     fn events(&self) -> Arc<dyn Listener> {
         Arc::new(NoEvents)
     }
+}
+
+/// Asks the run to end before it reclaims space.
+struct EndedByRemoval<'a>(&'a Stop);
+
+impl Heard for EndedByRemoval<'_> {
+    fn step(&self, step: &Step, _cause: Option<Cause>) {
+        if let Step::Pruned { .. } = step {
+            self.0.request();
+        }
+    }
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_end_while_it_reclaims_space_keeps_its_snapshot_and_the_next_one_reclaims() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\nkeep = { last = 1 }\nmaintain = \"7d\"");
+    let (state, stop) = (bed.state(), Stop::default());
+    let runner = Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
+    let ending = runner.run(&file.jobs["a"], &occasion, &EndedByRemoval(&stop)).await.unwrap();
+    assert_eq!(ending, Ending::Incomplete);
+    let past = state.log().past(None, 1).unwrap();
+    assert!(past[0].reason.as_deref().is_some_and(|reason| reason.starts_with("reclaiming space")), "{past:?}");
+    bed.clock.pass(Duration::from_mins(60));
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Done && steps.iter().any(|step| matches!(step, Step::Maintained { .. })), "{steps:?}");
+    assert_eq!(bed.snapshots(&file).await.len(), 1);
 }
 
 #[tokio::test]
@@ -600,13 +658,76 @@ async fn a_daemon_makes_up_for_what_was_due_while_none_ran_though_the_job_never_
     assert_eq!((past.len(), past[0].due, past[0].ending), (1, Some(due), Some(Ending::Done)), "{past:?}");
 }
 
+/// Writes a letter when the daemon is at work, and asks it to end when a run has ended.
+struct WritesALetter {
+    letter: PathBuf,
+    stop: Stop,
+}
+
+impl Listens for WritesALetter {
+    fn hear(&self, news: News<'_>) {
+        match news {
+            News::Ready(_) => fs::write(&self.letter, "dear reader").unwrap(),
+            News::Unwatched(..) | News::Ended(..) => self.stop.request(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_runs_when_something_changes_in_its_folder() {
+    let bed = Bed::new().await;
+    bed.write("every = \"52w\"\non_change = \"1s..10s\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let writes = WritesALetter { letter: bed.path("source/letter"), stop: stop.clone() };
+    let options = Options { clock: Arc::new(credenza_engine::SystemClock), ..options(&bed, &stop, &reload) };
+    Daemon::start(bed.app.clone(), options, Arc::new(writes)).unwrap().run().await;
+    let past = bed.state().log().past(None, 10).unwrap();
+    assert_eq!(past.iter().map(|past| past.ending).collect::<Vec<_>>(), [Some(Ending::Done)], "{past:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_folder_cannot_be_watched_says_so_and_keeps_its_schedule() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"\non_change = \"1s..10s\"");
+    fs::rename(bed.path("source"), bed.path("away")).unwrap();
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    let daemon = Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap();
+    bed.clock.pass(Duration::from_mins(70));
+    daemon.run().await;
+    assert_eq!((heeding.lines("Unwatched").len(), heeding.lines("Ended").len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
+    let bed = Bed::new().await;
+    let path = bed.path("repository").display().to_string();
+    bed.write(&format!("every = \"1h\"\n[verify.v]\nrepository = \"{path}\"\nevery = \"2h\""));
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |ends| {
+        if ends >= 6 {
+            end.request();
+        }
+    });
+    Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding.clone()).unwrap().run().await;
+    assert!(heeding.lines("Fault").is_empty(), "{:?}", heeding.lines("Fault"));
+    let log = bed.state().log();
+    for name in ["a", "verify.v"] {
+        let past = log.past(Some(name), 10).unwrap();
+        assert!(!past.is_empty() && past.iter().all(|past| past.ending == Some(Ending::Done)), "{name}: {past:?}");
+    }
+}
+
 #[tokio::test]
 async fn figures_are_written_at_each_end_whatever_it_is() {
     let bed = Bed::new().await;
     let mut file = bed.write("at = \"02:30\"\nlimits = [ { at = \"00-24\", up = \"100MB/s\" } ]");
     file.textfile = Some(bed.path("credenza.prom"));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     let figure = |name: &str| {
         let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
         let begin = format!("{name}{{job=\"a\"}} ");
@@ -618,7 +739,7 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
     bed.clock.pass(Duration::from_mins(60));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);
-    super::metrics::publish(&file, &bed.state().log()).unwrap();
+    super::metrics::publish(&file, &bed.state(), bed.clock.now().wall).unwrap();
     assert_eq!((figure("credenza_job_last_success_timestamp_seconds"), figure("credenza_job_last_ok")), (success, 0));
     assert!(figure("credenza_job_last_attempt_timestamp_seconds") > success);
 }

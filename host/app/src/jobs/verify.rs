@@ -132,7 +132,7 @@ impl Run<'_> {
         if damages > 0 {
             let repository = shell_word(&self.verify.repository);
             self.recording.worsen(Ending::Damaged, || {
-                format!("{damages} objects are damaged: see credenza -r {repository} check, then credenza -r {repository} repair")
+                format!("{damages} objects are damaged: see credenza at {repository} check, then credenza at {repository} repair")
             });
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! `daemon`: runs the jobs when they are due, in the foreground.
 //!
-//! Owned here: what a service manager is told (`sd_notify`), SIGHUP, and printing. Refused here: what runs when (`credenza_app::jobs`).
+//! Owned here: what a service manager is told (`sd_notify`), SIGHUP and SIGUSR1, and printing. Refused here: what runs when (`credenza_app::jobs`), and the
+//! page that shows it (`credenza_web`), which is served in the same process where that is asked for.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,12 +13,15 @@ use std::time::Duration;
 use clap::Args;
 use credenza_app::environment;
 use credenza_app::jobs::Step;
+use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::daemon::{Daemon as Work, Listens, News, Options};
 use credenza_app::jobs::look::Hears;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::jobs::scheduler::{Decision, Skipped, Start};
-use credenza_engine::SystemClock;
+use credenza_connect::file::WatchError;
+use credenza_engine::{Listener, NoEvents, Stop, SystemClock};
 use credenza_model::Timestamp;
+use credenza_web::{FiguresServer, Links, Server, Watch};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +31,7 @@ use super::Session;
 use super::jobs::shown::{StepLine, word};
 use super::jobs::telling::Telling;
 use super::jobs::{JobsAt, state};
+use super::ui::{LinkLine, Reaching, tell};
 use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, printable};
 
@@ -40,10 +46,20 @@ const ROOM: Duration = Duration::from_secs(2);
 ///
 /// It stays in the foreground, for systemd (`jobs units`) or any other supervisor. SIGHUP has it read the file again; where that cannot be used, it goes on
 /// by the old one and says so. SIGTERM ends it, after the runs that are under way have ended in good order.
+///
+/// With --listen it serves the page of `ui` too, where its runs are seen as they go, and can be cancelled. On this machine it prints a link that lets one
+/// browser in, once, within 60 seconds; SIGUSR1 has it print another.
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
     #[command(flatten)]
     at: JobsAt,
+
+    /// Serve the page there, as `ui` does.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    reaching: Reaching,
 }
 
 impl Daemon {
@@ -62,22 +78,76 @@ impl Daemon {
             reload: Arc::clone(&reload),
             pulse,
         };
-        let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter) });
+        let server = match self.listen {
+            Some(listen) => Some(self.reaching.serve(listen, self.at.given(), session).await?),
+            None if self.reaching.is_given() => {
+                let failure = Failure::usage("options say who reaches the page, and none says that it is served");
+                return Err(failure.hint("add --listen ADDRESS:PORT"));
+            }
+            None => None,
+        };
+        let links = server.as_ref().and_then(Server::links);
+        let page = server.as_ref().map(Server::watch);
+        let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter), page });
         let daemon = Work::start(session.app.clone(), options, listens)?;
+        if let Some(server) = &server {
+            tell_page(server, links.as_ref(), session.reporter)?;
+        }
+        if let Some(listen) = daemon.metrics() {
+            tell_figures(listen, &daemon, session).await?;
+        }
         let mut hangups = signal(SignalKind::hangup())?;
-        let mut work = std::pin::pin!(daemon.run());
+        let mut asked_for_links = signal(SignalKind::user_defined1())?;
+        let mut work = std::pin::pin!(async {
+            match server {
+                Some(server) => drop(tokio::join!(daemon.run(), server.run())),
+                None => daemon.run().await,
+            }
+        });
         loop {
             tokio::select! {
                 () = &mut work => return Ok(Exit::Done),
                 Some(()) = hangups.recv() => reload.notify_one(),
+                Some(()) = asked_for_links.recv() => {
+                    if let Some(links) = &links {
+                        tell(links, session.reporter)?;
+                    }
+                }
             }
         }
     }
 }
 
-/// Prints what the daemon does, and tells the service manager.
+/// Answers Prometheus until the daemon ends, and says where.
+async fn tell_figures(listen: SocketAddr, daemon: &Work, session: &Session<'_>) -> Result<(), Failure> {
+    let figures = daemon.figures();
+    let made = move || figures.text().map_err(|error| Failure::of_jobs(&error).what);
+    let bound = FiguresServer::bind(listen, Arc::new(made)).await;
+    let remedy = "end what listens there, or name another port in the file: [metrics] listen = \"127.0.0.1:9185\"";
+    let server = bound.map_err(|error| Failure::from(error).hint(remedy))?;
+    session.reporter.done(&FiguresLine { url: format!("http://{}/metrics", server.address()) });
+    let _ = session.reporter.flush();
+    tokio::spawn(server.run(session.stop.clone()));
+    Ok(())
+}
+
+/// Says where the page is, and how one gets in.
+fn tell_page(server: &Server, links: Option<&Links>, reporter: &Reporter) -> Result<(), Failure> {
+    let Some(links) = links else {
+        reporter.note("users log in to the page there");
+        return Ok(reporter.at_once(&LinkLine { link: server.url() })?);
+    };
+    let process = std::process::id();
+    reporter.note(format!(
+        "open this in a browser; it can be used once, within 60 s. Another is printed by: kill -USR1 {process}"
+    ));
+    tell(links, reporter)
+}
+
+/// Prints what the daemon does, and tells the service manager and the page.
 struct Printing {
     reporter: Arc<Reporter>,
+    page: Option<Watch>,
 }
 
 impl Listens for Printing {
@@ -93,6 +163,16 @@ impl Listens for Printing {
             _ => {}
         }
         self.print(&news);
+        if let Some(page) = &self.page {
+            page.hear(news);
+        }
+    }
+
+    fn follow(&self, job: &str, stop: &Stop) -> Arc<dyn Listener> {
+        match &self.page {
+            Some(page) => page.follow(job, stop),
+            None => Arc::new(NoEvents),
+        }
     }
 }
 
@@ -114,7 +194,9 @@ impl Printing {
             )),
             News::Began(start) => self.line(&RunLine::began(start)),
             News::Did(job, step) => match step {
-                Step::Failed { .. } => reporter.warning(format!("{job}: {}", StepLine { step })),
+                Step::Failed { .. } | Step::Suspect { .. } | Step::Held { .. } => {
+                    reporter.warning(format!("{job}: {}", StepLine { step }))
+                }
                 _ => self.line(&DidLine { job, step }),
             },
             News::Ended(job, ending) => self.line(&RunLine::ended(job, word(*ending))),
@@ -126,6 +208,17 @@ impl Printing {
                 reporter.note(format!("{job}: {count} runs left out, the last of them due at {due}: {why}"));
             }
             News::Fault(error) => reporter.failure(&Failure::of_jobs(error)),
+            News::Unwatched(job, why) => {
+                let remedy = match why {
+                    Unwatched::Watch(WatchError::Limit { sysctl }) => {
+                        format!("; raise it: sudo sysctl {sysctl}=1048576")
+                    }
+                    _ => String::new(),
+                };
+                reporter.warning(format!(
+                    "changes of what `{job}` backs up are not seen, and it runs by its schedule alone: {why}{remedy}"
+                ));
+            }
             News::Stopping(0) => reporter.note("ending"),
             News::Stopping(runs) => reporter.note(format!("ending, after {runs} runs that are under way")),
             News::Told(told) => Telling { reporter: Arc::clone(reporter) }.told(*told),
@@ -158,6 +251,19 @@ fn send(to: &Path, states: &[NotifyState<'_>]) -> io::Result<()> {
     socket.connect(to)?;
     let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
     socket.send(lines.join("\n").as_bytes()).map(drop)
+}
+
+/// Where Prometheus is answered.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "metrics")]
+struct FiguresLine {
+    url: String,
+}
+
+impl std::fmt::Display for FiguresLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "figures for Prometheus: {}", self.url)
+    }
 }
 
 /// A run that began or ended.

@@ -38,7 +38,7 @@ impl Filters {
         for path in &self.path {
             paths.extend(recorded(path, session)?);
         }
-        Ok(SnapshotFilter { tags: self.tag.clone(), sources, hosts: self.host.clone(), paths })
+        Ok(SnapshotFilter { tags: self.tag.clone(), sources, hosts: self.host.clone(), paths, not_after: None })
     }
 }
 

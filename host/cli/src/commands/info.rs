@@ -6,16 +6,18 @@ use std::fmt::{self, Display};
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
 use credenza_app::{Located, OpenRepository, SnapshotPath};
-use credenza_engine::SnapshotHandle;
+use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
+use credenza_engine::latest::last_drill;
 use credenza_engine::tags::TagEdits;
-use credenza_format::{Digest, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
+use credenza_engine::{Error as EngineError, Repository, SnapshotHandle};
+use credenza_format::{Digest, Drill, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::newest::{Newest, choose};
-use super::{Session, guarantees as lines};
+use super::{Session, guarantees as lines, space};
 use crate::failure::{Exit, Failure};
 use crate::report::{ConnectorOut, EntryDetails, Zone, printable};
 
@@ -28,6 +30,10 @@ pub(crate) struct Info {
 
     #[command(flatten)]
     newest: Newest,
+
+    /// What takes the space in the snapshot, or in a folder of it: the largest of what lies directly there.
+    #[arg(long, requires = "subject")]
+    space: bool,
 }
 
 #[derive(Serialize)]
@@ -43,6 +49,37 @@ struct RepositoryDetails {
     guarantees: Vec<Guarantee>,
     retain_days: Option<u32>,
     parity_percent: Option<u32>,
+    /// What is on record of the reading of packs; nothing with the keys of a writer.
+    readings: Option<Readings>,
+    last_drill: Option<Drill>,
+}
+
+impl RepositoryDetails {
+    /// What was read again, and what was restored for trial.
+    fn write_verified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = Zone::new(false);
+        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged }) = &self.readings {
+            let way = "`credenza check --read-data` reads them";
+            match oldest {
+                None => write!(f, "\nverified     never: no pack was read again ({way})")?,
+                Some(oldest) => write!(f, "\nverified     each of {packs} packs since {}", zone.minutes(*oldest))?,
+            }
+            if oldest.is_some() && *packs_never_read > 0 {
+                write!(f, ", but for {packs_never_read} that were never read ({way})")?;
+            }
+            if *packs_damaged > 0 {
+                write!(f, "\nDAMAGED      {packs_damaged} packs (`credenza check` names them)")?;
+            }
+        }
+        let Some(Drill { at, entries, bytes, errors, reason, .. }) = &self.last_drill else {
+            return f.write_str("\nlast drill   never: no sample was restored for trial");
+        };
+        write!(f, "\nlast drill   {}: {entries} entries, {}", zone.minutes(*at), HumanBytes(*bytes))?;
+        match errors {
+            0 => f.write_str(", all as it was"),
+            _ => write!(f, ", FAILED: {}", printable(reason.as_deref().unwrap_or("no reason"))),
+        }
+    }
 }
 
 impl Display for RepositoryDetails {
@@ -60,7 +97,8 @@ impl Display for RepositoryDetails {
         f.write_str("store        as it was when the repository was made:")?;
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
-        self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))
+        self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))?;
+        self.write_verified(f)
     }
 }
 
@@ -225,11 +263,20 @@ async fn show(
     Ok(Exit::Done)
 }
 
+/// What is on record of the verification of a repository; nothing that the keys do not open.
+async fn verified(repository: &Repository) -> Result<(Option<Readings>, Option<Drill>), Failure> {
+    match (check::readings(repository).await, last_drill(repository).await) {
+        (Err(EngineError::NoAccess { .. }), _) => Ok((None, None)),
+        (readings, drill) => Ok((Some(readings?), drill?)),
+    }
+}
+
 impl Info {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
         let open = session.open_for_reading().await?;
         let Some(path) = subject else {
+            let (readings, last_drill) = verified(&open.repository).await?;
             let config = open.repository.config();
             let chunker = &config.chunker.params;
             session.reporter.result(&RepositoryDetails {
@@ -243,12 +290,21 @@ impl Info {
                 guarantees: guarantees::of(&config.store_traits),
                 retain_days: config.retain_days,
                 parity_percent: config.parity.map(ParityRate::percent),
+                readings,
+                last_drill,
             })?;
             return Ok(Exit::Done);
         };
         let choice = self.newest.among(&open, session).await?;
         let snapshot = choose(&choice, &path.snapshot, session)?;
         let digits = session.digits_shown(choice.snapshots.short_id_digits());
+        if self.space {
+            let located = match path.is_whole() {
+                true => None,
+                false => Some(path.locate(&open.repository.view().await?, &snapshot).await?),
+            };
+            return space::tell(&open, &snapshot, located, session).await;
+        }
         if path.key.is_none() {
             return show(&open, snapshot, digits, session).await;
         }

@@ -3,7 +3,9 @@
 //! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
 pub(crate) mod audit;
+mod background;
 pub(crate) mod backup;
+pub(crate) mod bootstrap;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
@@ -33,9 +35,12 @@ pub(crate) mod prune;
 pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod rm;
+pub(crate) mod serve;
 mod session;
+mod shown;
 mod sizes;
 mod source_name;
+mod space;
 pub(crate) mod spending;
 pub(crate) mod sync;
 pub(crate) mod tag;

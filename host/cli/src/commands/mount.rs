@@ -1,26 +1,19 @@
 //! `mount`: snapshots as a file system.
 
-use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use credenza_app::Location;
-use credenza_engine::SnapshotName;
-use credenza_serve::mount::Trouble;
-use credenza_serve::{Mount as Mounted, MountOptions, Shelf, Shown};
+use credenza_app::shell::shell_word;
+use credenza_serve::{Mount as Mounted, MountOptions};
 use serde::Serialize;
 
 use super::Session;
-use super::newest::{Newest, choose};
+use super::background::Background;
+use super::shown::ShownOptions;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
-use crate::report::Reporter;
-use credenza_app::shell::shell_word;
-
-/// Most kinds of trouble that are told; what a reader meets again and again is told once.
-const TROUBLES_MAX: usize = 100;
 
 /// Mount snapshots on a folder, to look into them with any program; nothing can be changed there.
 ///
@@ -32,16 +25,11 @@ pub(crate) struct Mount {
     #[arg(value_name = "FOLDER", value_parser = path_parser())]
     folder: PathBuf,
 
-    /// Only this snapshot: `latest` or the first digits of its id.
-    #[arg(value_name = "SNAPSHOT", value_parser = snapshot_name)]
-    snapshot: Option<SnapshotName>,
+    #[command(flatten)]
+    shown: ShownOptions,
 
     #[command(flatten)]
-    newest: Newest,
-
-    /// Only the newest snapshot, and a newer one when there is one.
-    #[arg(long, conflicts_with = "snapshot")]
-    latest: bool,
+    background: Background,
 
     /// Let other users look too, as far as the modes of files let them. Users other than root need `user_allow_other` in /etc/fuse.conf for it.
     #[arg(long)]
@@ -50,11 +38,6 @@ pub(crate) struct Mount {
     /// Let programs be run from it.
     #[arg(long)]
     exec: bool,
-}
-
-fn snapshot_name(text: &str) -> Result<SnapshotName, String> {
-    let name = SnapshotName(text.to_owned());
-    if name.is_valid() { Ok(name) } else { Err("neither `latest` nor the first digits of an id".to_owned()) }
 }
 
 /// Where snapshots are mounted.
@@ -76,47 +59,32 @@ impl Display for MountedLine {
 
 impl Mount {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        if self.background.is_asked_for() {
+            return Background::start();
+        }
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
-        let open = session.open_for_reading().await?;
+        let open = session.open_for_writing().await?;
         let repository = match &open.place.location {
             Location::Folder(path) => Some(path.clone()),
             Location::Remote { .. } | Location::Named(_) => None,
         };
-        let shown = match (&self.snapshot, self.latest) {
-            (Some(name), _) => Shown::One(Box::new(choose(&self.newest.among(&open, session).await?, name, session)?)),
-            (None, true) => Shown::Newest,
-            (None, false) => Shown::All,
-        };
-        let all = matches!(shown, Shown::All);
-        let shelf = Shelf::open(open.repository.clone(), self.newest.filter(session)?, shown).await?;
+        let shelved = self.shown.shelf(&open, session).await?;
+        let (all, shelf, kept) = (shelved.all, shelved.shelf, shelved.kept);
         let options = MountOptions {
             path: self.folder,
             repository,
             others: self.allow_other,
             programs: self.exec,
-            trouble: trouble(session.reporter),
+            trouble: kept.trouble(session.reporter),
         };
         let mounted = Mounted::start(shelf, options)?;
         let folder = mounted.path().to_string_lossy().into_owned();
         session.reporter.at_once(&MountedLine { folder, all })?;
-        mounted.run(&session.stop).await?;
+        self.background.leave(session)?;
+        let ended = mounted.run(&session.stop).await;
+        kept.end(session).await;
+        ended?;
         Ok(Exit::Done)
     }
-}
-
-/// Tells each trouble once.
-fn trouble(reporter: &Arc<Reporter>) -> Trouble {
-    let (reporter, told) = (Arc::clone(reporter), Mutex::new(BTreeSet::new()));
-    Arc::new(move |cause| {
-        let failure = Failure::of(cause);
-        let text = match failure.why {
-            Some(why) => format!("{}: {why}", failure.what),
-            None => failure.what,
-        };
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TROUBLES_MAX && told.insert(text.clone()) {
-            reporter.warning(format!("a reader was refused: {text}"));
-        }
-    })
 }

@@ -50,7 +50,12 @@ impl Newest {
 
     /// Lists those that are meant, once for any number of names.
     pub(crate) async fn among(&self, open: &OpenRepository, session: &Session<'_>) -> Result<Choice, Failure> {
-        Ok(Choice::among(&open.repository, &self.filters.filter(session)?, self.or_older).await?)
+        self.among_those(open, &self.filters.filter(session)?).await
+    }
+
+    /// The same for a filter that was made of this one.
+    pub(super) async fn among_those(&self, open: &OpenRepository, filter: &SnapshotFilter) -> Result<Choice, Failure> {
+        Ok(Choice::among(&open.repository, filter, self.or_older).await?)
     }
 }
 

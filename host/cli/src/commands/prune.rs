@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::{estimate, prune};
-use credenza_engine::retention::Decision;
+use credenza_engine::retention::{Decision, Until};
 use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -51,6 +51,9 @@ struct DecisionLine<'a> {
     group: &'a str,
     action: &'static str,
     reasons: Vec<String>,
+    /// Of one that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Until>,
     #[serde(skip)]
     shown: &'a Shown,
 }
@@ -69,7 +72,9 @@ impl Display for DecisionLine<'_> {
         if self.reasons.is_empty() {
             f.write_str("  (no rule keeps it)")
         } else {
-            write!(f, "  ({})", self.reasons.join(", "))
+            write!(f, "  ({}", self.reasons.join(", "))?;
+            self.until.iter().try_for_each(|until| write!(f, "; {until}"))?;
+            f.write_str(")")
         }
     }
 }
@@ -145,6 +150,7 @@ fn line<'a>(group: &'a str, decision: &Decision, shown: &'a Shown) -> DecisionLi
         group,
         action: if decision.is_kept() { "keep" } else { "remove" },
         reasons: decision.reasons.iter().map(ToString::to_string).collect(),
+        until: decision.is_kept().then_some(decision.until),
         shown,
     }
 }

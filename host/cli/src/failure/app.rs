@@ -128,6 +128,7 @@ impl From<AppError> for Failure {
             AppError::Passphrase(error) => error.into(),
             AppError::Signing(error) => error.into(),
             AppError::Patterns(error) => error.into(),
+            AppError::Bootstrap(error) => error.into(),
             AppError::NoPolicy => said.exit(Exit::Usage).hint(
                 "give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`",
             ),

@@ -1,5 +1,6 @@
 //! What a person does where the page, a mount or a job cannot be had.
 
+use credenza_app::bootstrap::BootstrapError;
 use credenza_app::jobs::{JobsError, Problem};
 use credenza_app::shell::shell_word;
 use credenza_app::users::UsersError;
@@ -71,7 +72,31 @@ impl From<ServeError> for Failure {
             ServeError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => said.hint(
                 "a container needs --device /dev/fuse --cap-add SYS_ADMIN; users can use --allow-other only with user_allow_other in /etc/fuse.conf",
             ),
-            ServeError::Refused { .. } | ServeError::BrokenOff { .. } => said,
+            ServeError::Bind { .. } => said.hint("leave out --listen, and the system chooses a port that is free"),
+            ServeError::NotLoopback { address } => said.exit(Exit::Usage).hint(format!(
+                "listen at this machine, --listen 127.0.0.1:{port}, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST",
+                port = if address.port() == 0 { 9000 } else { address.port() }
+            )),
+            ServeError::Refused { .. } | ServeError::BrokenOff { .. } | ServeError::Random { .. } => said,
+        }
+    }
+}
+
+impl From<BootstrapError> for Failure {
+    fn from(error: BootstrapError) -> Self {
+        let said = Self::of(&error);
+        match error {
+            BootstrapError::None { hosts, .. } if hosts.is_empty() => said.hint(
+                "a machine leaves its configuration when it backs up into a repository that the configuration names, or runs a job",
+            ),
+            BootstrapError::None { hosts, .. } | BootstrapError::Several { hosts } => {
+                said.exit(Exit::Usage).hint(format!("name one: --host {}", hosts.iter().map(|host| shell_word(host)).collect::<Vec<_>>().join(", or --host ")))
+            }
+            BootstrapError::Exists { path } => said.exit(Exit::Usage).hint(format!(
+                "nothing is overwritten: move it aside, or name another folder: CREDENZA_CONFIG=FOLDER credenza bootstrap …; it is {}",
+                shell_word(&path.to_string_lossy())
+            )),
+            BootstrapError::Write { .. } => said,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Space: what takes the room in a folder of a snapshot, by what lies directly in it. Sizes are those of contents, as they were in the source.
 //!
-//! Called by `web`. Bound: a window of leaves, and of the parts twice as many as are asked for.
+//! Called by `web` and `cli`. Bound: a window of leaves, and of the parts twice as many as are asked for.
 
 use std::cmp::Reverse;
 

@@ -3,6 +3,8 @@
 //! Owned here: what a filter lets through. Refused here: names and ids (`snapshots`), and how a person writes a source (`app`). Called by whatever looks
 //! at some of the snapshots only.
 
+use credenza_model::Timestamp;
+
 use super::snapshots::{SnapshotHandle, Snapshots};
 
 /// Lets through what has one of the wanted values of each kind; a kind without any is not asked about.
@@ -16,6 +18,8 @@ pub struct SnapshotFilter {
     pub hosts: Vec<String>,
     /// Of a source that is one of these places or one that they lie in: absolute paths, or locations of buckets and prefixes.
     pub paths: Vec<String>,
+    /// Made then or before.
+    pub not_after: Option<Timestamp>,
 }
 
 impl SnapshotFilter {
@@ -36,6 +40,7 @@ impl SnapshotFilter {
         any(&self.tags, &|tag| snapshot.tags.iter().any(|had| had == tag))
             && any(&self.sources, &|wanted| source.identity == wanted || source.location == wanted)
             && any(&self.hosts, &|host| snapshot.host == host)
+            && self.not_after.is_none_or(|end| handle.time().unwrap_or(snapshot.finished) <= end)
             && any(&self.paths, &|path| lies_in(path, &source.location))
     }
 }

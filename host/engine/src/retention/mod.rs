@@ -6,15 +6,17 @@
 mod buckets;
 #[cfg(test)]
 mod tests;
+mod until;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use credenza_format::{Grouping, Policy};
-use credenza_model::SnapshotId;
+use credenza_model::{SnapshotId, Timestamp};
 
 use crate::repository::{SnapshotFilter, SnapshotHandle, Snapshots, last_made};
 use buckets::Bucket;
+pub use until::Until;
 
 /// A plan may remove so many snapshots, whatever their share.
 const REMOVALS_UNASKED: usize = 10;
@@ -75,6 +77,8 @@ pub struct Decision {
     pub snapshot: SnapshotHandle,
     /// Why it is kept; without a reason it is removed.
     pub reasons: Vec<Reason>,
+    /// Until when that is so at least; of one that is removed it says nothing.
+    pub until: Until,
 }
 
 impl Decision {
@@ -109,14 +113,14 @@ pub struct Plan {
 #[must_use]
 pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &SnapshotFilter) -> Plan {
     let id_digits = snapshots.short_id_digits();
-    let Snapshots { whole, ahead, .. } = snapshots;
+    let Snapshots { whole, ahead, now, .. } = snapshots;
     let mut groups: BTreeMap<String, Vec<SnapshotHandle>> = BTreeMap::new();
     for handle in whole.into_iter().filter(|handle| filter.matches(handle)) {
         groups.entry(group_name(&handle, &policy.group_by)).or_default().push(handle);
     }
     let judge = |(name, mut handles): (String, Vec<SnapshotHandle>)| {
         handles.sort_by_key(|handle| std::cmp::Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
-        Group { name, decisions: judge(handles, &ahead, policy) }
+        Group { name, decisions: judge(handles, (&ahead, now), policy) }
     };
     Plan { groups: groups.into_iter().map(judge).collect(), id_digits }
 }
@@ -134,7 +138,11 @@ fn group_name(handle: &SnapshotHandle, group_by: &[Grouping]) -> String {
 }
 
 /// Judges one group, newest first.
-fn judge(handles: Vec<SnapshotHandle>, ahead: &BTreeSet<SnapshotId>, policy: &Policy) -> Vec<Decision> {
+fn judge(
+    handles: Vec<SnapshotHandle>,
+    (ahead, now): (&BTreeSet<SnapshotId>, Timestamp),
+    policy: &Policy,
+) -> Vec<Decision> {
     let is_ahead = |handle: &SnapshotHandle| ahead.contains(&handle.snapshot.id);
     let newest = handles.iter().filter(|handle| !is_ahead(handle)).find_map(SnapshotHandle::time);
     let whole = handles.iter().filter(|handle| !is_ahead(handle) && !has_errors(handle));
@@ -144,29 +152,37 @@ fn judge(handles: Vec<SnapshotHandle>, ahead: &BTreeSet<SnapshotId>, policy: &Po
     let mut decisions = Vec::with_capacity(handles.len());
     for snapshot in handles {
         if is_ahead(&snapshot) {
-            decisions.push(Decision { snapshot, reasons: vec![Reason::Ahead] });
+            let until = snapshot.time().map_or(Until::OPEN, Until::time);
+            decisions.push(Decision { snapshot, reasons: vec![Reason::Ahead], until });
             continue;
         }
-        let mut reasons = Vec::new();
+        let mut kept = Vec::new();
         if last > 0 {
+            kept.push((Reason::Last, Until::newer(last)));
             last -= 1;
-            reasons.push(Reason::Last);
         }
         match (snapshot.time(), newest) {
             (Some(stored), Some(newest)) => {
-                reasons.extend(counts.take(stored, has_errors(&snapshot)));
+                kept.extend(counts.take(stored, has_errors(&snapshot), now));
                 let age = u64::try_from(newest.seconds.saturating_sub(stored.seconds)).unwrap_or(0);
-                reasons.extend(policy.within_seconds.filter(|within| age <= *within).map(|_| Reason::Within));
+                let within = policy.within_seconds.filter(|within| age <= *within);
+                kept.extend(within.map(|within| (Reason::Within, Until::time(later(stored, within)))));
             }
-            _ => reasons.push(Reason::Timeless),
+            _ => kept.push((Reason::Timeless, Until::OPEN)),
         }
-        reasons.extend(policy.tags.iter().any(|tag| snapshot.snapshot.tags.contains(tag)).then_some(Reason::Tag));
-        if reasons.is_empty() && newest_whole == Some(snapshot.snapshot.id) {
-            reasons.push(Reason::NewestWhole);
+        let is_tagged = policy.tags.iter().any(|tag| snapshot.snapshot.tags.contains(tag));
+        kept.extend(is_tagged.then_some((Reason::Tag, Until::OPEN)));
+        if kept.is_empty() && newest_whole == Some(snapshot.snapshot.id) {
+            kept.push((Reason::NewestWhole, Until::newer(1)));
         }
-        decisions.push(Decision { snapshot, reasons });
+        let until = kept.iter().fold(Until::default(), |until, (_, other)| until.or(*other));
+        decisions.push(Decision { snapshot, reasons: kept.into_iter().map(|(reason, _)| reason).collect(), until });
     }
     decisions
+}
+
+fn later(time: Timestamp, seconds: u64) -> Timestamp {
+    Timestamp { seconds: time.seconds.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)), ..time }
 }
 
 fn has_errors(handle: &SnapshotHandle) -> bool {

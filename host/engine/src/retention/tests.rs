@@ -211,3 +211,66 @@ fn nothing_goes_of_a_source_that_is_suspect_and_it_is_said_why() {
     let spared = plan.decisions().filter(|decision| decision.reasons == [Reason::Suspect]).count();
     assert_eq!((spared, plan.check()), (11, Ok(())));
 }
+
+#[test]
+fn until_when_each_is_kept_is_said_by_time_and_by_number() {
+    let said = |policy: &Policy, now: i64| {
+        let now = Timestamp { seconds: now, nanoseconds: 0 };
+        let plan = plan(Snapshots { now, ..known(daily(3)) }, policy, &SnapshotFilter::default());
+        let kept = plan.decisions().filter(|decision| decision.is_kept());
+        kept.map(|decision| decision.until.to_string()).collect::<Vec<_>>()
+    };
+    let last = Policy { last: 2, ..Policy::default() };
+    assert_eq!(said(&last, NOON), ["until 2 newer ones are made", "until a newer one is made"]);
+    // The newest is replaced as long as its day is not over.
+    let daily = Policy { daily: 2, ..Policy::default() };
+    assert_eq!(said(&daily, NOON), ["until a newer one is made", "until 2026-02-01"]);
+    assert_eq!(said(&daily, NOON + DAY), ["until 2026-02-02", "until 2026-02-01"]);
+    let monthly = Policy { monthly: 12, ..Policy::default() };
+    assert_eq!(said(&monthly, NOON + DAY), ["until 2027-01-01"]);
+    let both = Policy { last: 1, yearly: 1, within_seconds: Some(30 * DAY as u64), ..Policy::default() };
+    assert_eq!(said(&both, NOON)[0], "until 2026-03-02 and a newer one is made");
+}
+
+proptest! {
+    /// Whatever is made later: what is removed then had come to the end that was said.
+    #[test]
+    fn nothing_is_removed_before_the_end_that_was_said(
+        made in proptest::collection::vec((0_i64..900, any::<bool>()), 1..24),
+        more in proptest::collection::vec((0_i64..900, any::<bool>()), 0..24),
+        (last, hourly, daily, weekly, monthly, yearly) in (0_u32..3, 0_u32..3, 0_u32..4, 0_u32..4, 0_u32..4, 0_u32..3),
+        within in proptest::option::of(0_u64..40),
+    ) {
+        let within_seconds = within.map(|days| days * DAY as u64);
+        let policy = Policy { last, hourly, daily, weekly, monthly, yearly, within_seconds, ..Policy::default() };
+        // Steps of seven hours, one after the other.
+        let mut time = NOON;
+        let mut number = 0_u8;
+        let mut made_by = |list: &[(i64, bool)]| -> Vec<SnapshotHandle> {
+            list.iter().map(|(step, has_errors)| {
+                time += 1 + step * 7 * 3600 / 30;
+                number += 1;
+                let mut handle = snapshot(number, "h", time);
+                handle.snapshot.statistics.errors = u64::from(*has_errors);
+                handle
+            }).collect()
+        };
+        let before = made_by(&made);
+        let now = before.last().and_then(SnapshotHandle::time).unwrap();
+        let after = [before.clone(), made_by(&more)].concat();
+        let newest = after.last().and_then(SnapshotHandle::time).unwrap();
+        let filter = SnapshotFilter::default();
+        let first = plan(Snapshots { now, ..known(before) }, &policy, &filter);
+        let second = plan(Snapshots { now: newest, ..known(after) }, &policy, &filter);
+        for decision in first.decisions().filter(|decision| decision.is_kept()) {
+            let id = decision.snapshot.snapshot.id;
+            let later = second.decisions().find(|later| later.snapshot.snapshot.id == id).unwrap();
+            if !later.is_kept() {
+                let until = decision.until;
+                prop_assert!(!until.is_open, "{until}");
+                prop_assert!(until.newer as usize <= more.len(), "{until}, and {} were made", more.len());
+                prop_assert!(until.not_before.is_none_or(|time| time <= newest), "{until}, and it is {newest}");
+            }
+        }
+    }
+}

@@ -78,6 +78,32 @@ pub(super) async fn page(
     Ok(page)
 }
 
+pub(super) async fn flat_page(
+    view: &View,
+    snapshot: &SnapshotHandle,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    max: usize,
+) -> Result<FolderPage> {
+    let start = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat());
+    let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
+    let mut page = FolderPage { items: Vec::new(), next: None };
+    while let Some(record) = place.next().await? {
+        if !record.entry.key.as_bytes().starts_with(prefix) {
+            break;
+        }
+        if !record.entry.is_current() {
+            continue;
+        }
+        if page.items.len() >= max {
+            page.next = page.items.last().map(|item| item.key().as_bytes().to_vec());
+            break;
+        }
+        page.items.push(FolderItem::Entry(Box::new(record)));
+    }
+    Ok(page)
+}
+
 /// Where reading goes on behind an item: behind all versions of a key, or behind all keys of a folder.
 fn behind(prefix: &[u8], item: &[u8]) -> Vec<u8> {
     let mut start = item.to_vec();

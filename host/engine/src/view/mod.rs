@@ -133,4 +133,19 @@ impl View {
     ) -> Result<FolderPage> {
         folder::page(self, snapshot, prefix, after, max).await
     }
+
+    /// A page of all entries whose keys begin with a prefix, however deep they lie, in the order of their keys: at most `max` behind the key `after`, which
+    /// is not before the prefix. Of several versions the latest is shown, unless it is a delete marker.
+    ///
+    /// # Errors
+    /// Damage when a part of the tree is lost that holds what was asked for.
+    pub async fn page(
+        &self,
+        snapshot: &SnapshotHandle,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<FolderPage> {
+        folder::flat_page(self, snapshot, prefix, after, max).await
+    }
 }

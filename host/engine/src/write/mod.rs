@@ -26,5 +26,6 @@ pub(crate) use commit::{Committed, Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use dedup::Deduplicator;
 pub(crate) use put::put;
+pub(crate) use record::put_intent;
 pub(crate) use tree::TreeWriter;
 pub(crate) use usage::UsageMap;

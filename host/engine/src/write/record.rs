@@ -167,12 +167,8 @@ impl RunRecord {
     pub(crate) async fn announce(&self, packs: Vec<ObjectId>, connector: Option<ObjectId>) -> Result<()> {
         let connectors = connector.into_iter().collect();
         let intent = Intent { packs, connectors, created: self.lease.wall(), writer: self.writer };
-        let id = ObjectId::new(random_id()?);
-        // Noted before it is sent: a put whose answer is lost may have arrived.
-        lock_unpoisoned(&self.intents).push(ObjectKind::Intent.store_key(id));
-        // Never locked: collectors wait for as long as it is there.
-        let intent = seal_document(&self.keys, ObjectKind::Intent, id, &intent.encode()?)?;
-        self.locks.note_announcement(put(&*self.store, intent, None).await?.modified);
+        let note = |key| lock_unpoisoned(&self.intents).push(key);
+        self.locks.note_announcement(put_intent(&*self.store, &self.keys, &intent, note).await?);
         Ok(())
     }
 
@@ -225,6 +221,20 @@ impl RunRecord {
     pub(super) fn locked_until(&self, object: &ObjectId) -> Option<Timestamp> {
         self.locks.until(object)
     }
+}
+
+/// Puts an intent, whose name is noted before: a put whose answer is lost may have arrived. Tells when that was, if the store does.
+pub(crate) async fn put_intent(
+    store: &dyn Store,
+    keys: &Keys,
+    intent: &Intent,
+    note: impl FnOnce(StoreKey),
+) -> Result<Option<Timestamp>> {
+    let id = ObjectId::new(random_id()?);
+    note(ObjectKind::Intent.store_key(id));
+    // Never locked: collectors wait for as long as it is there.
+    let intent = seal_document(keys, ObjectKind::Intent, id, &intent.encode()?)?;
+    Ok(put(store, intent, None).await?.modified)
 }
 
 fn is_refusal(cause: &credenza_connect::Error) -> bool {

@@ -1,4 +1,4 @@
-//! The world that the model checks: five packs, three snapshots, two writers, two collectors.
+//! The world that the model checks: five packs, three snapshots, two writers, two collectors, and somebody who reads snapshot 0.
 //!
 //! Pack `OLD` holds both chunks; `fresh(w)` is what writer `w` uploads, `copy(c)` what collector `c` repacks. Snapshot 0 is
 //! there from the start and uses chunk 0 in `OLD`; writer `w` makes snapshot `1 + w` of chunk `w`.
@@ -38,8 +38,32 @@ pub(crate) struct Store {
     pub(crate) holding: [Packs; 2],
     /// The pack in which each snapshot uses its chunk, or none.
     pub(crate) snapshots: [u8; 3],
-    /// What the intents of writers and of collectors name.
-    pub(crate) intents: [Packs; 4],
+    /// What the intents of writers, of collectors and of the reader name.
+    pub(crate) intents: [Packs; 5],
+}
+
+/// Whose intent the reader's is.
+pub(crate) const READER: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ReaderStep {
+    ReadUsage,
+    PutPin,
+    LookForSnapshot,
+    ListCondemned,
+    LoadIndex,
+    Reading,
+    End,
+}
+
+/// Who reads snapshot 0, whatever becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Reader {
+    pub(crate) step: ReaderStep,
+    /// The pack in which the snapshot uses its chunk.
+    pub(crate) used: u8,
+    /// What is to be named.
+    pub(crate) wanted: Packs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,10 +155,11 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) writers: [Writer; 2],
     pub(crate) collectors: [Collector; 2],
+    pub(crate) reader: Reader,
 }
 
 impl State {
-    pub(crate) fn begin(writers: usize, collectors: usize) -> Self {
+    pub(crate) fn begin(writers: usize, collectors: usize, reads: bool) -> Self {
         let writer =
             Writer { step: WriterStep::ListCondemned, relies: NO_PACK, condemned: 0, late: false, announced: false };
         let collector = Collector {
@@ -157,9 +182,11 @@ impl State {
             condemned: 0,
             holding: [bit(OLD) | bit(fresh(0)), bit(OLD) | bit(fresh(1))],
             snapshots: [OLD, NO_PACK, NO_PACK],
-            intents: [0; 4],
+            intents: [0; 5],
         };
-        let mut state = Self { store, writers: [writer; 2], collectors: [collector; 2] };
+        let step = if reads { ReaderStep::ReadUsage } else { ReaderStep::End };
+        let reader = Reader { step, used: NO_PACK, wanted: 0 };
+        let mut state = Self { store, writers: [writer; 2], collectors: [collector; 2], reader };
         for (number, writer) in state.writers.iter_mut().enumerate() {
             writer.step = absent(number < writers, writer.step);
         }
@@ -169,9 +196,12 @@ impl State {
         state
     }
 
-    /// Which snapshot is promised and cannot be read, if any.
+    /// Which snapshot is promised, or read by somebody, and cannot be read, if any.
     pub(crate) fn broken(&self) -> Option<usize> {
         let store = &self.store;
+        if self.reader.step == ReaderStep::Reading && store.packs & store.described & store.holding[0] == 0 {
+            return Some(0);
+        }
         (0..3).find(|&snapshot| {
             let named = store.snapshots[snapshot];
             let promised = snapshot == 0 || {

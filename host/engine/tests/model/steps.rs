@@ -24,6 +24,12 @@ pub(crate) struct Rules {
     pub(crate) cuts: bool,
     /// A collector lists them a second time, in another way that never leaves out the same, and stops where both disagree.
     pub(crate) compares: bool,
+    /// Somebody reads a snapshot, pins it, and goes on when it is removed.
+    pub(crate) reads: bool,
+    /// Who reads looks whether the snapshot is still there once it is pinned.
+    pub(crate) reader_looks: bool,
+    /// Who reads pins where chunks were moved to, too.
+    pub(crate) reader_follows: bool,
     /// Requests between which nobody else's step matters much are made at once, so that more actors fit into the search.
     pub(crate) coarse: bool,
 }
@@ -43,6 +49,9 @@ impl Rules {
         lateness: true,
         cuts: false,
         compares: false,
+        reads: false,
+        reader_looks: true,
+        reader_follows: true,
         coarse: false,
     };
 }
@@ -73,6 +82,7 @@ pub(crate) fn successors(state: &State, rules: &Rules, out: &mut Vec<(&'static s
             |next, out| collect(next, rules, actor, out),
         );
     }
+    read(state, rules, out);
     for snapshot in 0..rules.removable {
         if state.store.snapshots[snapshot] != NO_PACK {
             let mut next = *state;
@@ -80,6 +90,42 @@ pub(crate) fn successors(state: &State, rules: &Rules, out: &mut Vec<(&'static s
             out.push(("a snapshot is removed", next));
         }
     }
+}
+
+/// Who reads goes on: `Pin::keep` of the engine.
+fn read(state: &State, rules: &Rules, out: &mut Vec<(&'static str, State)>) {
+    use ReaderStep::*;
+    let mut next = *state;
+    let (store, me) = (&mut next.store, &mut next.reader);
+    match me.step {
+        ReadUsage => {
+            me.used = store.snapshots[0];
+            (me.wanted, me.step) = match me.used {
+                NO_PACK => (0, End),
+                used => (bit(used), PutPin),
+            };
+        }
+        PutPin => {
+            store.intents[READER] |= me.wanted;
+            me.step = ListCondemned;
+        }
+        LookForSnapshot => {
+            let is_lost = rules.reader_looks && store.snapshots[0] == NO_PACK;
+            me.step = if is_lost { End } else { Reading };
+            store.intents[READER] &= if me.step == End { 0 } else { u8::MAX };
+        }
+        ListCondemned => {
+            let is_moved = rules.reader_follows && store.condemned & bit(me.used) != 0;
+            me.step = if is_moved { LoadIndex } else { LookForSnapshot };
+        }
+        LoadIndex => {
+            me.wanted = store.described & store.holding[0];
+            me.step = if me.wanted & !store.intents[READER] == 0 { LookForSnapshot } else { PutPin };
+        }
+        Reading => (store.intents[READER], me.step) = (0, End),
+        End => return,
+    }
+    out.push(("a reader goes on", next));
 }
 
 /// In a coarse search, goes on from states in which the same actor is to go on at once.
@@ -339,7 +385,7 @@ fn cut_off(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static 
         _ => return,
     };
     // Cut off after the first so many.
-    for border in (0..4).filter(|border| there >> border != 0) {
+    for border in (0..5).filter(|border| there >> border != 0) {
         let mut next = *state;
         let (store, me) = (&next.store, &mut next.collectors[number]);
         (me.listed, me.left_out) = (there & ((1 << border) - 1), there >> border << border);
@@ -356,7 +402,7 @@ fn cut_off(state: &State, rules: &Rules, number: usize, out: &mut Vec<(&'static 
 
 /// Owners of intents that are there.
 fn intents(store: &Store) -> u8 {
-    (0..4).filter(|&owner| store.intents[owner] != 0).fold(0, |owners, owner| owners | 1 << owner)
+    (0..5).filter(|&owner| store.intents[owner] != 0).fold(0, |owners, owner| owners | 1 << owner)
 }
 
 /// Snapshots that are there.
@@ -365,7 +411,7 @@ fn snapshots(store: &Store) -> u8 {
 }
 
 fn see_intents(me: &mut Collector, store: &Store, listed: u8, late: [bool; 2]) {
-    let live = (0..4).filter(|&owner| listed & 1 << owner != 0 && (owner >= 2 || !late[owner]));
+    let live = (0..5).filter(|&owner| listed & 1 << owner != 0 && (owner >= 2 || !late[owner]));
     me.pinned |= live.fold(0, |packs, owner| packs | store.intents[owner]);
 }
 

@@ -3,11 +3,12 @@
 //! Owned here: what an entry's attributes mean to the kernel. Called by `filesystem`.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use credenza_engine::view::never_read;
-use credenza_model::{AttributeValue, Content, Entry, EntryKind, Record, Timestamp};
+use credenza_model::{AttributeValue, Content, Entry, EntryKind, Record};
 use fuser::{FileAttr, FileType, INodeNo};
+
+use crate::entry::{size_of, system_time};
 
 /// Rights of a folder of which nothing is said.
 const FOLDER_MODE: u16 = 0o555;
@@ -95,16 +96,6 @@ pub(super) fn hard_link(entry: &Entry) -> Option<&str> {
     }
 }
 
-/// Bytes that reading gives; of what was not read when it was backed up those that it had.
-fn size_of(record: &Record) -> u64 {
-    match record.entry.kind {
-        EntryKind::Symlink => record.entry.link_target.as_ref().map_or(0, |target| target.len() as u64),
-        EntryKind::File if never_read(record).is_some() => record.entry.size.unwrap_or(0),
-        EntryKind::File => record.content.bytes(),
-        EntryKind::Directory | EntryKind::Other => 0,
-    }
-}
-
 /// Bytes that a file takes. Of one that was sparse nobody has told where its holes are: what repeats within it, as zeros do, is counted once.
 fn allocated(record: &Record, size: u64) -> u64 {
     if record.entry.attribute("posix.sparse").is_none() {
@@ -131,14 +122,6 @@ fn device(entry: &Entry) -> Option<u32> {
     Some((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12))
 }
 
-/// A point in time as the system has it; one that it cannot have is the beginning of 1970.
-pub(super) fn system_time(time: Timestamp) -> SystemTime {
-    let whole = Duration::from_secs(time.seconds.unsigned_abs());
-    let seconds = if time.seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
-    let nanoseconds = Duration::from_nanos(u64::from(time.nanoseconds));
-    seconds.and_then(|seconds| seconds.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH)
-}
-
 /// The extended attributes of an entry: a file's own by their names, and what is none of a file system's behind `user.credenza.`.
 pub(super) fn extended(entry: &Entry) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     entry.attributes.iter().filter_map(|(name, value)| {
@@ -155,20 +138,4 @@ pub(super) fn extended(entry: &Entry) -> impl Iterator<Item = (String, Vec<u8>)>
         };
         Some((shown, value))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_before_1970_and_with_nanoseconds_are_what_they_were() {
-        let time = |seconds, nanoseconds| system_time(Timestamp { seconds, nanoseconds });
-        assert_eq!(time(-1, 999_999_999), UNIX_EPOCH - Duration::from_nanos(1));
-        assert_eq!(time(5, 7), UNIX_EPOCH + Duration::new(5, 7));
-        for (seconds, nanoseconds) in [(-7, 3), (0, 0), (1 << 33, 999_999_999)] {
-            let time = Timestamp { seconds, nanoseconds };
-            assert_eq!(Timestamp::from_system(system_time(time)), time);
-        }
-    }
 }

@@ -2,7 +2,6 @@
 //!
 //! Owned here: what a node is and has, and how trouble is told. Refused here: the kernel's protocol (`filesystem`). Called by `filesystem` and `folders`.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use credenza_engine::Error as EngineError;
@@ -13,6 +12,7 @@ use fuser::{Errno, FileAttr, FileType, INodeNo};
 use super::attributes::{self, Owner};
 use super::folders::Item;
 use super::nodes::{Identity, Node, Nodes};
+use crate::entry::{Trouble, system_time};
 use crate::shelf::{Shelf, Shelved, Standing};
 use crate::tree::{Child, Listing, Place, SnapshotTree};
 
@@ -20,9 +20,6 @@ use crate::tree::{Child, Listing, Place, SnapshotTree};
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What may have changed when somebody looks again.
 const A_MOMENT: Duration = Duration::from_secs(1);
-
-/// What hears of damage and of other trouble that a reader met.
-pub type Trouble = Arc<dyn Fn(&EngineError) + Send + Sync>;
 
 pub(super) struct Files {
     pub(super) shelf: Shelf,
@@ -185,7 +182,7 @@ impl Files {
     }
 
     async fn shelved(&self, standing: &Standing, path: Vec<u8>, shelved: &Shelved) -> Result<Found, Errno> {
-        let time = attributes::system_time(standing.newest);
+        let time = system_time(standing.newest);
         match shelved {
             Shelved::Snapshot(id) => self.in_tree(*id, Place::root()).await,
             Shelved::Folder => Ok(self.without_entry(Node::Shelf(path), FileType::Directory, time, A_MOMENT)),
@@ -208,7 +205,7 @@ impl Files {
         if let Some(record) = record {
             return Ok(self.with_entry(node, record));
         }
-        let time = attributes::system_time(self.tree(id)?.snapshot().snapshot.finished);
+        let time = system_time(self.tree(id)?.snapshot().snapshot.finished);
         Ok(self.without_entry(node, FileType::Directory, time, FOR_EVER))
     }
 

@@ -18,14 +18,13 @@ use std::sync::Arc;
 use credenza_engine::Stop;
 use fuser::{Config, MountOption, Session, SessionACL};
 
+use crate::entry::Trouble;
 use crate::shelf::Shelf;
 use crate::{Error, Result};
 
 use self::attributes::Owner;
 use self::files::Files;
 use self::filesystem::Filesystem;
-
-pub use self::files::Trouble;
 
 /// Questions of the kernel that are answered at once; each may load a chunk.
 pub const READS_MAX: usize = 64;

@@ -84,6 +84,14 @@ pub(crate) enum LoginFault {
     NoName(String),
 }
 
+/// Whom a provider vouches for.
+pub(crate) struct Proven {
+    /// The name of the user.
+    pub(crate) name: String,
+    /// Where the login there is ended (OpenID Connect RP-Initiated Logout), where the provider says so.
+    pub(crate) leave: Option<String>,
+}
+
 /// What a browser sends back from the provider.
 pub(crate) struct Answer<'a> {
     pub(crate) code: &'a str,
@@ -100,6 +108,7 @@ struct Discovered {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    end_session_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
 }
@@ -148,7 +157,7 @@ impl Oidc {
         let cookie = format!("{}-{}", hexadecimal(&random), now.wall.seconds);
         let login = self.login(&cookie);
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, login.verifier.as_bytes()));
-        let query = query(&[
+        let fields = [
             ("response_type", "code"),
             ("client_id", &self.provider.client_id),
             ("redirect_uri", &self.redirect),
@@ -157,14 +166,13 @@ impl Oidc {
             ("nonce", &login.nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
-        ]);
+        ];
         address_of(&found.authorization_endpoint)?;
-        let separator = if found.authorization_endpoint.contains('?') { '&' } else { '?' };
-        Ok((cookie, format!("{}{separator}{query}", found.authorization_endpoint)))
+        Ok((cookie, with_query(&found.authorization_endpoint, &fields)))
     }
 
-    /// Ends a login: the name of the user for whom the provider vouches.
-    pub(crate) async fn finish(&self, cookie: &str, answer: &Answer<'_>, now: Moment) -> Result<String, LoginFault> {
+    /// Ends a login: the user for whom the provider vouches.
+    pub(crate) async fn finish(&self, cookie: &str, answer: &Answer<'_>, now: Moment) -> Result<Proven, LoginFault> {
         let began =
             cookie.rsplit_once('-').and_then(|(_, began)| began.parse::<i64>().ok()).ok_or(LoginFault::Foreign)?;
         let passed = now.wall.seconds.saturating_sub(began);
@@ -188,7 +196,14 @@ impl Oidc {
         let claims = verified(&tokens.id_token, &keys, &expected)?;
         let is_verified = claim != EMAIL || claims.get("email_verified") == Some(&Value::Bool(true));
         let name = claims.get(claim).and_then(Value::as_str).filter(|_| is_verified);
-        name.map(str::to_owned).ok_or_else(|| LoginFault::NoName(claim.clone()))
+        let name = name.map(str::to_owned).ok_or_else(|| LoginFault::NoName(claim.clone()))?;
+        Ok(Proven { name, leave: self.leave(&found) })
+    }
+
+    /// Where a login is ended. Without the token of the login, which nobody keeps, the provider asks the user whether that is meant.
+    fn leave(&self, found: &Discovered) -> Option<String> {
+        let address = found.end_session_endpoint.as_deref().filter(|address| address_of(address).is_ok())?;
+        Some(with_query(address, &[("client_id", &self.provider.client_id)]))
     }
 
     async fn discover(&self) -> Result<Discovered, LoginFault> {
@@ -227,6 +242,11 @@ impl Oidc {
         let of = |what: &str| blake3::keyed_hash(&self.key, format!("{what} {cookie}").as_bytes()).to_string();
         Login { state: of("state"), nonce: of("nonce"), verifier: of("verifier") }
     }
+}
+
+fn with_query(address: &str, fields: &[(&str, &str)]) -> String {
+    let separator = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{separator}{}", query(fields))
 }
 
 fn query(fields: &[(&str, &str)]) -> String {

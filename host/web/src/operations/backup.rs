@@ -71,6 +71,7 @@ fn ending(report: &BackupReport, repository: &str) -> Ending {
             fact("Bytes added", report.bytes_added),
             fact("Could not be read", report.errors),
         ],
+        made: report.snapshot.map(|id| id.to_string()),
         ..Ending::default()
     }
 }

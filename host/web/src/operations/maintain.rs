@@ -91,6 +91,7 @@ impl Maintain {
             ],
             tables: Vec::new(),
             offer,
+            ..Ending::default()
         }
     }
 }

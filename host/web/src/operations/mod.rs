@@ -3,9 +3,12 @@
 //! Owned here: which they are, and what is shown of their reports. What removes or replaces something is not started by itself: a run that only looks
 //! ends with the offer to do it. Refused here: what else is under way (`runs`), and what is true (`credenza-app`, `credenza-engine`).
 
+mod acknowledge;
 mod backup;
 mod check;
+mod job;
 mod maintain;
+mod policy;
 mod prune;
 mod remove;
 mod repair;
@@ -13,13 +16,16 @@ mod restore;
 mod sync;
 mod tag;
 
+pub(crate) use acknowledge::Acknowledge;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
+pub(crate) use job::{JobRun, ended};
 pub(crate) use maintain::Maintain;
+pub(crate) use policy::{SetPolicy, rules};
 pub(crate) use prune::Prune;
 pub(crate) use remove::Remove;
 pub(crate) use repair::Repair;
-pub(crate) use restore::{Picked, Restore};
+pub(crate) use restore::{How, Picked, Restore};
 pub(crate) use sync::Sync;
 pub(crate) use tag::Tag;
 

@@ -12,8 +12,9 @@ use credenza_model::SnapshotId;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::fact;
+use super::{fact, rules};
 use crate::access::Action;
+use crate::command;
 use crate::runs::{At, Ending, Offer, Operation, Outcome, Table};
 use crate::shown::{self, Zone, count};
 
@@ -25,6 +26,8 @@ const KEPT_ROWS_MAX: usize = 1000;
 pub(crate) struct Prune {
     /// What was typed; without it the policy of the repository counts.
     pub(crate) policy: Option<Policy>,
+    /// Which snapshots are judged; no other goes.
+    pub(crate) filter: SnapshotFilter,
     /// What a plan said would go, which is all that may; without it nothing goes.
     pub(crate) agreed: Option<BTreeSet<SnapshotId>>,
     /// Whether more goes than is usual, and that was said.
@@ -37,10 +40,10 @@ impl Operation for Prune {
     }
 
     fn commands(&self) -> Vec<String> {
-        let policy = self.policy.as_ref().map(rules).unwrap_or_default();
+        let (policy, filters) = (self.policy.as_ref().map(rules).unwrap_or_default(), filters(&self.filter));
         let apply = if self.agreed.is_some() { " --apply" } else { "" };
         let force = if self.is_excess_agreed { " --force" } else { "" };
-        vec![format!("prune{policy}{apply}{force}")]
+        vec![format!("prune{policy}{filters}{apply}{force}")]
     }
 
     fn action(&self) -> Action {
@@ -52,26 +55,19 @@ impl Operation for Prune {
     }
 }
 
-/// The rules as options of the command.
-fn rules(policy: &Policy) -> String {
-    let counts = [
-        ("last", policy.last),
-        ("hourly", policy.hourly),
-        ("daily", policy.daily),
-        ("weekly", policy.weekly),
-        ("monthly", policy.monthly),
-        ("yearly", policy.yearly),
-    ];
-    let given = counts.into_iter().filter(|(_, number)| *number > 0);
-    given.map(|(name, number)| format!(" --keep-{name} {number}")).collect()
+/// The filter as options of the command.
+fn filters(filter: &SnapshotFilter) -> String {
+    let given = |name: &str, values: &[String]| -> String {
+        values.iter().map(|value| format!(" --{name} {}", command::word(value))).collect()
+    };
+    given("source", &filter.sources) + &given("host", &filter.hosts) + &given("tag", &filter.tags)
 }
 
 impl Prune {
     async fn prune(&self, at: &At) -> Result<Ending> {
         let purpose = if self.agreed.is_some() { StoreUse::Write } else { StoreUse::Read };
         let open = at.open(purpose).await?;
-        let filter = SnapshotFilter::default();
-        let plan = prune::plan(&open.repository, self.policy.clone(), &filter, self.agreed.is_some()).await?;
+        let plan = prune::plan(&open.repository, self.policy.clone(), &self.filter, self.agreed.is_some()).await?;
         let goes = prune::removed(&plan);
         let kept = plan.decisions().count() - goes.len();
         let freed = match self.agreed {
@@ -121,12 +117,13 @@ impl Prune {
         let removed = count(agreed.len() as u64, "snapshot", "snapshots");
         let title = format!("Remove {removed}, frees {}", shown::size(bytes));
         let excesses: Vec<Excess> = plan.excesses().collect();
-        let mut loses = vec![format!("{removed} removed. Nothing brings them back.")];
+        let (are, them) = if agreed.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let mut loses = vec![format!("{removed} {are} removed. Nothing brings {them} back.")];
         loses.extend(
             excesses.iter().map(|excess| format!("This is more than is usual: {}.", shown::text(&excess.to_string()))),
         );
         let is_excess_agreed = !excesses.is_empty();
-        let operation = Self { policy: self.policy.clone(), agreed: Some(agreed), is_excess_agreed };
+        let operation = Self { agreed: Some(agreed), is_excess_agreed, ..self.clone() };
         Offer { operation: Arc::new(operation), title, loses }
     }
 }
@@ -143,6 +140,7 @@ fn table(group: &Group, (digits, freed): (usize, &Freed), room: &mut usize) -> T
             decision.snapshot.time().map_or_else(|| "?".to_owned(), |time| zone.time(time).text),
             shown::size(decision.snapshot.snapshot.statistics.bytes),
             if reasons.is_empty() { "no rule keeps it".to_owned() } else { reasons.join(", ") },
+            if decision.is_kept() { decision.until.to_string() } else { String::new() },
             freed.alone.get(&decision.snapshot.snapshot.id).map(|bytes| shown::size(*bytes)).unwrap_or_default(),
         ]
     };
@@ -155,7 +153,7 @@ fn table(group: &Group, (digits, freed): (usize, &Freed), room: &mut usize) -> T
     };
     Table {
         caption: format!("{}: {kept} kept, {gone} removed{more}", shown::text(&group.name)),
-        heads: vec!["What", "Snapshot", "Made", "Size", "Why", "Alone frees"],
+        heads: vec!["What", "Snapshot", "Made", "Size", "Why", "Until", "Alone frees"],
         rows: rows.into_iter().map(row).collect(),
     }
 }

@@ -103,6 +103,7 @@ impl Repair {
                     "Packs that are damaged are given up, once all that can be read of them is copied.".to_owned(),
                 ],
             }),
+            ..Ending::default()
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A restore of what was picked, from any number of snapshots: first compared with what is there, then done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use credenza_app::patterns::PatternList;
 use credenza_app::{DestinationUse, Error, Kind, Place, Result, Settings, StoreUse, restored};
-use credenza_engine::restore::{self, Overwrite, RestoreOptions, RestoreReport};
+use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{
     Conflict, Error as EngineError, Event, Left, Listener, Part, Parts, Phase, RunContext, SnapshotName, Standing,
 };
@@ -39,9 +41,86 @@ pub(crate) struct Restore {
     pub(crate) bytes: u64,
     /// A folder, a location or `@name`.
     pub(crate) to: String,
-    pub(crate) overwrite: Overwrite,
+    pub(crate) how: How,
     /// Whether it only compares.
     pub(crate) is_trial: bool,
+}
+
+/// What of it, and what becomes of what is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct How {
+    /// Only what matches one of these patterns, as they were typed.
+    pub(crate) include: Vec<String>,
+    /// Not what matches one of these.
+    pub(crate) exclude: Vec<String>,
+    pub(crate) overwrite: Overwrite,
+    /// Whether everything that was written is read again.
+    pub(crate) verify: bool,
+    /// Whether what is not in the snapshots is removed, and how much of it.
+    pub(crate) delete: Option<Deletion>,
+    /// Whether every version is written.
+    pub(crate) versions: bool,
+}
+
+impl How {
+    /// As options of the command, each with a space before it.
+    fn words(&self) -> String {
+        let given = |name: &str, patterns: &[String]| -> String {
+            patterns.iter().map(|pattern| format!(" --{name} {}", command::word(pattern))).collect()
+        };
+        let mut words = given("include", &self.include) + &given("exclude", &self.exclude);
+        words.push_str(match self.overwrite {
+            Overwrite::No => "",
+            Overwrite::Always => " --overwrite",
+            Overwrite::IfNewer => " --overwrite=if-newer",
+            Overwrite::IfChanged => " --overwrite=if-changed",
+            Overwrite::Never => " --overwrite=never",
+        });
+        words.push_str(match self.delete {
+            None => "",
+            Some(Deletion::Limited) => " --delete",
+            Some(Deletion::All) => " --delete --force",
+        });
+        words.push_str(if self.versions { " --versions" } else { "" });
+        words
+    }
+
+    /// What the engine takes for a part of a snapshot.
+    fn options(&self, parts: &Parts, source: &str, is_trial: bool) -> Result<RestoreOptions> {
+        let patterns = |texts: &[String]| {
+            let words: Vec<OsString> = texts.iter().map(OsString::from).collect();
+            PatternList::gather(&words, &[])?.of_recorded(source)
+        };
+        Ok(RestoreOptions {
+            parts: parts.clone(),
+            include: patterns(&self.include)?,
+            exclude: patterns(&self.exclude)?,
+            overwrite: self.overwrite,
+            dry_run: is_trial,
+            verify: self.verify && !is_trial,
+            delete: self.delete,
+            versions: self.versions,
+            no_sync: false,
+        })
+    }
+}
+
+/// Patterns that matched nothing in any of several snapshots. One that matches in another is no wish that failed.
+#[derive(Default)]
+struct Unmatched(Option<BTreeSet<String>>);
+
+impl Unmatched {
+    fn add(&mut self, patterns: &mut Vec<String>) {
+        let more: BTreeSet<String> = std::mem::take(patterns).into_iter().collect();
+        self.0 = Some(match self.0.take() {
+            None => more,
+            Some(before) => before.intersection(&more).cloned().collect(),
+        });
+    }
+
+    fn all(self) -> Vec<String> {
+        self.0.unwrap_or_default().into_iter().collect()
+    }
 }
 
 impl Operation for Restore {
@@ -51,20 +130,18 @@ impl Operation for Restore {
     }
 
     fn commands(&self) -> Vec<String> {
-        let overwrite = match self.overwrite {
-            Overwrite::No => "",
-            Overwrite::Always => " --overwrite",
-            Overwrite::IfNewer => " --overwrite=if-newer",
-            Overwrite::IfChanged => " --overwrite=if-changed",
-            Overwrite::Never => " --overwrite=never",
+        let how = self.how.words();
+        let end = match (self.is_trial, self.how.verify) {
+            (true, _) => " --dry-run",
+            (false, true) => " --verify",
+            (false, false) => "",
         };
-        let trial = if self.is_trial { " --dry-run" } else { "" };
         let to = command::word(&self.to);
         let parts =
             self.picked.iter().flat_map(|picked| picked.parts.as_slice().iter().map(move |part| (picked, part)));
         let command = |(picked, part): (&Picked, &Part)| {
             let what = command::in_snapshot(&picked.snapshot, part.key().as_bytes());
-            format!("restore {what} --to {to}{overwrite}{trial}")
+            format!("restore {what} --to {to}{how}{end}")
         };
         parts.take(COMMANDS_MAX).map(command).collect()
     }
@@ -84,26 +161,36 @@ impl Restore {
         let open = at.open(StoreUse::Read).await?;
         let snapshots = open.repository.snapshots().await?;
         let place = app.place(Kind::Destination, self.to.as_ref(), Settings::new())?;
-        let purpose = if self.is_trial { DestinationUse::Preview } else { DestinationUse::Write };
-        let comparing = Arc::new(Comparing::new(&at.run, self.bytes));
+        let purpose = match (self.is_trial, self.how.versions) {
+            (true, _) => DestinationUse::Preview,
+            (false, true) => DestinationUse::WriteHistory,
+            (false, false) => DestinationUse::Write,
+        };
+        let comparing = Arc::new(Comparing::new(&at.run, self.bytes, self.how.delete.is_some()));
         let context = RunContext { events: Arc::clone(&comparing) as Arc<dyn Listener>, ..at.run.context() };
         let mut total = RestoreReport::default();
-        let mut failed = None;
+        let (mut failed, mut unincluded) = (None, None);
+        let (mut include, mut exclude) = (Unmatched::default(), Unmatched::default());
         for (number, picked) in self.picked.iter().enumerate() {
-            let options = RestoreOptions {
-                parts: picked.parts.clone(),
-                overwrite: self.overwrite,
-                dry_run: self.is_trial,
-                ..RestoreOptions::default()
-            };
-            let snapshot = snapshots.find(&SnapshotName(picked.snapshot.clone()));
+            let snapshot = snapshots.find(&SnapshotName(picked.snapshot.clone()))?;
+            let options = self.how.options(&picked.parts, &snapshot.snapshot.source.location, self.is_trial)?;
             // One for each snapshot: it remembers which names are of one file, and in another snapshot the same numbers are another file.
             let destination = app.destination(&place, purpose).await?;
             at.run.counts(&destination);
             let to = destination.connector;
-            let done = async { restore::run(&open.repository, &snapshot?, to, &options, &context).await };
+            let done = async { restore::run(&open.repository, &snapshot, to, &options, &context).await };
             match done.await {
-                Ok(report) => total.add(report),
+                Ok(mut report) => {
+                    include.add(&mut report.include_unmatched);
+                    exclude.add(&mut report.exclude_unmatched);
+                    total.add(report);
+                }
+                // Another may have what the patterns include.
+                Err(error @ EngineError::NothingIncluded { .. }) if unincluded.is_none() => {
+                    include.add(&mut self.how.include.clone());
+                    unincluded = Some(error);
+                }
+                Err(EngineError::NothingIncluded { .. }) => include.add(&mut self.how.include.clone()),
                 // What was restored of other snapshots before is there, and is said.
                 Err(error) if number > 0 && !matches!(error, EngineError::Cancelled) => {
                     failed = Some(Error::from(error));
@@ -111,6 +198,11 @@ impl Restore {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        total.include_unmatched = include.all();
+        total.exclude_unmatched = exclude.all();
+        if let Some(error) = unincluded.filter(|_| total.include_unmatched.len() >= self.how.include.len()) {
+            return Err(error.into());
         }
         let mut ending = self.ending(&total, &place, at.run.requests(), comparing.table());
         if let Some(error) = failed {
@@ -127,12 +219,16 @@ impl Restore {
         let done = if self.is_trial { "Would restore" } else { "Restored" };
         let mut lines = vec![format!("{done} {entries}, {bytes}, to {to}.")];
         lines.extend(
-            restored::counts(report, self.is_trial, false).iter().map(|(count, text)| format!("{count} {text}.")),
+            restored::counts(report, self.is_trial, self.how.delete.is_some())
+                .iter()
+                .map(|(count, text)| format!("{count} {text}.")),
         );
         lines.extend(report.left.iter().map(|(conflict, left)| of_left(*conflict, left)));
         if report.versions_left > 0 {
             lines.push(format!("{} older versions were left out.", report.versions_left));
         }
+        let unmatched = report.include_unmatched.iter().chain(&report.exclude_unmatched);
+        lines.extend(unmatched.map(|pattern| format!("The pattern `{}` matched nothing.", shown::text(pattern))));
         lines.extend(
             report.parts_missing.iter().map(|key| format!("Not in the snapshot: {}.", shown::name(key.as_bytes()))),
         );
@@ -148,17 +244,30 @@ impl Restore {
                 _ => Outcome::Damaged,
             },
             lines,
-            facts: facts(report, requests),
+            facts: self.facts(report, requests),
             tables: table.into_iter().collect(),
-            offer: (self.is_trial && report.entries + report.attributes > 0).then(|| self.offer(report, &to)),
+            offer: (self.is_trial && report.entries + report.attributes + self.removes(report) > 0)
+                .then(|| self.offer(report, &to)),
+            ..Ending::default()
         }
+    }
+
+    /// What would be removed.
+    fn removes(&self, report: &RestoreReport) -> u64 {
+        self.how.delete.map_or(0, |_| report.extra)
     }
 
     fn offer(&self, report: &RestoreReport, to: &str) -> Offer {
         let (entries, bytes) = (count(report.entries, "entry", "entries"), shown::size(report.bytes));
         let mut loses = Vec::new();
+        let mut title = format!("Restore {entries}, {bytes}");
+        if self.removes(report) > 0 {
+            let removed = count(self.removes(report), "entry", "entries");
+            loses.push(format!("{removed} in {to} that the snapshots do not have are removed."));
+            title.push_str(&format!(", remove {removed}"));
+        }
         let replaced = count(report.replaced, "entry", "entries");
-        match self.overwrite {
+        match self.how.overwrite {
             Overwrite::No | Overwrite::Never if report.replaced == 0 => {}
             // Such as a file that becomes a name of another.
             Overwrite::No | Overwrite::Never => {
@@ -173,23 +282,30 @@ impl Restore {
             loses.push(format!("Times, mode, owner or attributes of {entries} in {to} are set."));
         }
         let operation = Arc::new(Self { is_trial: false, ..self.clone() });
-        Offer { operation, title: format!("Restore {entries}, {bytes}"), loses }
+        Offer { operation, title, loses }
     }
-}
 
-fn facts(report: &RestoreReport, requests: u64) -> Vec<(String, String)> {
-    let left = |conflict: &Conflict| report.left.get(conflict).map_or(0, |left| left.entries);
-    let skipped: u64 = report.left.keys().map(left).sum();
-    vec![
-        fact("New", report.entries.saturating_sub(report.replaced)),
-        fact("Overwritten", report.replaced),
-        fact("Attributes set", report.attributes),
-        fact("Identical", report.identical),
-        fact("Skipped", skipped),
-        fact("Bytes", format!("{} ({})", report.bytes, shown::size(report.bytes))),
-        fact("Lost or refused", report.damaged + report.unread + report.failed),
-        fact("Requests", requests),
-    ]
+    fn facts(&self, report: &RestoreReport, requests: u64) -> Vec<(String, String)> {
+        let left = |conflict: &Conflict| report.left.get(conflict).map_or(0, |left| left.entries);
+        let skipped: u64 = report.left.keys().map(left).sum();
+        let mut facts = vec![
+            fact("New", report.entries.saturating_sub(report.replaced)),
+            fact("Overwritten", report.replaced),
+            fact("Attributes set", report.attributes),
+            fact("Identical", report.identical),
+            fact("Skipped", skipped),
+            fact("Bytes", format!("{} ({})", report.bytes, shown::size(report.bytes))),
+            fact("Lost or refused", report.damaged + report.unread + report.failed),
+            fact("Requests", requests),
+        ];
+        if self.how.delete.is_some() {
+            facts.push(fact("Removed", if self.is_trial { report.extra } else { report.removed }));
+        }
+        if self.how.verify && !self.is_trial {
+            facts.push(fact("Read again", report.verified));
+        }
+        facts
+    }
 }
 
 fn of_left(conflict: Conflict, left: &Left) -> String {
@@ -205,6 +321,8 @@ fn of_left(conflict: Conflict, left: &Left) -> String {
 struct Comparing {
     run: Arc<Run>,
     bytes: u64,
+    /// Whether what is not in the snapshots is removed.
+    is_deleting: bool,
     seen: Mutex<Seen>,
 }
 
@@ -216,8 +334,8 @@ struct Seen {
 }
 
 impl Comparing {
-    fn new(run: &Arc<Run>, bytes: u64) -> Self {
-        Self { run: Arc::clone(run), bytes, seen: Mutex::default() }
+    fn new(run: &Arc<Run>, bytes: u64, is_deleting: bool) -> Self {
+        Self { run: Arc::clone(run), bytes, is_deleting, seen: Mutex::default() }
     }
 
     fn name(&self, key: &Key, word: &'static str, bytes: u64) {
@@ -261,7 +379,9 @@ impl Listener for Comparing {
                 return;
             }
             Event::Expected { .. } => return,
-            Event::Compared { standing, key, bytes } => self.name(key, of_standing(*standing), *bytes),
+            Event::Compared { standing, key, bytes } => {
+                self.name(key, of_standing(*standing, self.is_deleting), *bytes)
+            }
             Event::Left { key, .. } => self.name(key, "skipped", 0),
             _ => {}
         }
@@ -269,12 +389,13 @@ impl Listener for Comparing {
     }
 }
 
-const fn of_standing(standing: Standing) -> &'static str {
+const fn of_standing(standing: Standing, is_deleting: bool) -> &'static str {
     match standing {
         Standing::New => "new",
         Standing::Changed => "overwritten",
         Standing::Attributes => "given its attributes",
         Standing::Identical => "left, as it is identical",
+        Standing::Extra if is_deleting => "removed, as it is not in the snapshot",
         Standing::Extra => "left, as it is not in the snapshot",
     }
 }
@@ -286,7 +407,8 @@ mod tests {
     #[test]
     fn whatever_a_restore_replaces_is_said_to_be_lost_whichever_rule_was_chosen() {
         let loses = |overwrite: Overwrite, replaced: u64| {
-            let restore = Restore { picked: Vec::new(), bytes: 0, to: "/target".to_owned(), overwrite, is_trial: true };
+            let how = How { overwrite, ..How::default() };
+            let restore = Restore { picked: Vec::new(), bytes: 0, to: "/target".to_owned(), how, is_trial: true };
             let report = RestoreReport { entries: 2, replaced, ..RestoreReport::default() };
             restore.offer(&report, "/target").loses
         };

@@ -26,12 +26,12 @@ struct Page {
 }
 
 /// A run that is under way.
-struct Running {
-    href: String,
-    title: String,
-    repository: String,
-    by: String,
-    began: Time,
+pub(super) struct Running {
+    pub(super) href: String,
+    pub(super) title: String,
+    /// Where, and who started it.
+    pub(super) beside: String,
+    pub(super) began: Option<Time>,
 }
 
 struct Row {
@@ -59,19 +59,23 @@ pub(super) fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     render(StatusCode::OK, &page)
 }
 
-fn running(site: &Site, run: &Run) -> Running {
+pub(super) fn running(site: &Site, run: &Run) -> Running {
+    let place = match run.repository() {
+        "" => String::new(),
+        name => format!("in {}, ", shown::text(name)),
+    };
     Running {
         href: run::of_run(run),
         title: run.operation.title(),
-        repository: shown::text(&run.name),
-        by: run::by(&run.by),
-        began: site.zone.time(run.began),
+        beside: format!("{place}by {}", run::by(&run.by)),
+        began: Some(site.zone.time(run.began)),
     }
 }
 
 fn row(site: &Site, under_way: &[Arc<Run>], entry: Entry) -> Row {
     let Entry { at, by, repository, what, result, says } = entry;
-    let is_same = |run: &&Arc<Run>| run.began.seconds == at && run.name == repository && run.operation.title() == what;
+    let is_same =
+        |run: &&Arc<Run>| run.began.seconds == at && run.repository() == repository && run.operation.title() == what;
     let runs_on = under_way.iter().any(|run| is_same(&run));
     let href = site.repositories.place(&repository).ok().map(|_| of_repository(&repository));
     Row {

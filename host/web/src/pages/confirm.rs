@@ -26,12 +26,10 @@ const CONFIRM: &str = "confirm";
 
 /// What a person is to agree to.
 pub(super) struct Question {
-    /// What is done, as a heading: `Remove 3 snapshots`.
+    /// What is done, as a heading and on the button: `Remove 3 snapshots`.
     pub(super) title: String,
     /// What goes by it, a sentence each.
     pub(super) says: Vec<String>,
-    /// The word on the button.
-    pub(super) button: &'static str,
 }
 
 #[derive(Template)]
@@ -39,7 +37,6 @@ pub(super) struct Question {
 struct Page {
     frame: Frame,
     says: Vec<String>,
-    button: &'static str,
     path: String,
     fields: Vec<(String, String)>,
     /// The user whose password is to be typed, where no passphrase opens the repository.
@@ -136,7 +133,6 @@ pub(super) async fn ask(site: &Site, asked: &Asked, name: &str, question: Questi
         frame: Frame::new(question.title, asked.token())
             .way(vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))]),
         says: question.says,
-        button: question.button,
         path: asked.path.clone(),
         fields: fields(asked)?,
         user: match &proof {

@@ -22,6 +22,8 @@ use crate::site::Site;
 
 /// Snapshots to choose among; others are named in the address.
 const CHOICES_MAX: usize = 100;
+/// Rows of a comparison with what is there now. It has one page, as each would list the source once more, which may be another by then.
+const LIVE_ROWS_MAX: usize = 2000;
 /// What a source is written with, beside a snapshot's id.
 const LIVE: char = '@';
 
@@ -74,11 +76,10 @@ struct Found {
 }
 
 impl Found {
-    /// Notes that there was no time for all.
+    /// Notes that there was no time for all: what is behind that is found by who goes on from there, where nothing is live.
     fn end_late(&mut self, site: &Site) {
         let seconds = site.limits.search.as_secs();
         self.notes.push(format!("The comparison was ended after {seconds} seconds; the command below finds all."));
-        self.is_more = true;
     }
 }
 
@@ -184,6 +185,8 @@ async fn differences(
 ) -> Result<Found, AppError> {
     let until = Instant::now() + site.limits.search;
     let mut found = Found::default();
+    let is_live = [&sides.0, &sides.1].iter().any(|side| matches!(side, Operand::Live(_)));
+    let rows_max = if is_live { LIVE_ROWS_MAX } else { site.limits.rows };
     let mut stream = match sides {
         (Operand::Snapshot(before), Operand::Snapshot(after)) => {
             let diff = look.view.diff((&before, key), (&after, key));
@@ -205,6 +208,7 @@ async fn differences(
     loop {
         let Ok(next) = timeout_at(until, stream.next(&mut found.notes)).await else {
             found.end_late(site);
+            found.is_more = !is_live;
             break;
         };
         let Some(change) = next? else { break };
@@ -214,8 +218,11 @@ async fn differences(
         }
         let last = found.changes.last().and_then(entry).map(|entry| entry.key.clone());
         // All of one key is on one page.
-        if found.changes.len() >= site.limits.rows && key != last {
-            found.is_more = true;
+        if found.changes.len() >= rows_max && key != last {
+            if is_live {
+                found.notes.push(format!("These are the first {rows_max}; the command below finds all."));
+            }
+            found.is_more = !is_live;
             break;
         }
         found.changes.push(change);

@@ -25,7 +25,6 @@ pub(super) fn ask(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     render(StatusCode::OK, &page)
 }
 
-/// What was tried with a wrong link is not on the log: nothing bounds how often that is done, and it would drive out what is there.
 pub(super) fn enter(site: &Site, asked: &Asked, form: &Fields) -> Result<Reply, Problem> {
     require_links(site)?;
     match site.sessions.enter(&form.text(KEY)).map_err(no_session)? {
@@ -33,9 +32,12 @@ pub(super) fn enter(site: &Site, asked: &Asked, form: &Fields) -> Result<Reply, 
             asked.note(site, "", "Entered by a link", "Done");
             Ok(with_session(site, &secret))
         }
-        Err(Refused::Link) => Err(Problem::new(StatusCode::FORBIDDEN, "This link lets nobody in")
-            .because("it was used, is older than 60 seconds, or another took its place")
-            .next("Press Enter in the terminal where `credenza ui` runs: it prints a new link.")),
+        Err(Refused::Link) => {
+            asked.note_refused(site, "Enter by a link", "No such link");
+            Err(Problem::new(StatusCode::FORBIDDEN, "This link lets nobody in")
+                .because("it was used, is older than 60 seconds, or another took its place")
+                .next("Press Enter in the terminal where `credenza ui` runs: it prints a new link."))
+        }
         Err(Refused::Full) => Err(full(site)),
     }
 }
@@ -68,6 +70,13 @@ pub(super) fn leave(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     }
     let page =
         Problem::new(StatusCode::OK, "You have left").because("this browser sees nothing of your backups any more");
+    let provider = site.door.users().and_then(|door| door.oidc()).map(|oidc| crate::shown::text(oidc.name()));
+    let page = match asked.session.as_ref().and_then(|session| session.leave.clone()).zip(provider) {
+        Some((href, provider)) => page
+            .next(format!("You are still logged in at {provider}, which would let this browser in again."))
+            .link(href, format!("Log out at {provider} too")),
+        None => page,
+    };
     Ok(with_cookie(site, page.reply(None), &format!("{}=; Max-Age=0", site.cookie)))
 }
 

@@ -1,17 +1,15 @@
 //! What many snapshots hold by a part of a name, a pattern, a size or a time, each path and content once.
 
-use std::cmp::Reverse;
-
 use askama::Template;
 use credenza_app::search;
 use credenza_app::units::{parse_moment, parse_size};
-use credenza_engine::SnapshotHandle;
 use credenza_engine::query::{FindQuery, Found};
 use credenza_model::{EntryKind, Timestamp};
 use http::StatusCode;
 
 use super::Asked;
 use super::download::too_many;
+use super::finding::{self, Finding};
 use super::frame::{Frame, Link};
 use super::history::of_history;
 use super::places::{kind, of_entry, of_folder, of_repository, open, short, title};
@@ -128,7 +126,7 @@ struct Row {
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let repository = open(site, name).await?;
     let label = repository.label();
-    let Look { view, snapshots } = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
+    let Look { view, snapshots, .. } = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
     let pattern = asked.query.text("name");
     let any_case = asked.query.bytes("any_case").is_some();
     let (bounds, query) = bounds(asked, snapshots.now);
@@ -158,37 +156,16 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
         return render(StatusCode::OK, &page);
     }
     let _reading = site.reader().ok_or_else(|| too_many(site))?;
-    let mut newest_first: Vec<SnapshotHandle> = snapshots.whole.clone();
-    newest_first.sort_by_key(|handle| Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
+    let newest_first = finding::newest_first(&snapshots);
     let failed = |error| Problem::of(&credenza_app::Error::Engine(error), Some(&label));
     let names = match pattern.as_str() {
         "" => Vec::new(),
         pattern => search::names(pattern, any_case, &newest_first).map_err(failed)?,
     };
-    let mut finder = view.find(&newest_first, FindQuery { names, ..query });
-    let mut rows = Vec::new();
-    let until = tokio::time::Instant::now() + site.limits.search;
-    page.partial = loop {
-        match tokio::time::timeout_at(until, finder.next()).await {
-            Err(_) => {
-                break Some(format!(
-                    "The search was ended after {} seconds: there may be more.",
-                    site.limits.search.as_secs()
-                ));
-            }
-            Ok(found) => match found.map_err(failed)? {
-                None => break None,
-                Some(_) if rows.len() >= site.limits.rows => {
-                    break Some(format!(
-                        "These are the first {}: a longer part of the name finds fewer.",
-                        site.limits.rows
-                    ));
-                }
-                Some(found) => rows.extend(row(site, name, &found)),
-            },
-        }
-    };
-    page.rows = Some(rows);
+    let finder = view.find(&newest_first, FindQuery { names, ..query });
+    let full = |max| format!("These are the first {max}: a longer part of the name finds fewer.");
+    let Finding { rows, partial } = finding::rows(site, finder, failed, |found| row(site, name, found), full).await?;
+    (page.rows, page.partial) = (Some(rows), partial);
     render(StatusCode::OK, &page)
 }
 

@@ -1,7 +1,5 @@
 //! The versions of one path over all snapshots, newest first.
 
-use std::cmp::Reverse;
-
 use askama::Template;
 use credenza_engine::query::{FindQuery, Found, NamePattern};
 use credenza_model::{EntryKind, Key};
@@ -9,6 +7,7 @@ use http::StatusCode;
 
 use super::Asked;
 use super::download::too_many;
+use super::finding::{self, Finding};
 use super::frame::{Frame, Link};
 use super::places::{kind, of_entry, of_folder, of_repository, open, short, title};
 use super::problem::{Problem, render};
@@ -67,35 +66,18 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let label = repository.label();
     let look = repository.look().await.map_err(|error| Problem::of(&error, Some(&label)))?;
     let key = asked.query.bytes("key").unwrap_or_default();
-    let mut newest_first = look.snapshots.whole.clone();
-    newest_first.sort_by_key(|handle| Reverse((handle.time(), handle.snapshot.sequence, handle.snapshot.id)));
+    let newest_first = finding::newest_first(&look.snapshots);
     let times = |id: &str| {
         let found = newest_first.iter().find(|handle| handle.snapshot.id.to_string() == id)?;
         Some(site.zone.time(found.time().unwrap_or(found.snapshot.finished)))
     };
     let _reading = site.reader().ok_or_else(|| too_many(site))?;
     let names = vec![NamePattern::Exact(Key::new(key))];
-    let mut finder = look.view.find(&newest_first, FindQuery { names, ..FindQuery::default() });
-    let until = tokio::time::Instant::now() + site.limits.search;
-    let mut rows = Vec::new();
+    let finder = look.view.find(&newest_first, FindQuery { names, ..FindQuery::default() });
     let failed = |error| Problem::of(&credenza_app::Error::Engine(error), Some(&label));
-    let partial = loop {
-        match tokio::time::timeout_at(until, finder.next()).await {
-            Err(_) => {
-                break Some(format!(
-                    "The search was ended after {} seconds: there may be more.",
-                    site.limits.search.as_secs()
-                ));
-            }
-            Ok(found) => match found.map_err(failed)? {
-                None => break None,
-                Some(_) if rows.len() >= site.limits.rows => {
-                    break Some(format!("These are the newest {}; the command below lists all.", site.limits.rows));
-                }
-                Some(found) => rows.extend(row(site, name, &found, &times)),
-            },
-        }
-    };
+    let full = |max| format!("These are the newest {max}; the command below lists all.");
+    let row = |found: &Found| row(site, name, found, &times);
+    let Finding { rows, partial } = finding::rows(site, finder, failed, row, full).await?;
     let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
     let frame = Frame::new(format!("Versions of {}", shown::name(key)), asked.token())
         .way(way)

@@ -1,4 +1,4 @@
-//! The overview: one sentence for each repository.
+//! The overview: what runs now, and one sentence for each source and for each repository.
 
 use std::sync::Arc;
 
@@ -8,12 +8,16 @@ use credenza_engine::Error as EngineError;
 use futures_util::future::join_all;
 use http::StatusCode;
 
-use super::Asked;
+use super::activity::Running;
 use super::frame::{Frame, of_place};
+use super::jobs::AtWork;
 use super::places::{of_repository, title};
 use super::problem::{Problem, engine, render};
+use super::protected::{Lines, Looks};
+use super::{Asked, activity, jobs, protected};
 use crate::access::Action;
 use crate::command;
+use crate::jobs::Book;
 use crate::reply::Reply;
 use crate::repositories::Look;
 use crate::shown::{self, Time};
@@ -23,6 +27,8 @@ use crate::site::Site;
 #[template(path = "home.html")]
 struct Page {
     frame: Frame,
+    running: Vec<Running>,
+    sources: Lines,
     lines: Vec<Line>,
 }
 
@@ -51,26 +57,64 @@ const KEPT: State = State { word: "Kept", shape: "●", class: "good" };
 const LOOK: State = State { word: "Look here", shape: "▲", class: "wary" };
 const BROKEN: State = State { word: "Not reachable", shape: "■", class: "bad" };
 const DAMAGED: State = State { word: "Damaged", shape: "■", class: "bad" };
+const SUSPECT: State = State { word: "Suspect", shape: "▲", class: "wary" };
 const LOCKED: State = State { word: "Locked", shape: "◆", class: "still" };
 
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     let names = site.repositories.names().map_err(|error| Problem::of(&error.into(), None))?;
-    let lines = join_all(names.into_iter().map(|name| line(site, name))).await;
+    let looked = looks(site, names).await;
+    let lines = looked.iter().map(|(name, looked)| line(site, name, looked)).collect();
+    // What is wrong with its file is said where the jobs are.
+    let book = site.jobs.read(site.clock.now().wall).await.ok();
+    let sources = protected::lines(site, &held(&looked), book.as_ref());
+    let running = running(site, book.as_ref());
     let frame = Frame::new("Your backups", asked.token()).command("credenza repository list");
-    render(StatusCode::OK, &Page { frame, lines })
+    let frame = if book.is_some() { frame.command(site.jobs.command("promises")) } else { frame };
+    render(StatusCode::OK, &Page { frame, running, sources, lines })
 }
 
-async fn line(site: &Arc<Site>, name: String) -> Line {
-    let place = site.repositories.place(&name);
-    let label = match &place {
+/// What those hold that could be looked into.
+pub(super) fn held(looked: &[(String, Looked)]) -> Looks<'_> {
+    looked.iter().map(|(name, looked)| (&**name, looked.as_ref().and_then(|looked| looked.as_ref().ok()))).collect()
+}
+
+/// What a repository holds, or why that is not known; none where it does not say so in time.
+pub(super) type Looked = Option<Result<Look, AppError>>;
+
+/// Looks into repositories, all at once.
+pub(super) async fn looks(site: &Arc<Site>, names: Vec<String>) -> Vec<(String, Looked)> {
+    let one = async |name: String| {
+        let looked = match site.repositories.place(&name) {
+            Ok(_) => look(site, &name).await,
+            Err(error) => Some(Err(error.into())),
+        };
+        if let Some(Ok(_)) = looked {
+            site.repositories.saw(&name, site.clock.now().wall);
+        }
+        (name, looked)
+    };
+    join_all(names.into_iter().map(one)).await
+}
+
+/// What is under way: in this process, and jobs in others.
+fn running(site: &Site, book: Option<&Book>) -> Vec<Running> {
+    let here = site.runs.under_way();
+    let mut running: Vec<Running> = here.iter().map(|run| activity::running(site, run)).collect();
+    for (book, name) in book.iter().flat_map(|book| book.file.jobs.keys().map(move |name| (book, name))) {
+        if let Some(AtWork::Elsewhere(_)) = jobs::at_work(site, book, name) {
+            let what = format!("Run of the job {name}, in another process");
+            running.push(Running { href: jobs::of_job(name), title: what, beside: String::new(), began: None });
+        }
+    }
+    running
+}
+
+fn line(site: &Arc<Site>, name: &str, looked: &Looked) -> Line {
+    let label = match site.repositories.place(name) {
         Ok(place) => place.label(),
-        Err(_) => PlaceLabel { name: Some(name.clone()), location: String::new() },
+        Err(_) => PlaceLabel { name: Some(name.to_owned()), location: String::new() },
     };
-    let looked = match place {
-        Ok(_) => look(site, &name).await,
-        Err(error) => Some(Err(error.into())),
-    };
-    let (state, says) = match &looked {
+    let (state, says) = match looked {
         None => {
             (LOOK, format!("It has not answered within {} seconds; opening goes on.", site.limits.overview.as_secs()))
         }
@@ -80,12 +124,13 @@ async fn line(site: &Arc<Site>, name: String) -> Line {
     let newest = looked.as_ref().and_then(|looked| looked.as_ref().ok()).and_then(|look| look.snapshots.whole.last());
     let next = match state.word {
         "Damaged" => Some(("Find out how far the damage goes.", "check")),
+        "Suspect" => Some(("Look at what has changed, and say whether it is as it should be.", "jobs acknowledge")),
         "Not reachable" => Some(("See to it that the place can be reached.", "ls")),
         "Look here" if newest.is_none() && looked.is_some() => Some(("Make the first snapshot.", "backup FOLDER")),
         _ => None,
     };
     Line {
-        href: of_repository(&name),
+        href: of_repository(name),
         title: title(&label),
         location: shown::text(&label.location),
         time: newest.map(|handle| site.zone.time(handle.time().unwrap_or(handle.snapshot.finished))),
@@ -112,6 +157,13 @@ fn holding(site: &Site, look: &Look) -> (State, String) {
     };
     match (snapshots.damaged.len() as u64, snapshots.whole.last()) {
         (0, None) => (LOOK, "It is open and holds no snapshot yet.".to_owned()),
+        (0, Some(_)) if !look.suspects.is_empty() => (
+            SUSPECT,
+            format!(
+                "In {} too much is gone, changed or encrypted; nothing of their sources is removed until somebody has looked.",
+                shown::count(look.suspects.len() as u64, "snapshot", "snapshots")
+            ),
+        ),
         (0, Some(newest)) => (KEPT, format!("It holds {held}, the newest was made {}.", ago(newest))),
         (damaged, _) => {
             (DAMAGED, format!("{} cannot be read, {held} can.", shown::count(damaged, "snapshot", "snapshots")))

@@ -65,13 +65,13 @@ pub(super) async fn log_in(site: &Site, asked: &Asked, fields: &Fields) -> Resul
     };
     site.throttle.forgive(&guesses);
     site.throttle.know(&name, &asked.address);
-    let_in(site, asked, user)
+    let_in(site, asked, user, None)
 }
 
-/// A new session of a user who is proven.
-pub(super) fn let_in(site: &Site, asked: &Asked, user: User) -> Result<Reply, Problem> {
+/// A new session of a user who is proven, with the address where the one at an identity provider ends.
+pub(super) fn let_in(site: &Site, asked: &Asked, user: User, leave: Option<String>) -> Result<Reply, Problem> {
     let name = user.name.clone();
-    match site.sessions.log_in(user).map_err(no_session)? {
+    match site.sessions.log_in(user, leave).map_err(no_session)? {
         Ok(secret) => {
             asked.note_login(site, &name, "Done");
             Ok(with_session(site, &secret))

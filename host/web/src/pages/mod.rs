@@ -7,6 +7,7 @@ mod about;
 mod activity;
 mod archive;
 mod browse;
+mod calendar;
 mod care;
 mod confirm;
 mod connectors;
@@ -15,16 +16,21 @@ mod download;
 mod enter;
 mod file;
 mod find;
+mod finding;
 mod frame;
 mod growth;
+mod guard;
 mod history;
 mod home;
+mod jobs;
 mod login;
 mod new;
 mod oidc;
 mod place;
 mod places;
 mod problem;
+mod promises;
+mod protected;
 mod raster;
 mod repository;
 mod restore;
@@ -43,6 +49,7 @@ use crate::assets;
 use crate::door::Refusal;
 use crate::form::Fields;
 use crate::reply::Reply;
+use crate::runs::Room;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -100,6 +107,14 @@ impl Asked {
         self.log(site, &by, ("", "Log in"), result);
     }
 
+    /// Puts on the log that somebody has not got in of whom nothing is known, the first of each minute.
+    fn note_refused(&self, site: &Site, what: &str, result: &str) {
+        if let Some(result) = site.refusals.note(result, site.clock.now()) {
+            let by = Who { name: "somebody".to_owned(), from: self.from.clone() };
+            self.log(site, &by, ("", what), &result);
+        }
+    }
+
     fn log(&self, site: &Site, by: &Who, (name, what): (&str, &str), result: &str) {
         let entry = Entry::begun(by, name, what, site.clock.now().wall);
         site.activity.done(&Entry { result: Some(result.to_owned()), ..entry });
@@ -151,16 +166,18 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (Some(form), ["new", kind, connector]) => new::add(site, asked, (kind, connector), form),
         (None, ["place", "repository", name, "create"]) => place::ask_create(site, asked, name).await,
         (Some(form), ["place", "repository", name, "create"]) => place::create(site, asked, name, form).await,
+        (None, ["place", kind, name, "settings"]) => new::ask_other(site, asked, (kind, name)),
+        (Some(form), ["place", kind, name, "settings"]) => new::change(site, asked, (kind, name), form).await,
         (None, ["place", kind, name]) => place::show(site, asked, kind, name),
         (Some(_), ["place", kind, name, "check"]) => place::check(site, asked, kind, name).await,
         (None, ["r", name]) => repository::show(site, asked, name).await,
         (Some(form), ["r", name, "unlock"]) => repository::unlock(site, asked, name, form).await,
         (Some(_), ["r", name, "lock"]) => repository::lock(site, asked, name).await,
         (Some(form), ["r", name, "run"]) => run::start(site, asked, name, form).await,
-        (None, ["r", name, "run", id]) => run::show(site, asked, name, id),
-        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, name, id),
+        (None, ["r", name, "run", id]) => run::show(site, asked, Room::Repository, name, id),
+        (Some(_), ["r", name, "run", id, "cancel"]) => run::cancel(site, asked, Room::Repository, name, id),
         (Some(_), ["r", name, "run", id, "apply"]) => run::apply(site, asked, name, id).await,
-        (None, ["r", name, "run", id, "events"]) => run::events(site, name, id),
+        (None, ["r", name, "run", id, "events"]) => run::events(site, Room::Repository, name, id),
         (None, ["r", name, "care"]) => care::show(site, asked, name).await,
         (None, ["r", name, "restore"]) => restore::show(site, asked, name).await,
         (Some(form), ["r", name, "restore", "add"]) => restore::add(site, asked, name, form).await,
@@ -170,6 +187,18 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["r", name, "restore", "archive"]) => restore::archive(site, asked, name).await,
         (None, ["sources"]) => sources::list(site, asked),
         (None, ["sources", name]) => sources::show(site, asked, name).await,
+        (None, ["guard"]) => guard::show(site, asked).await,
+        (None, ["promises"]) => promises::show(site, asked).await,
+        (None, ["calendar"]) => calendar::show(site, asked).await,
+        (None, ["jobs"]) => jobs::list(site, asked).await,
+        (None, ["jobs", name]) => jobs::show(site, asked, name).await,
+        (Some(_), ["jobs", name, "run"]) => jobs::run(site, asked, name).await,
+        (Some(form), ["jobs", name, "pause"]) => jobs::pause(site, asked, name, form).await,
+        (Some(_), ["jobs", name, "resume"]) => jobs::resume(site, asked, name).await,
+        (None, ["jobs", name, "past", began]) => jobs::past(site, asked, name, began).await,
+        (None, ["jobs", name, "run", id]) => run::show(site, asked, Room::Job, name, id),
+        (Some(_), ["jobs", name, "run", id, "cancel"]) => run::cancel(site, asked, Room::Job, name, id),
+        (None, ["jobs", name, "run", id, "events"]) => run::events(site, Room::Job, name, id),
         (None, ["r", name, "growth"]) => growth::show(site, asked, name).await,
         (None, ["r", name, "history"]) => history::show(site, asked, name).await,
         (None, ["r", name, "diff"]) => diff::show(site, asked, name).await,

@@ -9,7 +9,7 @@ use super::frame::Frame;
 use super::login::let_in;
 use super::problem::{Problem, render};
 use crate::form::Fields;
-use crate::oidc::{Answer, LOGIN_MAX, LoginFault, Oidc};
+use crate::oidc::{Answer, LOGIN_MAX, LoginFault, Oidc, Proven};
 use crate::reply::Reply;
 use crate::shown;
 use crate::site::Site;
@@ -55,7 +55,10 @@ pub(super) async fn finish(site: &Site, asked: &Asked, form: &Fields) -> Result<
     let (issuer, error) = (given(&issuer, "iss"), given(&error, "error"));
     let answer = Answer { code: &code, state: &state, issuer: issuer.as_deref(), error: error.as_deref() };
     let cookie = asked.login.as_deref().unwrap_or_default();
-    let name = oidc.finish(cookie, &answer, site.clock.now()).await.map_err(|fault| failed(&fault))?;
+    let Proven { name, leave } = oidc.finish(cookie, &answer, site.clock.now()).await.map_err(|fault| {
+        asked.note_refused(site, "Log in by the identity provider", &shown::text(&fault.to_string()));
+        failed(&fault)
+    })?;
     let user = site.door.users().and_then(|door| door.user(&name)).ok_or_else(|| {
         asked.note_login(site, &name, "No user of this page");
         Problem::new(StatusCode::FORBIDDEN, format!("`{name}` is no user of this page"))
@@ -63,7 +66,7 @@ pub(super) async fn finish(site: &Site, asked: &Asked, form: &Fields) -> Result<
             .next(format!("Ask for it: credenza ui user add {} --role ROLE --no-password", crate::command::word(&name)))
             .link("/login", "Log in as somebody else")
     })?;
-    let_in(site, asked, user)
+    let_in(site, asked, user, leave)
 }
 
 fn failed(fault: &LoginFault) -> Problem {

@@ -1,7 +1,11 @@
 //! A repository: its snapshots, newest first; or what opens it.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
-use credenza_engine::{Error as EngineError, Secret, SnapshotHandle};
+use credenza_engine::retention::{self, Decision};
+use credenza_engine::{Error as EngineError, Secret, SnapshotFilter, SnapshotHandle, Snapshots};
+use credenza_model::SnapshotId;
 use http::StatusCode;
 use zeroize::Zeroizing;
 
@@ -13,8 +17,8 @@ use crate::access::Action;
 use crate::command;
 use crate::form::Fields;
 use crate::reply::{self, Reply};
-use crate::repositories::Look;
-use crate::runs::Run;
+use crate::repositories::{Look, Repository};
+use crate::runs::{Room, Run};
 use crate::shown::{self, Time};
 use crate::site::Site;
 use crate::throttle::Guess;
@@ -41,6 +45,8 @@ struct Page {
     runs: Vec<RunLine>,
     basket: Option<Link>,
     refusal: Option<String>,
+    /// Whether the repository has a policy.
+    has_policy: bool,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -63,6 +69,8 @@ struct Row {
     size: String,
     tags: Vec<String>,
     errors: u64,
+    /// Which rules keep it and until when, or that none does; nothing where the repository has no policy.
+    kept: String,
 }
 
 #[derive(Template)]
@@ -95,7 +103,12 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let begin = page.saturating_mul(rows_max);
     let digits = snapshots.short_id_digits();
     let newest_first = snapshots.whole.iter().rev().skip(begin).take(rows_max);
-    let rows = newest_first.map(|handle| row(site, name, handle, digits)).collect();
+    let kept = kept(&repository, &snapshots);
+    let rows = newest_first.map(|handle| Row {
+        kept: kept.get(&handle.snapshot.id).cloned().unwrap_or_default(),
+        ..row(site, name, handle, digits)
+    });
+    let rows = rows.collect();
     let of_page = |page: usize| format!("{}?page={page}", of_repository(name));
     let held = snapshots.whole.len();
     let frame = Frame::new(title(&label), asked.token())
@@ -116,7 +129,8 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
             .map(|damaged| shown::text(&damaged.damage.to_string()))
             .collect(),
         sources: site.repositories.sources().map_err(|error| Problem::of(&error.into(), None))?,
-        runs: site.runs.of(name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
+        runs: site.runs.of(Room::Repository, name).iter().take(RUNS_MAX).map(|run| run_line(site, run)).collect(),
+        has_policy: !kept.is_empty(),
         newer: page.checked_sub(1).map(of_page),
         older: (begin.saturating_add(rows_max) < held).then(|| of_page(page.saturating_add(1))),
     };
@@ -146,7 +160,22 @@ fn row(site: &Site, name: &str, handle: &SnapshotHandle, digits: usize) -> Row {
         size: shown::size(snapshot.statistics.bytes),
         tags: snapshot.tags.iter().map(|tag| shown::text(tag)).collect(),
         errors: snapshot.statistics.errors,
+        kept: String::new(),
     }
+}
+
+/// What the policy of a repository makes of each snapshot, in words.
+fn kept(repository: &Repository, snapshots: &Snapshots) -> BTreeMap<SnapshotId, String> {
+    let Some(policy) = &repository.open.repository.config().policy else { return BTreeMap::new() };
+    let plan = retention::plan(snapshots.clone(), policy, &SnapshotFilter::default());
+    let words = |decision: &Decision| match decision.is_kept() {
+        true => {
+            let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
+            format!("{}; {}", reasons.join(", "), decision.until)
+        }
+        false => "by no rule: the next prune removes it".to_owned(),
+    };
+    plan.decisions().map(|decision| (decision.snapshot.snapshot.id, words(decision))).collect()
 }
 
 /// Asks for the passphrase.

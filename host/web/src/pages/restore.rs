@@ -1,11 +1,13 @@
 //! The basket: what is to be restored, how much it is, and where it is to go. Whatever is done begins with a preview.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use askama::Template;
+use credenza_app::patterns::PatternList;
 use credenza_app::{Kind, Settings};
 use credenza_engine::archive::Chosen;
-use credenza_engine::restore::Overwrite;
+use credenza_engine::restore::{Deletion, Overwrite};
 use credenza_engine::{Part, Parts};
 use http::StatusCode;
 
@@ -19,7 +21,7 @@ use crate::access::Action;
 use crate::basket::{Basket, ITEMS_MAX, Item, Pick, Unpicked};
 use crate::command;
 use crate::form::Fields;
-use crate::operations::Restore;
+use crate::operations::{How, Restore};
 use crate::reply::{self, Reply};
 use crate::repositories::Look;
 use crate::runs::Operation;
@@ -75,7 +77,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let sum = amount(entries, bytes, is_counted);
     let frame = Frame::new("Restore", asked.token())
         .way(vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))]);
-    let commands = trial(&basket, "FOLDER", Overwrite::No).commands();
+    let commands = trial(&basket, "FOLDER", How::default()).commands();
     let frame = commands.into_iter().fold(frame, |frame, words| frame.command(command::at(&label, &words)));
     let archive = |format: &str| format!("{}/archive?format={format}", of_basket(name));
     let page = Page {
@@ -183,9 +185,9 @@ pub(super) fn clear(site: &Site, asked: &Asked, name: &str) -> Reply {
     reply::see(&of_basket(name))
 }
 
-fn trial(basket: &Basket, to: &str, overwrite: Overwrite) -> Restore {
+fn trial(basket: &Basket, to: &str, how: How) -> Restore {
     let (_, bytes, _) = basket.sum();
-    Restore { picked: basket.picked(), bytes, to: to.to_owned(), overwrite, is_trial: true }
+    Restore { picked: basket.picked(), bytes, to: to.to_owned(), how, is_trial: true }
 }
 
 pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
@@ -217,14 +219,39 @@ pub(super) async fn preview(site: &Arc<Site>, asked: &Asked, name: &str, form: &
     let place = site.repositories.app().place(Kind::Destination, to.as_ref(), Settings::new());
     let place = place.map_err(|error| wrong(&shown::causes(&error).join(": ")))?;
     let to = if to.starts_with('@') { to } else { place.text() };
-    let overwrite = match form.text("overwrite").as_str() {
-        "always" => Overwrite::Always,
-        "if-newer" => Overwrite::IfNewer,
-        "if-changed" => Overwrite::IfChanged,
-        "never" => Overwrite::Never,
-        _ => Overwrite::No,
+    run::begin(site, asked, name, Arc::new(trial(&basket, &to, how(form)?))).await
+}
+
+/// What of it, and what becomes of what is there.
+fn how(form: &Fields) -> Result<How, Problem> {
+    let is_set = |name: &str| form.bytes(name).is_some();
+    let patterns = |name: &str| {
+        let typed = run::lines(form, name);
+        let words: Vec<OsString> = typed.iter().map(OsString::from).collect();
+        PatternList::gather(&words, &[]).map(|_| typed).map_err(|why| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "One of the patterns is none")
+                .because(shown::causes(&why).join(": "))
+                .next("Go back, and correct it: one stands on each line, as in a .gitignore.")
+        })
     };
-    run::begin(site, asked, name, Arc::new(trial(&basket, &to, overwrite))).await
+    Ok(How {
+        include: patterns("include")?,
+        exclude: patterns("exclude")?,
+        overwrite: match form.text("overwrite").as_str() {
+            "always" => Overwrite::Always,
+            "if-newer" => Overwrite::IfNewer,
+            "if-changed" => Overwrite::IfChanged,
+            "never" => Overwrite::Never,
+            _ => Overwrite::No,
+        },
+        verify: is_set("verify"),
+        delete: match (is_set("delete"), is_set("force")) {
+            (false, _) => None,
+            (true, false) => Some(Deletion::Limited),
+            (true, true) => Some(Deletion::All),
+        },
+        versions: is_set("versions"),
+    })
 }
 
 /// All that is picked, as one archive.

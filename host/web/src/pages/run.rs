@@ -6,7 +6,8 @@ use std::time::Duration;
 use askama::Template;
 use bytes::Bytes;
 use credenza_app::prune::Policy;
-use credenza_engine::Phase;
+use credenza_app::units::parse_span;
+use credenza_engine::{Phase, SnapshotFilter};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -16,14 +17,14 @@ use http_body_util::{BodyExt, StreamBody};
 use super::Asked;
 use super::confirm::{self, Question};
 use super::frame::{Frame, Link};
-use super::places::{of_repository, title};
+use super::places::{of_folder, of_repository, title};
 use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
-use crate::form::Fields;
-use crate::operations::{Backup, Check, Maintain, Prune, Remove, Repair, Sync, Tag};
+use crate::form::{Fields, encode};
+use crate::operations::{Acknowledge, Backup, Check, Maintain, Prune, Remove, Repair, SetPolicy, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
-use crate::runs::{Ending, Operation, Outcome, Reported, Run};
+use crate::runs::{Ending, Operation, Outcome, Reported, Room, Run};
 use crate::shown::{self, Time};
 use crate::site::Site;
 
@@ -42,10 +43,14 @@ struct Page {
     by: String,
     state: State,
     lines: Vec<String>,
+    /// What it has done so far, of several things.
+    done: Vec<String>,
     /// What was found or done, when it has ended.
     ending: Option<Arc<Ending>>,
     trouble: Vec<String>,
     numbers: Numbers,
+    /// The page of the snapshot that it made.
+    made: Option<String>,
     /// The run that did what it offers, if one was begun.
     applied: Option<String>,
     /// Why it cannot be cancelled, or what it offers be done, by whoever looks.
@@ -66,6 +71,8 @@ struct Numbers {
     /// How quick it is, how long it may take, and what it asks for.
     pace: String,
     waiting: String,
+    /// The last thing that was done, of several.
+    did: String,
     trouble: String,
     /// Of 1000; none where nobody knows how much there is.
     part: Option<u64>,
@@ -90,6 +97,7 @@ impl Numbers {
                 .as_ref()
                 .map(|cause| format!("Waits: {}", shown::text(cause)))
                 .unwrap_or_default(),
+            did: reported.did.clone().unwrap_or_default(),
             trouble,
             part: is_known.then(|| u64::try_from(part).unwrap_or(1000).min(1000)),
         }
@@ -103,6 +111,7 @@ impl Numbers {
             ("amount", &self.amount),
             ("pace", &self.pace),
             ("waiting", &self.waiting),
+            ("did", &self.did),
             ("trouble", &self.trouble),
             ("part", &part),
         ];
@@ -146,11 +155,11 @@ pub(super) fn state(reported: &Reported) -> State {
 
 /// The page of a run.
 pub(super) fn of_run(run: &Run) -> String {
-    of_id(&run.name, run.id)
+    of_id(run.operation.room(), &run.name, run.id)
 }
 
-fn of_id(name: &str, id: u64) -> String {
-    format!("{}/run/{id}", of_repository(name))
+pub(super) fn of_id(room: Room, name: &str, id: u64) -> String {
+    format!("{}/run/{id}", room.address(name))
 }
 
 pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
@@ -158,7 +167,8 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
     let operation: Arc<dyn Operation> = match form.text("what").as_str() {
         "check" => Arc::new(Check { read_data: form.bytes("read_data").is_some() }),
         "backup" => Arc::new(Backup { source: form.text("source") }),
-        "prune" => Arc::new(Prune { policy: policy(form)?, ..Prune::default() }),
+        "prune" => Arc::new(Prune { policy: policy(form)?, filter: filter(form), ..Prune::default() }),
+        "policy" => Arc::new(SetPolicy { policy: policy(form)?.ok_or_else(no_rule)? }),
         "maintain" => Arc::new(Maintain { is_trial: true }),
         "repair" => Arc::new(Repair { read_data: form.bytes("read_data").is_some(), apply: false }),
         "sync" => {
@@ -171,11 +181,16 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         "tag" if form.text("tag").is_empty() => return Err(wrong("No tag was typed")),
         "tag" => Arc::new(Tag { snapshot: snapshot(), tag: form.text("tag"), is_taken: false }),
         "untag" => Arc::new(Tag { snapshot: snapshot(), tag: form.text("tag"), is_taken: true }),
+        "acknowledge" => Arc::new(Acknowledge { snapshot: snapshot() }),
         "remove" => Arc::new(Remove { snapshot: snapshot() }),
         _ => return Err(wrong("The form does not say what to do")),
     };
     let loses = match form.text("what").as_str() {
         "untag" => vec!["Where a rule keeps the snapshot for this tag, the next prune removes it.".to_owned()],
+        "policy" => vec!["The next prune of any machine goes by it, and removes what it does not keep.".to_owned()],
+        "acknowledge" => {
+            vec!["Retention of its source goes on: the next prune may remove what was made before it.".to_owned()]
+        }
         "remove" => vec!["Nothing brings the snapshot back.".to_owned()],
         _ => Vec::new(),
     };
@@ -184,6 +199,10 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         return Ok(question);
     }
     begin(site, asked, name, operation).await
+}
+
+fn no_rule() -> Problem {
+    wrong("No rule was typed").next("Go back, and type at least one. To take the policy out: credenza policy clear")
 }
 
 fn wrong(what: &str) -> Problem {
@@ -211,6 +230,16 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
         yearly: number("keep_yearly")?,
         ..Policy::default()
     };
+    let within = form.text("keep_within");
+    let within_seconds = match within.trim() {
+        "" => None,
+        text => Some(parse_span(text).map_err(|why| {
+            wrong("How long all are kept is no span of time").because(why).next("Go back, and type one such as 30d.")
+        })?),
+    };
+    let tags: Vec<String> = lines(form, "keep_tag");
+    is_typed |= within_seconds.is_some() || !tags.is_empty();
+    let policy = Policy { within_seconds, tags, ..policy };
     match (is_typed, policy.is_empty()) {
         (false, _) => Ok(None),
         (true, false) => Ok(Some(policy)),
@@ -218,6 +247,17 @@ fn policy(form: &Fields) -> Result<Option<Policy>, Problem> {
             Err(wrong("These rules keep no snapshot").next("Type a number above 0 for one of them at least."))
         }
     }
+}
+
+/// The lines of a field that are not empty.
+pub(super) fn lines(form: &Fields, name: &str) -> Vec<String> {
+    form.text(name).lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Which snapshots are judged.
+fn filter(form: &Fields) -> SnapshotFilter {
+    let of = |name: &str| Some(form.text(name)).filter(|value| !value.is_empty()).into_iter().collect();
+    SnapshotFilter { sources: of("source"), hosts: of("host"), tags: of("tag"), ..SnapshotFilter::default() }
 }
 
 /// Asks again before something is lost by it; none where nothing is, or it was agreed to.
@@ -232,7 +272,7 @@ async fn asks(
         return Ok(None);
     }
     super::places::open(site, name).await?;
-    confirm::ask(site, asked, name, Question { title, says: loses, button: "Do it" }).await
+    confirm::ask(site, asked, name, Question { title, says: loses }).await
 }
 
 /// Begins a run, and shows it.
@@ -245,19 +285,20 @@ pub(super) async fn begin(
     asked.require(operation.action())?;
     // What is not configured, or not open, is no run that fails.
     super::places::open(site, name).await?;
-    started(site, asked, name, operation).map(|id| reply::see(&of_id(name, id)))
+    let room = operation.room();
+    started(site, asked, name, operation).map(|id| reply::see(&of_id(room, name, id)))
 }
 
-/// Starts a run in a repository that is open; its number.
-fn started(site: &Site, asked: &Asked, name: &str, operation: Arc<dyn Operation>) -> Result<u64, Problem> {
+/// Starts a run in a repository that is open, or of a job; its number.
+pub(super) fn started(site: &Site, asked: &Asked, name: &str, operation: Arc<dyn Operation>) -> Result<u64, Problem> {
     match site.runs.begin(name, operation, asked.who(), site.stop.child()) {
         Ok(run) => {
             let id = run.id;
             site.runs.start(&site.repositories, run);
             Ok(id)
         }
-        Err(other) => Err(Problem::new(StatusCode::CONFLICT, "Something else is under way in this repository")
-            .because("one run at a time is started from here in each repository")
+        Err(other) => Err(Problem::new(StatusCode::CONFLICT, "Something else is under way here")
+            .because("one run at a time is started from here in each repository, and of each job")
             .next("Wait until it has ended, or cancel it, and try again.")
             .link(of_run(&other), other.operation.title())),
     }
@@ -265,7 +306,7 @@ fn started(site: &Site, asked: &Asked, name: &str, operation: Arc<dyn Operation>
 
 /// Does what a run that only looked has offered, once: what was found then is not so any more when it was done.
 pub(super) async fn apply(site: &Arc<Site>, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
-    let run = find(site, name, id)?;
+    let run = find(site, Room::Repository, name, id)?;
     let ending = run.reported().end.map(|end| end.ending);
     let offer = ending.as_ref().and_then(|ending| ending.offer.as_ref()).ok_or_else(|| {
         Problem::new(StatusCode::CONFLICT, "There is nothing to be done by this run")
@@ -281,7 +322,7 @@ pub(super) async fn apply(site: &Arc<Site>, asked: &Asked, name: &str, id: &str)
     require_first(name, *applied)?;
     let id = started(site, asked, name, Arc::clone(&offer.operation))?;
     *applied = Some(id);
-    Ok(reply::see(&of_id(name, id)))
+    Ok(reply::see(&of_id(Room::Repository, name, id)))
 }
 
 /// Refuses to do what another run has begun to do.
@@ -291,28 +332,42 @@ fn require_first(name: &str, applied: Option<u64>) -> Result<(), Problem> {
         Some(id) => Err(Problem::new(StatusCode::CONFLICT, "This was begun already")
             .because("what a plan or a preview offers is done once")
             .next("Look how it went. To do more, make a new plan or preview.")
-            .link(of_id(name, id), "How it went")),
+            .link(of_id(Room::Repository, name, id), "How it went")),
     }
 }
 
-fn find(site: &Site, name: &str, id: &str) -> Result<Arc<Run>, Problem> {
-    site.runs.get(name, id).ok_or_else(|| {
+fn find(site: &Site, room: Room, name: &str, id: &str) -> Result<Arc<Run>, Problem> {
+    let (why, href, text) = match room {
+        Room::Repository => ("the activity has them longer", "/activity".to_owned(), "Activity"),
+        Room::Job => ("the history of the job has them longer", room.address(&encode(name.as_bytes())), "The job"),
+    };
+    site.runs.get(room, name, id).ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "There is no such run")
-            .because("runs are kept while `credenza ui` runs, the last of them only; the activity has them longer")
-            .link("/activity", "Activity")
+            .because(format!("runs are kept while the page is served, the last of them only; {why}"))
+            .link(href, text)
     })
 }
 
-pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
-    let run = find(site, name, id)?;
-    let label = site.repositories.place(name).map_err(|error| Problem::of(&error.into(), None))?.label();
-    let reported = run.reported();
-    let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(name), title(&label))];
-    let frame = Frame::new(run.operation.title(), asked.token()).way(way);
+/// The way to a run, and what does the same on the command line.
+fn frame(site: &Site, asked: &Asked, run: &Run) -> Result<Frame, Problem> {
+    let frame = Frame::new(run.operation.title(), asked.token());
     let commands = run.operation.commands();
-    let frame = commands.iter().fold(frame, |frame, words| frame.command(command::at(&label, words)));
+    if run.operation.room() == Room::Job {
+        let way = vec![Link::new("/jobs", "Jobs"), Link::new(Room::Job.address(&run.name), &*run.name)];
+        return Ok(commands.into_iter().fold(frame.way(way), Frame::command));
+    }
+    let label = site.repositories.place(&run.name).map_err(|error| Problem::of(&error.into(), None))?.label();
+    let way = vec![Link::new("/", "Your backups"), Link::new(of_repository(&run.name), title(&label))];
+    Ok(commands.iter().fold(frame.way(way), |frame, words| frame.command(command::at(&label, words))))
+}
+
+pub(super) fn show(site: &Site, asked: &Asked, room: Room, name: &str, id: &str) -> Result<Reply, Problem> {
+    let run = find(site, room, name, id)?;
+    let reported = run.reported();
+    let frame = frame(site, asked, &run)?;
     let ending = reported.end.as_ref().map(|end| Arc::clone(&end.ending));
     let offered = ending.as_ref().and_then(|ending| ending.offer.as_ref()).map(|offer| offer.operation.action());
+    let made = ending.as_ref().and_then(|ending| ending.made.clone());
     let page = Page {
         refusal: frame.refusal(offered.unwrap_or_else(|| run.operation.action())),
         frame,
@@ -322,10 +377,12 @@ pub(super) fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<R
         by: by(&run.by),
         state: state(&reported),
         lines: ending.iter().flat_map(|ending| &ending.lines).map(|line| shown::text(line)).collect(),
-        ending,
         trouble: run.trouble().iter().map(|line| shown::text(line)).collect(),
         numbers: Numbers::of(&run, &reported),
-        applied: (*run.applied()).map(|id| of_id(name, id)),
+        done: if ending.is_none() { run.done() } else { Vec::new() },
+        ending,
+        made: made.map(|id| of_folder(name, &id, b"")),
+        applied: (*run.applied()).map(|id| of_id(room, name, id)),
     };
     render(StatusCode::OK, &page)
 }
@@ -338,16 +395,19 @@ pub(super) fn by(who: &Who) -> String {
     }
 }
 
-pub(super) fn cancel(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
-    let run = find(site, name, id)?;
+pub(super) fn cancel(site: &Site, asked: &Asked, room: Room, name: &str, id: &str) -> Result<Reply, Problem> {
+    let run = find(site, room, name, id)?;
     asked.require(run.operation.action())?;
+    if room == Room::Job && !run.has_ended() {
+        asked.note(site, "", &run.operation.title(), "Asked to end");
+    }
     run.cancel();
     Ok(reply::see(&of_run(&run)))
 }
 
 /// What the run tells, until it or the server ends.
-pub(super) fn events(site: &Arc<Site>, name: &str, id: &str) -> Result<Reply, Problem> {
-    let run = find(site, name, id)?;
+pub(super) fn events(site: &Arc<Site>, room: Room, name: &str, id: &str) -> Result<Reply, Problem> {
+    let run = find(site, room, name, id)?;
     let mut reported = run.follow();
     // What is so now is reported first.
     reported.mark_changed();
@@ -367,7 +427,7 @@ pub(super) fn events(site: &Arc<Site>, name: &str, id: &str) -> Result<Reply, Pr
         Some((sent(text), Some((reported, run, site))))
     });
     let mut reply = Reply::new(StreamBody::new(events).boxed_unsync());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply::EVENTS));
     Ok(reply)
 }
 

@@ -78,7 +78,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     let page = Page {
         frame: Frame::new("What takes the space", asked.token())
             .way(way)
-            .command(command::at(&place.label, &format!("ls --long --recursive {words}"))),
+            .command(command::at(&place.label, &format!("info --space {words}"))),
         rows: rows(name, &place.id, prefix, &space),
         others: (space.others > 0)
             .then(|| format!("{} smaller ones have {} together.", space.others, shown::size(space.others_bytes))),

@@ -192,3 +192,30 @@ async fn hostile_texts_of_a_manifest_are_shown_and_never_run() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_place_is_given_other_settings_and_what_was_open_is_reached_by_them() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", credenza_engine::Secret::None).await;
+    stand.backup("mine", &[(b"a", b"1")]).await;
+    assert!(stand.page("/r/mine").await.text().contains("1 snapshot, newest first"));
+    let there = stand.folder.path().join("there").to_str().unwrap().to_owned();
+    let here = stand.folder.path().join("mine").to_str().unwrap().to_owned();
+    let settings = stand.page("/place/repository/mine").await.link("/settings");
+    let form = stand.page(&settings).await;
+    assert!(
+        form.text().contains(&format!("value=\"{here}\"")) && !form.text().contains("id=\"name\""),
+        "{}",
+        form.text()
+    );
+    let refused = fill(&stand, &settings, &[]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text().contains("Nothing was kept: `location` is needed"), "{}", refused.text());
+    let kept = fill(&stand, &settings, &[("setting.location", &there)]).await;
+    assert_eq!((kept.status, kept.header("location")), (StatusCode::SEE_OTHER, "/place/repository/mine"));
+    assert!(stand.get("/r/mine").await.text().contains("no repository in"), "the one from before is no longer shown");
+    fill(&stand, &settings, &[("setting.location", &here)]).await;
+    assert!(stand.page("/r/mine").await.text().contains("1 snapshot, newest first"));
+    assert!(stand.page("/activity").await.text().contains("The repository mine was given other settings"));
+    assert_eq!(stand.get("/place/repository/none/settings").await.status, StatusCode::NOT_FOUND);
+}

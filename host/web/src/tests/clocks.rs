@@ -34,11 +34,22 @@ pub(crate) struct SteppedClock {
     waits: watch::Sender<usize>,
     seen: Mutex<usize>,
     end: Arc<Notify>,
+    /// How much later it is than by the clock of the system.
+    ahead: Mutex<Duration>,
 }
 
 impl SteppedClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { waits: watch::Sender::new(0), seen: Mutex::new(0), end: Arc::new(Notify::new()) })
+        Arc::new(Self {
+            waits: watch::Sender::new(0),
+            seen: Mutex::new(0),
+            end: Arc::new(Notify::new()),
+            ahead: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.ahead.lock().unwrap() += by;
     }
 
     /// How often somebody has begun to wait.
@@ -61,7 +72,11 @@ impl SteppedClock {
 
 impl Clock for SteppedClock {
     fn now(&self) -> Moment {
-        SystemClock.now()
+        let mut now = SystemClock.now();
+        let ahead = *self.ahead.lock().unwrap();
+        now.monotonic += ahead;
+        now.wall.seconds += i64::try_from(ahead.as_secs()).unwrap();
+        now
     }
 
     fn wait(&self, _: Duration) -> BoxFuture<'static, ()> {

@@ -179,3 +179,18 @@ async fn a_source_is_looked_into_as_it_is_now_and_checked_step_by_step() {
     assert!(missing.text().contains("It cannot be listed."), "{}", missing.text());
     assert_eq!(stand.get("/sources/other").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_comparison_with_what_is_there_now_has_one_page_as_each_would_list_it_once_more() {
+    let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
+    stand.enter().await;
+    stand.repository("mine", Secret::None).await;
+    let id = stand.backup("mine", &[(b"a", b"1")]).await;
+    let now = stand.folder.path().join("now");
+    std::fs::create_dir(&now).unwrap();
+    (0..10).for_each(|number| std::fs::write(now.join(format!("new-{number}")), "x").unwrap());
+    stand.source("now", &now);
+    let page = stand.page(&format!("/r/mine/diff?before={id}&after=@now")).await;
+    assert_eq!(page.text().matches("new-").count(), 10, "{}", page.text());
+    assert!(!page.text().contains(">Next<"), "{}", page.text());
+}

@@ -4,10 +4,12 @@ mod beginning;
 mod clocks;
 mod figures;
 mod fuzzing;
+mod jobs;
 mod looking;
 mod oidc;
 mod outside;
 mod pages;
+mod presence;
 mod restoring;
 mod runs;
 mod safety;
@@ -194,6 +196,14 @@ impl Stand {
         let page = self.page("/").await;
         let behind = page.text().split("name=\"token\" value=\"").nth(1).unwrap();
         behind.split('"').next().unwrap().to_owned()
+    }
+
+    /// Changes a setting of a place of the configuration.
+    fn set(&self, kind: Kind, name: &str, setting: &str, value: &str) {
+        Configuration::edit::<_, ConfigurationError>(&self.folder.path().join("config"), |configuration| {
+            configuration.set(kind, &PlaceName::new(kind, name)?, setting, value)
+        })
+        .unwrap();
     }
 
     /// A source of that name in the configuration.

@@ -81,6 +81,7 @@ impl StandIn {
                 "authorization_endpoint": format!("{}/authorize", self.issuer),
                 "token_endpoint": format!("{}/token", self.issuer),
                 "jwks_uri": format!("{}/keys", self.issuer),
+                "end_session_endpoint": format!("{}/logout?x=1", self.issuer),
             }),
             "/keys" => {
                 let point = self.key.public_key().as_ref();
@@ -276,4 +277,39 @@ async fn a_provider_that_is_not_there_is_said_with_the_way_back() {
     let page = stand.post("/login/oidc", "").await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
     assert!(page.text().contains("cannot be reached") && page.text().contains("href=\"/login\""), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_led_to_leave_the_identity_provider_too() {
+    let provider = StandIn::start().await;
+    let mut stand = stand(&provider);
+    let back = stand.back(&provider).await;
+    let entered = stand.finish(&back).await;
+    stand.cookie = entered.header(SET_COOKIE.as_str()).split(';').next().map(str::to_owned);
+    let token = stand.token().await;
+    let left = stand.post("/leave", &format!("token={token}")).await;
+    assert!(left.text().contains("You have left"), "{}", left.text());
+    assert_eq!(left.link("/logout"), format!("{}/logout?x=1&client_id=credenza%20page", provider.issuer));
+    assert_eq!(stand.get("/").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_failed_are_on_the_log_once_a_minute_with_their_number() {
+    let provider = StandIn::start().await;
+    let mut stand = stand(&provider);
+    let back = stand.back(&provider).await;
+    let refusals = |stand: &Stand| {
+        let log = stand.site.activity.newest(100).unwrap();
+        log.into_iter().filter_map(|entry| entry.result).collect::<Vec<_>>()
+    };
+    let denied = format!("{back}&error=access_denied");
+    for _ in 0..4 {
+        stand.finish(&denied).await;
+    }
+    assert_eq!(refusals(&stand), ["the identity provider has refused: access_denied"]);
+    stand.clock.advance(std::time::Duration::from_mins(1));
+    stand.finish(&denied).await;
+    let said = refusals(&stand);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].ends_with("3 attempts more since the one before"), "{said:?}");
 }

@@ -17,12 +17,12 @@ use crate::session::{EACH_MAX, Stay};
 const PASSWORD: &str = "a long walk by the river";
 const PROXY_SECRET: &str = "0123456789abcdef";
 
-fn behind_proxy(proxy: Option<TrustedProxy>) -> Reach {
+pub(super) fn behind_proxy(proxy: Option<TrustedProxy>) -> Reach {
     Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(proxy), provider: None })
 }
 
 /// One user of each role, called like it. Proving a password is dear: most tests let the door vouch for them.
-fn one_each(users: &mut Users) -> Result<(), UsersError> {
+pub(super) fn one_each(users: &mut Users) -> Result<(), UsersError> {
     Role::ALL.into_iter().try_for_each(|role| users.add(role.name(), role, None))
 }
 
@@ -36,10 +36,10 @@ impl Stand {
     }
 
     /// A browser in which a user of that name has logged in, whoever vouched.
-    fn logged_in(&mut self, name: &str) {
+    pub(super) fn logged_in(&mut self, name: &str) {
         let folder = self.app.configuration_folder().unwrap();
         let user = Users::read(folder).unwrap().get(name).unwrap().unwrap();
-        let secret = self.site.sessions.log_in(user).unwrap().unwrap();
+        let secret = self.site.sessions.log_in(user, None).unwrap().unwrap();
         self.cookie = Some(format!("{}={secret}", self.site.cookie));
     }
 }

@@ -332,7 +332,7 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
     }
     let asked = stand.form(&format!("{path}/apply"), "").await;
     assert!(
-        asked.text().contains("type=\"password\"") && asked.text().contains("Nothing brings them back."),
+        asked.text().contains("type=\"password\"") && asked.text().contains("Nothing brings it back."),
         "{}",
         asked.text()
     );
@@ -493,4 +493,106 @@ async fn a_restore_that_is_cancelled_or_lacks_its_place_says_so() {
     let (failed, path) = stand.run("/r/mine/restore/preview", "to=none://host/bucket").await;
     assert!(failed.text().contains("<strong>Failed.</strong>") && failed.text().contains("none"), "{}", failed.text());
     assert_eq!(stand.form(&format!("{path}/apply"), "").await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patterns_removal_and_reading_again_are_previewed_and_done_and_removal_asks_again() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let source = stand.folder.path().join("source");
+    let write = |path: &str, text: &str| {
+        fs::create_dir_all(source.join(path).parent().unwrap()).unwrap();
+        fs::write(source.join(path), text).unwrap();
+    };
+    let of_folder = || Arc::new(FileSource::new(&source).unwrap());
+    [("old/a.txt", "old a"), ("old/a.raw", "raw")].iter().for_each(|(path, text)| write(path, text));
+    let first = stand.backup_of("mine", Secret::None, of_folder()).await;
+    fs::remove_dir_all(source.join("old")).unwrap();
+    [("new/b.txt", "new b"), ("new/b.tmp", "tmp")].iter().for_each(|(path, text)| write(path, text));
+    let second = stand.backup_of("mine", Secret::None, of_folder()).await;
+    stand.pick(&[Pick::folder(&first, b"old/"), Pick::folder(&second, b"new/")]).await;
+    let target = stand.folder.path().join("target");
+    for (path, text) in [("old/extra.txt", "goes"), ("beside", "stays")] {
+        fs::create_dir_all(target.join(path).parent().unwrap()).unwrap();
+        fs::write(target.join(path), text).unwrap();
+    }
+    let to = encode(target.to_str().unwrap().as_bytes());
+    let refused = stand.form("/r/mine/restore/preview", &format!("to={to}&include=%5Bz-a%5D")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text().contains("One of the patterns is none"), "{}", refused.text());
+    // What matches in one of the snapshots alone is no wish that failed.
+    let form = format!("to={to}&include=*.txt%0D%0A*.raw&exclude=*.raw&delete=1&force=1&verify=1");
+    let (preview, path) = stand.run("/r/mine/restore/preview", &form).await;
+    assert_eq!(number(&preview, "Removed"), "1", "{}", preview.text());
+    for said in [
+        "--include &#39;*.txt&#39; --include &#39;*.raw&#39; --exclude &#39;*.raw&#39; --delete --force --dry-run",
+        "removed, as it is not in the snapshot",
+        "1 entry in ",
+        "that the snapshots do not have are removed.",
+    ] {
+        assert!(preview.text().contains(said), "{said}: {}", preview.text());
+    }
+    let asked = stand.form(&format!("{path}/apply"), "").await;
+    assert!(asked.text().contains("type its name: <code>mine</code>"), "{}", asked.text());
+    let (done, _) = stand.run(&format!("{path}/apply"), "confirm=mine").await;
+    assert_eq!((number(&done, "Removed"), number(&done, "Read again")), ("1".into(), "2".into()), "{}", done.text());
+    let expected = [("old/a.txt", "old a"), ("new/b.txt", "new b"), ("beside", "stays")];
+    assert_eq!(files(&target), expected.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into());
+    let (nothing, _) = stand.run("/r/mine/restore/preview", &format!("to={to}&include=*.nowhere")).await;
+    assert!(nothing.text().contains("<strong>Failed.</strong>") && nothing.text().contains("*.nowhere"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_kept_after_a_question_and_each_snapshot_says_which_rule_keeps_it_and_until_when() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    for number in 0..3 {
+        stand.backup("mine", &[(b"a", &[number])]).await;
+    }
+    assert!(!stand.page("/r/mine").await.text().contains(">Kept</th>"), "without a policy nothing is said of it");
+    let nothing = stand.form("/r/mine/run", "what=policy").await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(nothing.text().contains("credenza policy clear"), "{}", nothing.text());
+    let form = "what=policy&keep_last=2&keep_within=&keep_tag=before%20the%20move%0D%0A";
+    let asked = stand.form("/r/mine/run", form).await;
+    assert!(asked.text().contains("The next prune of any machine goes by it"), "{}", asked.text());
+    let (done, _) = stand.run("/r/mine/run", &format!("{form}&confirm=mine")).await;
+    assert!(
+        done.text().contains("credenza at @mine policy set --keep-last 2 --keep-tag &#39;before the move&#39;"),
+        "{}",
+        done.text()
+    );
+    let page = stand.page("/r/mine").await;
+    for said in [
+        "<td>last; until 2 newer ones are made</td>",
+        "<td>last; until a newer one is made</td>",
+        "<td>by no rule: the next prune removes it</td>",
+    ] {
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+    }
+    let care = stand.page("/r/mine/care").await;
+    assert!(care.text().contains("--keep-last 2 --keep-tag &#39;before the move&#39;</code>"), "{}", care.text());
+    let wrong = stand.form("/r/mine/run", "what=prune&keep_within=soon").await;
+    assert!(wrong.text().contains("it begins with no number"), "{}", wrong.text());
+    let (plan, _) = stand.run("/r/mine/run", "what=prune&keep_within=30d").await;
+    assert!(plan.text().contains("prune --keep-within 720h") && plan.text().contains("<bdi>within</bdi>"));
+    assert_eq!(number(&plan, "Removed"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_judges_and_removes_what_the_filter_lets_through_alone() {
+    let stand = Stand::entered().await;
+    stand.repository("mine", Secret::None).await;
+    let first = stand.backup("mine", &[(b"a", b"1")]).await;
+    stand.backup("mine", &[(b"a", b"2")]).await;
+    stand.run("/r/mine/run", &format!("what=tag&snapshot={first}&tag=old")).await;
+    assert!(stand.page("/r/mine/care").await.text().contains("<option value=\"old\">old</option>"));
+    let (plan, path) = stand.run("/r/mine/run", "what=prune&keep_yearly=1&tag=old").await;
+    assert_eq!((number(&plan, "Kept"), number(&plan, "Removed")), ("1".into(), "0".into()), "{}", plan.text());
+    assert!(plan.text().contains("prune --keep-yearly 1 --tag old"), "{}", plan.text());
+    assert_eq!(stand.form(&format!("{path}/apply"), "").await.status, StatusCode::CONFLICT, "nothing to be done");
+    let (plan, _) = stand.run("/r/mine/run", "what=prune&keep_yearly=1&host=nobody").await;
+    assert_eq!((number(&plan, "Kept"), number(&plan, "Removed")), ("0".into(), "0".into()), "{}", plan.text());
+    let (plan, _) = stand.run("/r/mine/run", "what=prune&keep_yearly=1&source=memory").await;
+    assert_eq!((number(&plan, "Kept"), number(&plan, "Removed")), ("1".into(), "1".into()), "{}", plan.text());
 }

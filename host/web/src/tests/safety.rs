@@ -420,3 +420,15 @@ async fn no_address_breaks_a_page_or_leads_out_of_a_repository() {
         assert!(!String::from_utf8_lossy(&page.body).contains("root:"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_link_is_on_the_log_and_a_thousand_of_them_drive_nothing_out() {
+    let stand = Stand::entered().await;
+    for _ in 0..1000 {
+        assert_eq!(stand.post("/enter", "key=00").await.status, StatusCode::FORBIDDEN);
+    }
+    let log = stand.site.activity.newest(2000).unwrap();
+    let said: Vec<&str> = log.iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(said, ["Enter by a link", "Entered by a link"]);
+    assert_eq!(log[0].result.as_deref(), Some("No such link"));
+}

@@ -23,6 +23,7 @@ use crate::server::{self, Entrance, Options, Server, receive};
 
 fn options(listen: &str, connections: usize) -> Options {
     Options {
+        jobs: None,
         listen: listen.parse().unwrap(),
         reach: Reach::Machine,
         given: None,

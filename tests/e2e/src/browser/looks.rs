@@ -92,10 +92,24 @@ impl Browser {
         let path = axe();
         let axe = std::fs::read_to_string(&path)
             .with_context(|| format!("{} is missing: tests/browser/install.sh installs it", path.display()))?;
-        let script = "const done = arguments[arguments.length - 1]; \
-            axe.run(document, {resultTypes: ['violations']}).then((found) => done(found.violations.map((v) => v.id + ': ' + v.help + '\\n' + \
-            v.nodes.slice(0, 4).map((n) => '  ' + n.html.slice(0, 200) + '\\n  ' + n.failureSummary).join('\\n'))), (error) => done(['axe failed: ' + error]));";
-        let found = self.run_until(&format!("{axe};\n{script}"))?;
+        self.expect_by_axe(&format!("{axe};\n"), "resultTypes: ['violations']")
+    }
+
+    /// Demands the same of its rules for colours, which are all that another scheme changes, on a page that was [looked at](Self::expect_accessible).
+    ///
+    /// # Errors
+    /// With each violation.
+    pub fn expect_contrast(&self) -> Result<()> {
+        self.expect_by_axe("", "resultTypes: ['violations'], runOnly: ['cat.color']")
+    }
+
+    fn expect_by_axe(&self, before: &str, options: &str) -> Result<()> {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; \
+            axe.run(document, {{{options}}}).then((found) => done(found.violations.map((v) => v.id + ': ' + v.help + '\\n' + \
+            v.nodes.slice(0, 4).map((n) => '  ' + n.html.slice(0, 200) + '\\n  ' + n.failureSummary).join('\\n'))), (error) => done(['axe failed: ' + error]));"
+        );
+        let found = self.run_until(&format!("{before}{script}"))?;
         let found: Vec<&str> = found.as_array().context("axe answers")?.iter().filter_map(Value::as_str).collect();
         ensure!(found.is_empty(), "{} has violations:\n{}", self.address()?, found.join("\n"));
         Ok(())

@@ -88,6 +88,8 @@ impl Browser {
         });
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options,
+            // Certificates of tests are of nobody.
+            "acceptInsecureCerts": true,
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
             "timeouts": {"implicit": 0, "pageLoad": 120_000, "script": 120_000},
         }}});

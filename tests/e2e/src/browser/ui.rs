@@ -26,16 +26,32 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Starts one for a user.
+    /// Starts one for a user, with these options.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(credenza: &Credenza) -> Result<Self> {
-        let (mut run, fed) = credenza.start_with(["--json", "ui"], Vec::new())?;
+    pub fn start(credenza: &Credenza, options: &[&str]) -> Result<Self> {
+        Ok(Self::started(credenza, &[["--json", "ui"].as_slice(), options].concat())?.0)
+    }
+
+    /// Starts a daemon that serves the page, with these options, and lets a browser in.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn of_daemon(credenza: &Credenza, options: &[&str], browser: &Browser) -> Result<Self> {
+        let words = ["--json", "daemon", "--listen", "127.0.0.1:0"];
+        let (ui, link) = Self::started(credenza, &[words.as_slice(), options].concat())?;
+        enter(browser, &link)?;
+        Ok(ui)
+    }
+
+    /// Starts one, and hands back the first link with it.
+    fn started(credenza: &Credenza, words: &[&str]) -> Result<(Self, String)> {
+        let (mut run, fed) = credenza.start_with(words, Vec::new())?;
         let enter = fed.join().ok().context("a run reads its standard input")?;
         let first = link(&mut run, 1)?;
-        let address = first.split("/enter").next().unwrap_or_default().to_owned();
-        Ok(Self { run: Some(run), enter, links: 1, address })
+        let address = first.split("/enter").next().unwrap_or_default().trim_end_matches('/').to_owned();
+        Ok((Self { run: Some(run), enter, links: 1, address }, first))
     }
 
     /// Starts one for the user of a setup and lets a browser in.
@@ -43,7 +59,7 @@ impl Ui {
     /// # Errors
     /// When it does not start.
     pub fn entered(setup: &Setup, browser: &Browser) -> Result<Self> {
-        let mut ui = Self::start(&setup.credenza)?;
+        let mut ui = Self::start(&setup.credenza, &[])?;
         ui.let_in(browser)?;
         Ok(ui)
     }
@@ -63,9 +79,7 @@ impl Ui {
     /// # Errors
     /// When it is not let in.
     pub fn let_in(&mut self, browser: &Browser) -> Result<()> {
-        browser.open(&self.link()?)?;
-        browser.click("Enter")?;
-        browser.expect("Your backups")
+        enter(browser, &self.link()?)
     }
 
     /// An address of it.
@@ -98,6 +112,12 @@ impl Drop for Ui {
         // A test that fails has more to say than what fails here.
         let _ = self.run.take().map(|run| run.signal(Signal::INT).and_then(|()| run.wait()));
     }
+}
+
+fn enter(browser: &Browser, link: &str) -> Result<()> {
+    browser.open(link)?;
+    browser.click("Enter")?;
+    browser.expect("Your backups")
 }
 
 /// A link that was printed: the first, the second and so on.

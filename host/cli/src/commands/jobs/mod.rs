@@ -17,6 +17,7 @@ use credenza_app::environment;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
+use credenza_app::jobs::needs;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
@@ -33,7 +34,8 @@ use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
 use shown::{
-    CheckedLine, JobLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
+    CheckedLine, JobLine, NeedsLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine,
+    UnitLine,
 };
 use telling::Telling;
 
@@ -51,6 +53,11 @@ pub(crate) struct JobsAt {
 impl JobsAt {
     pub(super) fn path(&self, session: &Session<'_>) -> Result<PathBuf, Failure> {
         Ok(JobsFile::path(self.file.as_deref(), session.app.configuration_folder().ok())?)
+    }
+
+    /// The file that was named.
+    pub(super) fn given(&self) -> Option<PathBuf> {
+        self.file.clone()
     }
 
     fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
@@ -125,7 +132,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded.
+    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
     #[arg(long)]
     due: bool,
 
@@ -244,6 +251,11 @@ impl Check {
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
+        for (key, cause) in preflight::lacks_of_notices(&file.notify) {
+            lacking += 1;
+            let failure = of_lack(cause);
+            session.reporter.failure(&Failure { what: format!("{key}: {}", failure.what), ..failure });
+        }
         let jobs = file.works().count();
         session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
         Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
@@ -255,6 +267,7 @@ fn of_lack(cause: LackCause) -> Failure {
     match cause {
         LackCause::App(error) => (*error).into(),
         LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
+        LackCause::Unreadable { .. } => said.hint("make it, for its owner alone, or correct the path"),
         LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
         LackCause::NotExecutable { path } => {
             said.hint(format!("let it be run: chmod u+x {}", shell_word(&path.to_string_lossy())))
@@ -345,8 +358,14 @@ impl Run {
         let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
         let printed = Printed { session };
         let _heeding = session.stop.heeding();
+        let publish = |_| {
+            if let Err(error) = metrics::publish(&file, &state, self::now()) {
+                session.reporter.failure(&error.into());
+            }
+        };
         let occasion = Occasion::default();
         let ending = match work {
+            Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
         };
@@ -355,9 +374,7 @@ impl Run {
         if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
             session.reporter.failure(&error.into());
         }
-        if let Err(error) = metrics::publish(&file, &state.log()) {
-            session.reporter.failure(&error.into());
-        }
+        publish(ending);
         Ok(exit(ending))
     }
 }
@@ -533,6 +550,23 @@ impl Promises {
                     session.reporter.failure(&Failure { what, ..failure });
                     exit = Exit::Failed;
                 }
+            }
+        }
+        if file.promises.is_empty() {
+            return Ok(exit);
+        }
+        let found = needs::ask(&runner, &file).await?;
+        for (repository, why) in &found.unknown {
+            let what = format!("what {} holds is not known: {}", printable(repository), printable(why));
+            session.reporter.failure(&Failure::new(what));
+            exit = Exit::Failed;
+        }
+        for promise in &file.promises {
+            for source in needs::sources(&session.app, promise, &found)? {
+                let copies = found.copies.get(&source).map_or(&[][..], Vec::as_slice);
+                let measured = needs::judge(promise, &source, copies);
+                exit = if measured.kept == Kept::Broken { Exit::Failed } else { exit };
+                session.reporter.result(&NeedsLine { measured })?;
             }
         }
         Ok(exit)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use credenza_app::cost::Bill;
 use credenza_app::jobs::log::Past;
+use credenza_app::jobs::needs::Measured;
 use credenza_app::jobs::promise::{Kept, Standing};
 use credenza_app::jobs::{Ending, Step, Work};
 use credenza_model::{SnapshotId, Timestamp};
@@ -157,18 +158,7 @@ fn ended(past: &Past, is_under_way: bool) -> String {
 
 /// The word for an ending.
 pub(crate) const fn word(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Done => "done",
-        Ending::Incomplete => "incomplete",
-        Ending::Damaged => "damaged",
-        Ending::Spent => "budget spent",
-        Ending::Failed => "failed",
-        Ending::Refused => "refused",
-        Ending::Unreachable => "unreachable",
-        Ending::Busy => "busy",
-        Ending::Interrupted => "interrupted",
-        Ending::Lost => "lost",
-    }
+    ending.name()
 }
 
 /// A run that was.
@@ -338,11 +328,7 @@ impl PromiseLine {
 impl Display for PromiseLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Standing { job, source, slack, kept, .. } = &self.standing;
-        let kept = match kept {
-            Kept::Kept => "kept",
-            Kept::Risk => "AT RISK",
-            Kept::Broken => "BROKEN",
-        };
+        let kept = kept_word(*kept);
         write!(f, "{kept:<8} {job:<16} {}: ", printable(source))?;
         match (&self.shown, *slack) {
             (None, _) => f.write_str("there is no good snapshot"),
@@ -351,6 +337,39 @@ impl Display for PromiseLine {
             }
             (Some(time), slack) => write!(f, "newest good snapshot {time}, good for {}", hours(slack.unsigned_abs())),
         }
+    }
+}
+
+/// How a promise with numbers stands.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "needs")]
+pub(super) struct NeedsLine {
+    #[serde(flatten)]
+    pub(super) measured: Measured,
+}
+
+impl Display for NeedsLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Measured { promise, source, kept, lacks, copies } = &self.measured;
+        let lacks = if lacks.is_empty() { String::new() } else { format!(": {}", lacks.join("; ")) };
+        write!(f, "{:<8} {promise:<16} {}{lacks}", kept_word(*kept), printable(source))?;
+        for copy in copies {
+            let (repository, provider, region) =
+                (printable(&copy.repository), printable(&copy.provider), printable(&copy.region));
+            let ago = |age: Option<u64>| age.map_or_else(|| "never".to_owned(), |age| format!("{} ago", hours(age)));
+            let locked = if copy.is_immutable { ", locked" } else { "" };
+            write!(f, "\n    {repository} with {provider} in {region}{locked}: made {}", ago(Some(copy.age)))?;
+            write!(f, ", read whole {}, restored {}", ago(copy.verified), ago(copy.restored))?;
+        }
+        Ok(())
+    }
+}
+
+const fn kept_word(kept: Kept) -> &'static str {
+    match kept {
+        Kept::Kept => "kept",
+        Kept::Risk => "AT RISK",
+        Kept::Broken => "BROKEN",
     }
 }
 

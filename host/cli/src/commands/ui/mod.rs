@@ -14,6 +14,7 @@ use credenza_web::{Given, HeaderName, Limits, Links, Options, Others, Provider, 
 use serde::Serialize;
 
 use super::Session;
+use super::jobs::JobsAt;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::Reporter;
@@ -47,6 +48,16 @@ struct Serving {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
+    #[command(flatten)]
+    jobs: JobsAt,
+
+    #[command(flatten)]
+    reaching: Reaching,
+}
+
+/// Who can reach the page, and by which way.
+#[derive(Debug, Args)]
+pub(super) struct Reaching {
     /// A name under which browsers of others ask for the page, with its port where that is not the usual one; may be given several times. Any other is refused.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
@@ -91,8 +102,8 @@ struct Serving {
 /// Where a browser enters.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "link")]
-struct LinkLine {
-    link: String,
+pub(super) struct LinkLine {
+    pub(super) link: String,
 }
 
 impl Display for LinkLine {
@@ -114,19 +125,36 @@ impl Serving {
     async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
-        let given = session.repository_if_named()?;
-        let given = given.map(|place| Given { place, sources: session.secret_sources() });
-        let options = Options { listen: self.listen, reach: self.reach()?, given, limits: Limits::default() };
-        let server = Server::bind(session.app.clone(), options, session.stop.clone()).await?;
-        match server.links() {
-            Some(links) => tell_links(links, session.reporter)?,
-            None => {
-                session.reporter.note("users log in there; Ctrl-C ends");
-                session.reporter.at_once(&LinkLine { link: server.url() })?;
-            }
+        let server = self.reaching.serve(self.listen, self.jobs.given(), session).await?;
+        if let Some(links) = server.links() {
+            let note = "open this in a browser; it can be used once, within 60 s. Enter prints another, Ctrl-C ends";
+            tell_links(links, note, session.reporter)?;
+        } else {
+            session.reporter.note("users log in there; Ctrl-C ends");
+            session.reporter.at_once(&LinkLine { link: server.url() })?;
         }
         server.run().await;
         Ok(Exit::Done)
+    }
+}
+
+impl Reaching {
+    /// Whether any of it is given.
+    pub(super) fn is_given(&self) -> bool {
+        !self.host.is_empty() || self.behind_proxy || self.tls_key.is_some()
+    }
+
+    /// A page that listens, and shows the jobs of a file where it is not the usual one.
+    pub(super) async fn serve(
+        self,
+        listen: SocketAddr,
+        jobs: Option<PathBuf>,
+        session: &Session<'_>,
+    ) -> Result<Server, Failure> {
+        let given = session.repository_if_named()?;
+        let given = given.map(|place| Given { place, sources: session.secret_sources() });
+        let options = Options { listen, reach: self.reach()?, given, jobs, limits: Limits::default() };
+        Ok(Server::bind(session.app.clone(), options, session.stop.clone()).await?)
     }
 
     fn provider(&self) -> Result<Option<Provider>, Failure> {
@@ -159,8 +187,8 @@ impl Serving {
 }
 
 /// Prints a link, and another for each line of input.
-fn tell_links(links: Links, reporter: &Arc<Reporter>) -> Result<(), Failure> {
-    reporter.note("open this in a browser; it can be used once, within 60 s. Enter prints another, Ctrl-C ends");
+fn tell_links(links: Links, note: &str, reporter: &Arc<Reporter>) -> Result<(), Failure> {
+    reporter.note(note);
     tell(&links, reporter)?;
     let reporter = Arc::clone(reporter);
     // Nobody waits for it: it ends with the input, or the program.
@@ -171,6 +199,6 @@ fn tell_links(links: Links, reporter: &Arc<Reporter>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(links: &Links, reporter: &Reporter) -> Result<(), Failure> {
+pub(super) fn tell(links: &Links, reporter: &Reporter) -> Result<(), Failure> {
     Ok(reporter.at_once(&LinkLine { link: links.make()? })?)
 }

@@ -13,6 +13,7 @@
 //! | [`extended_names`], [`extended_value`], [`set_extended`], [`remove_extended`], [`mark`], [`has_default_access_list`] | `xattr(7)`, `acl(5)` |
 //! | [`make_special`]: pipes, sockets and devices | `mknodat` |
 //! | [`extent_at`], [`forget`]: where a file has holes, and reading it from its medium | `SEEK_HOLE`, `posix_fadvise` |
+//! | [`Watch`]: what changes below folders | `inotify(7)` |
 //! | [`host_name`] | `/proc/sys/kernel` |
 //!
 //! Everything else is POSIX's, which `rustix` serves on every system ([`posix`]); a file descriptor is one of the standard library.
@@ -27,6 +28,7 @@ mod medium;
 pub(super) mod posix;
 mod special;
 mod status;
+mod watch;
 
 pub(super) use beneath::{
     FOLDER, NO_TRACE, PLACE, descriptor_path, is_plain_segment, missing, open_beneath, open_regular, path_through,
@@ -42,3 +44,4 @@ pub(super) use medium::testing;
 pub(super) use medium::{At, Medium, sync_everything};
 pub(super) use special::make_special;
 pub(super) use status::{Status, known_status_of, status_of};
+pub use watch::{Watch, WatchError};

@@ -1,0 +1,350 @@
+//! Promises with numbers, `[promise.NAME]`: how many copies there are of a source, with how many providers, in how many regions, how many of them nobody can
+//! delete, when they were read whole and restored for trial.
+//!
+//! Owned here: what counts as a copy and what the numbers mean; measured at the repositories that the configuration and the jobs name, by the time of each
+//! store. Refused here: the record of runs, which proves nothing, and when it is measured (`look`).
+//!
+//! A repository holds a copy of a source where it has a good snapshot of it, of whatever machine; with `fresh`, one that is no older. Two repositories with one
+//! provider or in one region are two copies and one provider or region. What a repository that cannot be asked holds is not known. Bound: a few words for each
+//! source in each repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use credenza_engine::check::{self, Readings};
+use credenza_engine::latest::last_drill;
+use credenza_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::file::JobsFile;
+use super::promise::{Kept, RISK_PERCENT};
+use super::run::Runner;
+use super::span::shown;
+use crate::app::App;
+use crate::configuration::{Kind, Settings};
+use crate::environment;
+use crate::error::Error;
+use crate::location::Location;
+use crate::open::StoreUse;
+use crate::passphrase::{CommandFault, PassphraseError};
+use crate::place::Place;
+use crate::repository::OpenOptions;
+use crate::secret;
+
+pub use super::file::Needs;
+
+/// How long a command for a secret may take.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(10);
+/// A repository that says nothing for so long is not waited for.
+const REPOSITORY_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// What a repository holds of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// The repository, as it is called.
+    pub repository: String,
+    /// Who runs the store.
+    pub provider: String,
+    /// Where it stands.
+    pub region: String,
+    /// Whether what is stored is locked, so that nobody can delete it.
+    pub is_immutable: bool,
+    /// Seconds since the newest good snapshot was made.
+    pub age: u64,
+    /// Seconds since the pack was read whole that waits the longest; nothing where one never was, or damage is on record.
+    pub verified: Option<u64>,
+    /// Seconds since it was restored for trial without a fault; nothing where it never was.
+    pub restored: Option<u64>,
+}
+
+impl Copy {
+    /// The same after so many seconds in which nothing came.
+    #[must_use]
+    pub fn older_by(&self, seconds: u64) -> Self {
+        let later = |age: u64| age.saturating_add(seconds);
+        Self {
+            age: later(self.age),
+            verified: self.verified.map(later),
+            restored: self.restored.map(later),
+            ..self.clone()
+        }
+    }
+}
+
+/// How a promise with numbers stands for one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Measured {
+    /// The promise.
+    pub promise: String,
+    /// The source, as its snapshots have it.
+    pub source: String,
+    /// How it stands.
+    pub kept: Kept,
+    /// What is missing, or will be soon, in words.
+    pub lacks: Vec<String>,
+    /// What there is.
+    pub copies: Vec<Copy>,
+}
+
+/// What was found at the repositories.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// By source, what the repositories hold.
+    pub copies: BTreeMap<String, Vec<Copy>>,
+    /// Repositories that could not be asked, and why.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// Asks all repositories that the configuration and the jobs name. None is asked for a passphrase that a person would have to type.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub async fn ask(runner: &Runner<'_>, jobs: &JobsFile) -> Result<Found, Error> {
+    let wants = Wants {
+        verified: jobs.promises.iter().any(|needs| needs.verified.is_some()),
+        restored: jobs.promises.iter().any(|needs| needs.restorable.is_some()),
+    };
+    let mut found = Found::default();
+    for place in repositories(runner.app, jobs)? {
+        let named = place.name().map_or_else(|| place.text(), |name| format!("@{name}"));
+        let asked = tokio::time::timeout(REPOSITORY_TIMEOUT, held(runner.app, place, wants)).await;
+        match asked {
+            Ok(Ok(held)) => {
+                for (source, copy) in held {
+                    found.copies.entry(source).or_default().push(Copy { repository: named.clone(), ..copy });
+                }
+            }
+            Ok(Err(error)) => found.unknown.push((named, super::run::Cause::App(error).to_string())),
+            Err(_) => {
+                found.unknown.push((named, format!("it did not answer within {} s", REPOSITORY_TIMEOUT.as_secs())));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Each repository once, however it is named.
+fn repositories(app: &App, jobs: &JobsFile) -> Result<Vec<Place>, Error> {
+    let names = app.configuration()?.names(Kind::Repository)?;
+    let named = names.into_iter().map(|name| format!("@{name}"));
+    let words = named.chain(jobs.jobs.values().map(|job| job.repository.clone()));
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    for word in words {
+        let place = app.place(Kind::Repository, OsStr::new(&word), Settings::new())?;
+        places.entry(place.text()).or_insert(place);
+    }
+    Ok(places.into_values().collect())
+}
+
+/// What is asked for beside snapshots, since it takes more requests.
+#[derive(Clone, Copy)]
+struct Wants {
+    verified: bool,
+    restored: bool,
+}
+
+/// The newest good snapshot of each source in a repository.
+async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, Copy>, Error> {
+    let (provider, region) = (provider(&place), region(&place));
+    let settings = place.settings.clone();
+    let secret = tokio::task::spawn_blocking(move || secret::provided_unattended(None, &settings, SECRET_TIMEOUT));
+    let broken = |error| PassphraseError::from(CommandFault::Io(std::io::Error::other(error)));
+    let secret = secret.await.map_err(broken)??;
+    let open =
+        app.open_repository(place, OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: true }).await?;
+    let repository = &open.repository;
+    let snapshots = repository.snapshots_by_store_time().await?;
+    let now = snapshots.now;
+    let since = |time: Timestamp| u64::try_from(now.seconds.saturating_sub(time.seconds)).unwrap_or(0);
+    let verified = if wants.verified { check::readings(repository).await? } else { Readings::default() };
+    let is_read = verified.packs_never_read == 0 && verified.packs_damaged == 0;
+    let verified = verified.oldest.filter(|_| is_read).map(since);
+    let drill = if wants.restored { last_drill(repository).await? } else { None };
+    let restored = drill.filter(|drill| drill.errors == 0 && drill.reason.is_none()).map(|drill| since(drill.at));
+    let is_immutable = repository.config().retain_days.is_some();
+    let mut held = BTreeMap::new();
+    for handle in snapshots.whole.iter().filter(|handle| !snapshots.is_ahead(handle)) {
+        let (Some(time), 0) = (handle.time(), handle.snapshot.statistics.errors) else { continue };
+        let copy = Copy {
+            repository: String::new(),
+            provider: provider.clone(),
+            region: region.clone(),
+            is_immutable,
+            age: since(time),
+            verified,
+            restored,
+        };
+        // The oldest comes first.
+        held.insert(handle.snapshot.source.location.clone(), copy);
+    }
+    Ok(held)
+}
+
+/// Who runs the store: as the configuration says, else the server of its endpoint, else its scheme, else this machine.
+fn provider(place: &Place) -> String {
+    let said = ["provider", "preset", "endpoint"].iter().find_map(|setting| place.settings.get(*setting));
+    match (&place.location, said) {
+        (_, Some(said)) => said.expose().to_owned(),
+        (Location::Remote { scheme, text }, None) => server(text).unwrap_or(scheme).to_owned(),
+        _ => environment::host_name(),
+    }
+}
+
+/// Where the store stands: as the configuration says, else its provider.
+fn region(place: &Place) -> String {
+    let said = ["site", "region"].iter().find_map(|setting| place.settings.get(*setting));
+    said.map_or_else(|| provider(place), |said| said.expose().to_owned())
+}
+
+/// The server of a location, without who asks.
+fn server(text: &str) -> Option<&str> {
+    let rest = text.split_once("://")?.1;
+    let authority = rest.split('/').next()?;
+    Some(authority.rsplit('@').next().unwrap_or(authority)).filter(|server| !server.is_empty())
+}
+
+/// The sources that a promise is about: those of the configuration that its names fit, those that were found, and those that are written out.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn sources(app: &App, needs: &Needs, found: &Found) -> Result<BTreeSet<String>, Error> {
+    let mut sources = BTreeSet::new();
+    for pattern in &needs.sources {
+        if let Some(name) = pattern.strip_prefix('@') {
+            let names = app.configuration()?.names(Kind::Source)?;
+            for name in names.into_iter().filter(|known| fits(name, known)) {
+                let word = OsString::from(format!("@{name}"));
+                sources.insert(app.place(Kind::Source, &word, Settings::new())?.text());
+            }
+            continue;
+        }
+        match pattern.contains('*') {
+            true => sources.extend(found.copies.keys().filter(|source| fits(pattern, source)).cloned()),
+            false => drop(sources.insert(pattern.clone())),
+        }
+    }
+    Ok(sources)
+}
+
+/// Whether a text is as a pattern says, in which `*` stands for anything.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(begin) else { return false };
+    (0..=text.len())
+        .filter(|at| text.is_char_boundary(*at))
+        .any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
+}
+
+/// How a promise stands for a source of which there are these copies.
+#[must_use]
+pub fn judge(needs: &Needs, source: &str, copies: &[Copy]) -> Measured {
+    let is_fresh = |copy: &&Copy| needs.fresh.is_none_or(|fresh| copy.age <= fresh.as_secs());
+    let counted: Vec<&Copy> = copies.iter().filter(is_fresh).collect();
+    let distinct = |of: fn(&Copy) -> &String| counted.iter().map(|copy| of(copy)).collect::<BTreeSet<_>>().len();
+    let numbers = [
+        (needs.copies, counted.len(), "copies"),
+        (needs.providers, distinct(|copy| &copy.provider), "providers"),
+        (needs.regions, distinct(|copy| &copy.region), "regions"),
+        (needs.immutable, counted.iter().filter(|copy| copy.is_immutable).count(), "copies that nobody can delete"),
+    ];
+    let mut lacks = Vec::new();
+    let mut kept = Kept::Kept;
+    for (needed, there, what) in numbers {
+        let needed = needed.map_or(0, |needed| usize::try_from(needed).unwrap_or(usize::MAX));
+        if there < needed {
+            kept = Kept::Broken;
+            lacks.push(format!("{there} of {needed} {what}"));
+        }
+    }
+    let mut within = |span: Option<Duration>, age: Option<u64>, what: &str| {
+        let Some(span) = span else { return };
+        let judged = match age {
+            Some(age) if age.saturating_mul(100) < span.as_secs().saturating_mul(RISK_PERCENT) => return,
+            Some(age) if age <= span.as_secs() => Kept::Risk,
+            _ => Kept::Broken,
+        };
+        kept = kept.max(judged);
+        let ago = age.map_or_else(|| "never".to_owned(), |age| format!("{} h ago", age / 3600));
+        lacks.push(format!("{what} {ago}, and within {} is promised", shown(span)));
+    };
+    within(needs.fresh, copies.iter().map(|copy| copy.age).min(), "the newest good snapshot was made");
+    // Each copy that counts is to be read; one restore proves that there is a way back.
+    for copy in &counted {
+        within(needs.verified, copy.verified, &format!("all of {} was read whole", copy.repository));
+    }
+    within(needs.restorable, counted.iter().filter_map(|copy| copy.restored).min(), "it was restored for trial");
+    Measured { promise: needs.name.clone(), source: source.to_owned(), kept, lacks, copies: copies.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn copy(repository: &str, provider: &str, region: &str) -> Copy {
+        Copy {
+            repository: repository.to_owned(),
+            provider: provider.to_owned(),
+            region: region.to_owned(),
+            is_immutable: false,
+            age: 3600,
+            verified: Some(DAY),
+            restored: None,
+        }
+    }
+
+    fn needs() -> Needs {
+        Needs { name: "p".to_owned(), sources: vec!["/s".to_owned()], ..Needs::default() }
+    }
+
+    #[test]
+    fn copies_with_one_provider_or_in_one_region_count_once_there() {
+        let copies = [copy("@a", "aws", "paris"), copy("@b", "aws", "frankfurt"), copy("@c", "here", "paris")];
+        let needs = Needs { copies: Some(3), providers: Some(2), regions: Some(2), ..needs() };
+        assert_eq!(judge(&needs, "/s", &copies).kept, Kept::Kept);
+        let two = judge(&needs, "/s", &copies[..2]);
+        assert_eq!(
+            (two.kept, two.lacks),
+            (Kept::Broken, vec!["2 of 3 copies".to_owned(), "1 of 2 providers".to_owned()])
+        );
+        let immutable = Needs { immutable: Some(1), ..needs };
+        assert_eq!(judge(&immutable, "/s", &copies).lacks, ["0 of 1 copies that nobody can delete"]);
+    }
+
+    #[test]
+    fn a_copy_that_is_too_old_is_none() {
+        let old = Copy { age: 3 * DAY, ..copy("@b", "aws", "paris") };
+        let needs = Needs { copies: Some(2), fresh: Some(Duration::from_hours(26)), ..needs() };
+        assert_eq!(judge(&needs, "/s", &[copy("@a", "here", "here"), old.clone()]).lacks, ["1 of 2 copies"]);
+        let none = judge(&Needs { copies: None, ..needs }, "/s", &[old]);
+        assert_eq!((none.kept, none.lacks.len()), (Kept::Broken, 1));
+    }
+
+    #[test]
+    fn each_copy_is_to_be_read_and_one_of_them_restored() {
+        let month = Some(Duration::from_hours(30 * 24));
+        let needs = Needs { verified: month, restorable: month, ..needs() };
+        let good = Copy { restored: Some(DAY), ..copy("@a", "x", "y") };
+        let kept = |copies: &[Copy]| judge(&needs, "/s", copies).kept;
+        assert_eq!(kept(&[good.clone(), copy("@b", "x", "y")]), Kept::Kept);
+        assert_eq!(kept(&[good.clone(), Copy { verified: Some(25 * DAY), ..good.clone() }]), Kept::Risk);
+        assert_eq!(kept(&[good.clone(), Copy { verified: None, ..good.clone() }]), Kept::Broken);
+        assert_eq!(kept(&[copy("@b", "x", "y")]), Kept::Broken, "it was never restored");
+        assert_eq!(kept(&[]), Kept::Broken);
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, does) in [
+            ("shop*", "shop", true),
+            ("shop*", "shopé", true),
+            ("*a*b", "xaéb", true),
+            ("shop", "shops", false),
+            ("a*b", "ab c", false),
+        ] {
+            assert_eq!(fits(pattern, text), does, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Pin: what somebody reads from stays, even when its snapshot is removed meanwhile.
+//!
+//! A pin is an intent (`FORMAT.md`, "Intent"): it names the packs of snapshots, and no collector takes those while it is there. The order is that of a
+//! commit, with the snapshot as the proof that nothing was taken before:
+//!
+//! ```text
+//! 1 PUT  an intent that names the packs of the usage lists
+//! 2 LIST the records of condemned packs: what was in one of ours was moved, and where it is now is named as well; look again
+//! 3 STAT the snapshots: as long as they are there, every collector that began before needs what they need
+//! ```
+//!
+//! It expires by the store's time as every intent does, a week after it was put, and is put anew once a day; it is taken back at the end. So it ends with
+//! the process, or a week after it.
+//!
+//! Owned here: that order, and renewing. Refused here: which snapshots are read. Called by whatever shows snapshots for longer than one run. The protocol
+//! is in `tests/protocol_model.rs`.
+//!
+//! Bound: 16 bytes for each pack that is named; the index while packs are condemned that were.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use credenza_format::{Bitmap, Hex, Intent, ObjectKind, Usage};
+use credenza_model::{ObjectId, SnapshotId, StoreKey};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use tokio::sync::Mutex;
+
+use crate::repository::{Repository, SnapshotHandle};
+use crate::write::put_intent;
+use crate::{Error, Result};
+
+/// How often a pin is put anew: well before the week in which it expires, also where a machine sleeps for days.
+const RENEWED: Duration = Duration::from_hours(24);
+/// Packs that one intent names; 2 MB.
+const PACKS_IN_INTENT: usize = 50_000;
+/// Usage lists read at once.
+const USAGES_IN_FLIGHT: usize = 8;
+/// Looks at what collectors have condemned meanwhile.
+const LOOKS_MAX: usize = 4;
+
+/// Keeps what snapshots need.
+pub struct Pin {
+    repository: Repository,
+    writer: Hex<[u8; 16]>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    snapshots: HashSet<SnapshotId>,
+    packs: BTreeSet<ObjectId>,
+    intents: Vec<StoreKey>,
+}
+
+impl Pin {
+    /// A pin that keeps nothing yet.
+    #[must_use]
+    pub fn new(repository: Repository, host: &str, user: &str) -> Self {
+        let writer = repository.writer(host, user);
+        Self { repository, writer, held: Mutex::default() }
+    }
+
+    /// Keeps what these snapshots need, too; those that it keeps already cost nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unpinned`] when one of them was removed before it could be kept, [`Error::Contended`] when collectors move what they need at each look; when a usage list or a record cannot be read, and when the store takes no
+    /// intent. What was kept before is kept still.
+    pub async fn keep(&self, snapshots: &[SnapshotHandle]) -> Result<()> {
+        let mut held = self.held.lock().await;
+        let is_new = |handle: &&SnapshotHandle| !held.snapshots.contains(&handle.snapshot.id);
+        let new: Vec<&SnapshotHandle> = snapshots.iter().filter(is_new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let used = self.used(&new).await?;
+        let mut wanted: BTreeSet<ObjectId> = used.keys().copied().collect();
+        for _ in 0..LOOKS_MAX {
+            let unnamed: Vec<ObjectId> = wanted.difference(&held.packs).copied().collect();
+            self.announce(&mut held, &unnamed).await?;
+            let condemned = self.repository.condemned().await?;
+            let moved = match used.keys().any(|pack| condemned.contains(pack)) {
+                true => self.moved_to(&used, &condemned).await?,
+                false => BTreeSet::new(),
+            };
+            if moved.is_subset(&held.packs) {
+                self.require_there(&new).await?;
+                held.snapshots.extend(new.iter().map(|handle| handle.snapshot.id));
+                return Ok(());
+            }
+            wanted.extend(moved);
+        }
+        Err(Error::Contended { what: "what snapshots need".to_owned() })
+    }
+
+    /// Puts the pin anew once a day, for ever. What goes wrong is told, and tried again the next day.
+    pub async fn renew_daily(&self, trouble: &(dyn Fn(&Error) + Send + Sync)) {
+        loop {
+            self.repository.clock().wait(RENEWED).await;
+            if let Err(cause) = self.renew().await {
+                trouble(&cause);
+            }
+        }
+    }
+
+    /// Puts the pin anew, and takes the one before back.
+    ///
+    /// # Errors
+    /// When the store takes no intent; the one before stays.
+    pub async fn renew(&self) -> Result<()> {
+        let mut held = self.held.lock().await;
+        let before = held.intents.clone();
+        let packs: Vec<ObjectId> = held.packs.iter().copied().collect();
+        self.announce(&mut held, &packs).await?;
+        held.intents.retain(|intent| !before.contains(intent));
+        drop(held);
+        self.withdraw(&before).await;
+        Ok(())
+    }
+
+    /// Takes the pin back. What the store does not delete expires.
+    pub async fn end(&self) {
+        let held = std::mem::take(&mut *self.held.lock().await);
+        self.withdraw(&held.intents).await;
+    }
+
+    /// What the snapshots use of each pack.
+    async fn used(&self, snapshots: &[&SnapshotHandle]) -> Result<HashMap<ObjectId, Bitmap>> {
+        let usages: Vec<_> = snapshots.iter().map(|handle| self.usage(handle).boxed()).collect();
+        let mut usages = futures_util::stream::iter(usages).buffered(USAGES_IN_FLIGHT);
+        let mut used: HashMap<ObjectId, Bitmap> = HashMap::new();
+        while let Some(usage) = usages.try_next().await? {
+            for one in usage.packs {
+                used.entry(one.pack).and_modify(|known| known.unite(&one.used)).or_insert(one.used);
+            }
+        }
+        Ok(used)
+    }
+
+    async fn usage(&self, handle: &SnapshotHandle) -> Result<Usage> {
+        let usage = self.repository.usage(handle).await?;
+        usage.ok_or(Error::Unpinned { snapshot: handle.snapshot.id })
+    }
+
+    async fn announce(&self, held: &mut Held, packs: &[ObjectId]) -> Result<()> {
+        for packs in packs.chunks(PACKS_IN_INTENT) {
+            let created = self.repository.clock().now().wall;
+            let intent = Intent { packs: packs.to_vec(), connectors: Vec::new(), created, writer: self.writer };
+            // A put whose answer is lost may have arrived: its name is noted before.
+            let note = |key| held.intents.push(key);
+            put_intent(&**self.repository.store(), self.repository.keys(), &intent, note).await?;
+            held.packs.extend(packs);
+        }
+        Ok(())
+    }
+
+    async fn require_there(&self, snapshots: &[&SnapshotHandle]) -> Result<()> {
+        let looks: Vec<_> = snapshots.iter().map(|handle| self.look(handle.snapshot.id).boxed()).collect();
+        futures_util::stream::iter(looks).buffered(USAGES_IN_FLIGHT).try_collect().await
+    }
+
+    async fn look(&self, snapshot: SnapshotId) -> Result<()> {
+        let key = ObjectKind::Snapshot.store_key(ObjectId::new(*snapshot.as_bytes()));
+        if self.repository.holds(&key).await? { Ok(()) } else { Err(Error::Unpinned { snapshot }) }
+    }
+
+    /// Where else what is used of condemned packs lies.
+    async fn moved_to(
+        &self,
+        used: &HashMap<ObjectId, Bitmap>,
+        condemned: &HashSet<ObjectId>,
+    ) -> Result<BTreeSet<ObjectId>> {
+        let index = self.repository.read_index(self.repository.store()).await?.index;
+        let pack_of = |ordinal| index.pack(ordinal).map(|pack| pack.id);
+        let is_lost = |pack: &ObjectId, position| {
+            condemned.contains(pack) && used.get(pack).is_some_and(|used| used.get(position))
+        };
+        let mut packs = BTreeSet::new();
+        for (id, place) in index.iter() {
+            if pack_of(place.pack).is_some_and(|pack| is_lost(&pack, place.position)) {
+                packs.extend(index.places(&id).filter_map(|place| pack_of(place.pack)));
+            }
+        }
+        Ok(packs)
+    }
+
+    async fn withdraw(&self, intents: &[StoreKey]) {
+        if !intents.is_empty() {
+            // What stays behind expires by itself.
+            let _ = self.repository.store().delete(intents).await;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What somebody reads from stays while he reads, although its snapshot is removed.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
+mod common;
+
+use common::{BEGIN, DAY, Files, at, backup, collect, create, files, key_file, keys, rm};
+use credenza_connect::memory::MemoryStore;
+use credenza_engine::view::View;
+use credenza_engine::{Error, Pin, Repository, SnapshotHandle, SnapshotName};
+use credenza_model::Key;
+
+/// A repository with a snapshot that somebody looks into, and another.
+async fn looked_into() -> (MemoryStore, Repository, SnapshotHandle, Files, View) {
+    let store = MemoryStore::new();
+    let repository = create(&store, key_file()).await;
+    let all = files(0..6);
+    let id = backup(&repository, "a", &all).await.unwrap();
+    backup(&repository, "b", &files(10..12)).await.unwrap();
+    let handle = repository.find(&SnapshotName(id.to_string())).await.unwrap();
+    let view = repository.view().await.unwrap();
+    (store, repository, handle, all, view)
+}
+
+/// Whether all of it can be read.
+async fn is_whole(view: &View, snapshot: &SnapshotHandle, files: &Files) -> bool {
+    for (name, bytes) in files {
+        let Ok(record) = view.entry(snapshot, &Key::from(name.as_str())).await else { return false };
+        let mut content = view.content(&record);
+        let mut read = Vec::new();
+        loop {
+            match content.next().await {
+                Ok(Some(piece)) => read.extend_from_slice(&piece),
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        assert_eq!(read, bytes.to_vec());
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pinned_stays_until_the_pin_ends() {
+    let (store, repository, handle, files, view) = looked_into().await;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    pin.keep(std::slice::from_ref(&handle)).await.unwrap();
+    rm(&repository, handle.snapshot.id).await;
+    let packs = keys(&store, "data/").len();
+    for days in [0, 5, 10, 15] {
+        store.set_clock(at(BEGIN + days * DAY));
+        collect(&repository).await.unwrap();
+        assert!(is_whole(&view, &handle, &files).await, "after {days} days");
+        assert_eq!(keys(&store, "intent/").len(), 1);
+        pin.renew().await.unwrap();
+    }
+    assert_eq!(keys(&store, "data/").len(), packs);
+    pin.end().await;
+    assert!(keys(&store, "intent/").is_empty());
+    collect(&repository).await.unwrap();
+    assert!(keys(&store, "data/").len() < packs);
+    assert!(!is_whole(&repository.view().await.unwrap(), &handle, &files).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_of_a_process_that_is_gone_expires_by_the_time_of_the_store() {
+    let (store, repository, handle, _, _) = looked_into().await;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    pin.keep(std::slice::from_ref(&handle)).await.unwrap();
+    drop(pin);
+    rm(&repository, handle.snapshot.id).await;
+    let packs = keys(&store, "data/").len();
+    store.set_clock(at(BEGIN + 6 * DAY));
+    collect(&repository).await.unwrap();
+    assert_eq!(keys(&store, "data/").len(), packs);
+    store.set_clock(at(BEGIN + 8 * DAY));
+    collect(&repository).await.unwrap();
+    assert!(keys(&store, "data/").len() < packs && keys(&store, "intent/").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_before_cannot_be_pinned_and_what_is_pinned_costs_nothing() {
+    let (store, repository, handle, _, _) = looked_into().await;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    pin.keep(std::slice::from_ref(&handle)).await.unwrap();
+    pin.keep(std::slice::from_ref(&handle)).await.unwrap();
+    assert_eq!(keys(&store, "intent/").len(), 1);
+    rm(&repository, handle.snapshot.id).await;
+    let late = Pin::new(repository.clone(), "host", "user");
+    let refused = late.keep(&[handle]).await;
+    assert!(matches!(refused, Err(Error::Unpinned { .. })), "{refused:?}");
+    late.end().await;
+    pin.end().await;
+    assert!(keys(&store, "intent/").is_empty());
+}

@@ -1,0 +1,171 @@
+//! The figures for Prometheus over HTTP, for who asks on this machine: `GET /metrics`, and nothing else.
+//!
+//! Owned here: the listener and its bounds. Refused here: what the figures are (the caller), and other machines: there is neither TLS nor a login, and
+//! figures name sources. Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use credenza_engine::Stop;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, Result};
+
+/// Those who ask are few.
+const CONNECTIONS_MAX: usize = 8;
+/// How long a connection may last.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nobody is let in where the system has no room for a connection.
+const BREATH: Duration = Duration::from_millis(100);
+/// The text form of Prometheus.
+const FORM: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Makes the figures, or says why it cannot.
+pub type Figures = Arc<dyn Fn() -> std::result::Result<String, String> + Send + Sync>;
+
+/// A listener that is answered as soon as it is [run](Self::run).
+pub struct FiguresServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    figures: Figures,
+}
+
+impl FiguresServer {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the system does not give the address.
+    pub async fn bind(listen: SocketAddr, figures: Figures) -> Result<Self> {
+        let failed = |source| Error::Bind { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, figures })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until it is to stop.
+    pub async fn run(self, stop: Stop) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = stop.requested() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            match (accepted, Arc::clone(&room).try_acquire_owned()) {
+                (Ok((stream, _)), Ok(place)) => {
+                    let figures = Arc::clone(&self.figures);
+                    tokio::spawn(async move {
+                        // Who takes longer is cut off.
+                        let _ = tokio::time::timeout(WHOLE_TIMEOUT, answer(stream, figures)).await;
+                        drop(place);
+                    });
+                }
+                (Ok(_), Err(_)) => {}
+                (Err(error), _) => {
+                    tracing::warn!("no connection could be taken: {error}");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, figures: Figures) {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let figures = Arc::clone(&figures);
+        async move { reply(&request, figures).await }
+    });
+    let mut served = http1::Builder::new();
+    served.timer(TokioTimer::new()).header_read_timeout(WHOLE_TIMEOUT);
+    // Who asks may go at any time.
+    let _ = served.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn reply(
+    request: &Request<hyper::body::Incoming>,
+    figures: Figures,
+) -> std::result::Result<Response<Full<Bytes>>, http::Error> {
+    let said = |status: StatusCode, text: String| {
+        Response::builder().status(status).header(CONTENT_TYPE, FORM).body(Full::new(Bytes::from(text)))
+    };
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            // A file is read for it.
+            let made = tokio::task::spawn_blocking(move || figures()).await;
+            match made.unwrap_or_else(|_| Err("the figures could not be made".to_owned())) {
+                Ok(text) => said(StatusCode::OK, text),
+                Err(why) => said(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n")),
+            }
+        }
+        (_, "/metrics") => {
+            let mut refused = said(StatusCode::METHOD_NOT_ALLOWED, "ask with GET\n".to_owned())?;
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            Ok(refused)
+        }
+        _ => said(StatusCode::NOT_FOUND, "the figures are at /metrics\n".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn asked(address: SocketAddr, line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn figures_are_given_to_who_asks_for_them_and_nothing_else_is() {
+        let here = "127.0.0.1:0".parse().unwrap();
+        let server = FiguresServer::bind(here, Arc::new(|| Ok("a_figure 1\n".to_owned()))).await.unwrap();
+        let (address, stop) = (server.address(), Stop::default());
+        let running = tokio::spawn(server.run(stop.clone()));
+        let answer = asked(address, "GET /metrics").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("a_figure 1\n"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(asked(address, "GET /").await.starts_with("HTTP/1.1 404"));
+        assert!(asked(address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
+        // Those who say nothing have their bound, and go.
+        let silent: Vec<TcpStream> =
+            futures_util::future::join_all((0..CONNECTIONS_MAX).map(|_| TcpStream::connect(address)))
+                .await
+                .into_iter()
+                .map(std::result::Result::unwrap)
+                .collect();
+        drop(silent);
+        while !asked_or_closed(address).await.starts_with("HTTP/1.1 200") {}
+        stop.request();
+        running.await.unwrap();
+    }
+
+    async fn asked_or_closed(address: SocketAddr) -> String {
+        let Ok(mut stream) = TcpStream::connect(address).await else { return String::new() };
+        let mut answer = String::new();
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+}

@@ -1,0 +1,233 @@
+//! Snapshots by HTTP and WebDAV: the real binary, read by curl, unzip, tar and rclone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::front::Front;
+use credenza_e2e::{Report, Setup, servers, snapshot_of, tree};
+
+/// What curl got: the status, the headers in small letters, and the body.
+struct Got {
+    status: u16,
+    headers: String,
+    body: Vec<u8>,
+}
+
+impl Got {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn curl(words: &[&str]) -> Result<Got> {
+    let headers = tempfile::NamedTempFile::new()?;
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--path-as-is", "--dump-header"])
+        .arg(headers.path())
+        .args(words)
+        .output()
+        .context("cannot run curl")?;
+    let headers = fs::read_to_string(headers.path())?.to_lowercase();
+    let status = headers.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let status = status.with_context(|| format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok(Got { status, headers, body: output.stdout })
+}
+
+/// A request with the password.
+fn get(front: &Front, path: &str, more: &[&str]) -> Result<Got> {
+    let url = format!("{}{path}", front.text("endpoint").trim_end_matches('/'));
+    let user = format!("{}:{}", front.text("user"), front.text("password"));
+    curl(&[&["--user", &user, url.as_str()], more].concat())
+}
+
+fn source_of(setup: &Setup) -> Result<std::path::PathBuf> {
+    let source = setup.path("source");
+    fs::create_dir_all(source.join("folder/below"))?;
+    fs::create_dir_all(source.join("hollow"))?;
+    for (number, name) in
+        (0..).zip(["plain", "sp ace", "pl+us", "per%cent", "<b>&amp;", "folder/ünïcode ☂", "folder/below/a&b=c?d#e"])
+    {
+        fs::write(source.join(name), tree::noise(number, 1000 + 300_000 * number))?;
+    }
+    fs::write(source.join("large"), tree::noise(9, 20_000_000))?;
+    fs::write(source.join("empty"), "")?;
+    Ok(source)
+}
+
+#[test]
+fn a_browser_reads_what_is_served_and_nobody_else() {
+    let mut report = Report::default();
+    report.scenario("folders as pages, files with ranges, what is not there and what cannot be done", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let front = Front::start(&setup.credenza, &["http"])?;
+        let top = get(&front, "/", &[])?;
+        ensure!(top.status == 200 && top.text().contains("./latest/"), "{}", top.text());
+        let page = get(&front, "/latest/", &[])?.text();
+        for link in ["./sp%20ace", "./pl%2Bus", "./per%25cent", "./%3Cb%3E%26amp%3B", "./folder/"] {
+            ensure!(page.contains(&format!("'{link}'")), "{link}: {page}");
+        }
+        ensure!(!page.contains("<b>"), "{page}");
+        let bytes = tree::noise(9, 20_000_000);
+        ensure!(get(&front, "/latest/large", &[])?.body == bytes);
+        let part = get(&front, "/latest/large", &["--range", "1000000-1999999"])?;
+        ensure!(part.status == 206 && part.body == bytes[1_000_000..2_000_000]);
+        ensure!(part.headers.contains("content-range: bytes 1000000-1999999/20000000"), "{}", part.headers);
+        ensure!(get(&front, "/latest/large", &["--range", "20000000-"])?.status == 416);
+        let tag = part.headers.lines().find_map(|line| line.strip_prefix("etag: ")).context("a tag")?.to_owned();
+        ensure!(get(&front, "/latest/large", &["--header", &format!("If-None-Match: {tag}")])?.status == 304);
+        ensure!(get(&front, "/latest/large", &["--head"])?.headers.contains("content-length: 20000000"));
+        ensure!(get(&front, "/latest/folder/%C3%BCn%C3%AFcode%20%E2%98%82", &[])?.body == tree::noise(5, 1_501_000));
+        ensure!(get(&front, "/latest/folder", &[])?.headers.contains("location: /latest/folder/"));
+        for (path, method, status) in [
+            ("/latest/fil", "GET", 404),
+            ("/latest/../../etc/passwd", "GET", 404),
+            ("/latest/plain", "PUT", 405),
+            ("/latest/plain", "DELETE", 405),
+            ("/latest/", "PROPFIND", 405),
+        ] {
+            ensure!(get(&front, path, &["--request", method])?.status == status, "{method} {path}");
+        }
+        front.end()
+    });
+    report.scenario("whoever has no password, another name of the host, or a link that ended, stays out", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let front = Front::start(&setup.credenza, &["http", "latest"])?;
+        let url = format!("{}/plain", front.text("endpoint"));
+        ensure!(curl(&[&url])?.status == 401);
+        ensure!(curl(&["--user", "credenza:0123", &url])?.status == 401);
+        ensure!(get(&front, "/plain", &["--header", "Host: elsewhere.example"])?.status == 421);
+        let link = get(&front, "/plain?link=600", &[])?.text().trim().to_owned();
+        ensure!(curl(&[&link])?.body == tree::noise(0, 1000), "{link}");
+        ensure!(curl(&[&link.replace("/plain", "/large")])?.status == 403);
+        ensure!(curl(&[get(&front, "/plain?link=0", &[])?.text().trim()])?.status == 403);
+        front.end()
+    });
+    report.finish();
+}
+
+#[test]
+fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
+    let mut report = Report::default();
+    report.scenario("the first process says how to reach it and how it ends; a failure is that of both", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let said = setup.credenza.ok(["--json", "serve", "http", "latest", "--daemon"])?.lines()?;
+        let [serving, background] = said.as_slice() else { anyhow::bail!("{said:?}") };
+        let pid = i32::try_from(background["pid"].as_i64().context("it has a process")?)?;
+        let process = rustix::process::Pid::from_raw(pid).context("it is a process")?;
+        let text = |name: &str| serving[name].as_str().unwrap_or_default().to_owned();
+        let user = format!("{}:{}", text("user"), text("password"));
+        let got = curl(&["--user", &user, &format!("{}plain", text("endpoint"))]);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        ensure!(got?.body == tree::noise(0, 1000));
+        setup.credenza.run(["serve", "http", "0000", "--daemon"])?.expect_code(1)?.expect_message(&["0000"]).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn a_folder_is_downloaded_as_an_archive() {
+    let mut report = Report::default();
+    report.scenario("zip and tar of a snapshot and of a folder, as other programs unpack them", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let front = Front::start(&setup.credenza, &["http", "latest"])?;
+        for (form, program, words) in
+            [("tar", "tar", vec!["--extract", "--file"]), ("zip", "python3", vec!["-m", "zipfile", "--extract"])]
+        {
+            let (archive, to) = (setup.path(&format!("all.{form}")), setup.path(&format!("of-{form}")));
+            let got = get(&front, &format!("/?download={form}"), &[])?;
+            ensure!(got.status == 200, "{}", got.text());
+            fs::write(&archive, &got.body)?;
+            fs::create_dir_all(&to)?;
+            let mut command = Command::new(program);
+            command.args(words).arg(&archive).current_dir(&to);
+            if form == "zip" {
+                command.arg(&to);
+            }
+            let output = command.output()?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            tree::compare_bytes(&source, &to).with_context(|| form.to_owned())?;
+            let below = get(&front, &format!("/folder/?download={form}"), &[])?;
+            ensure!(below.status == 200 && !below.body.is_empty() && below.body.len() < got.body.len() / 4);
+        }
+        front.end()
+    });
+    report.finish();
+}
+
+#[test]
+fn clients_of_webdav_read_what_is_served() {
+    let mut report = Report::default();
+    report.scenario("rclone copies all of it, and sees a snapshot that is made meanwhile", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let front = Front::start(&setup.credenza, &["webdav"])?;
+        let fetched = setup.path("fetched");
+        rclone(&front, &setup, &["copy", "--create-empty-src-dirs", ":webdav:latest", &fetched.to_string_lossy()])?;
+        tree::compare_bytes(&source, &fetched)?;
+        let listed = rclone(&front, &setup, &["lsf", ":webdav:snapshots"])?;
+        ensure!(listed.lines().count() == 1, "{listed}");
+        let options = get(&front, "/", &["--request", "OPTIONS"])?;
+        ensure!(options.headers.contains("dav: 1"), "{}", options.headers);
+        let deep = get(&front, "/", &["--request", "PROPFIND", "--header", "Depth: infinity"])?;
+        ensure!(deep.status == 403 && deep.text().contains("propfind-finite-depth"), "{}", deep.text());
+        front.end()
+    });
+    report.scenario("a snapshot of then, and of one source of two", || {
+        let setup = Setup::with_local_repository()?;
+        let (one, two) = (setup.path("one"), setup.path("two"));
+        for (folder, text) in [(&one, "one"), (&two, "two")] {
+            fs::create_dir_all(folder)?;
+            fs::write(folder.join("file"), text)?;
+        }
+        let first = snapshot_of(&setup.backup(&one.to_string_lossy())?)?;
+        setup.backup(&two.to_string_lossy())?;
+        let only = one.to_string_lossy().into_owned();
+        let front = Front::start(&setup.credenza, &["http", "--latest", "--source", &only])?;
+        ensure!(get(&front, "/file", &[])?.text() == "one");
+        front.end()?;
+        let time = time_of(&setup, &first)?;
+        let front = Front::start(&setup.credenza, &["http", "latest", "--as-of", &time])?;
+        ensure!(get(&front, "/file", &[])?.text() == "one");
+        front.end()?;
+        let outcome = setup.credenza.run(["serve", "http", "latest", "--as-of", "2001-01-01T00:00:00Z"])?;
+        ensure!(outcome.expect_code(0).is_err(), "a snapshot of 2001 was found");
+        Ok(())
+    });
+    report.finish();
+}
+
+/// When a snapshot was made, to the nanosecond.
+fn time_of(setup: &Setup, snapshot: &str) -> Result<String> {
+    let listed = setup.credenza.ok(["--json", "ls"])?.lines()?;
+    let line = listed.iter().find(|line| line["id"].as_str() == Some(snapshot)).context("it is listed")?;
+    Ok(line["time"].as_str().context("it has a time")?.to_owned())
+}
+
+fn rclone(front: &Front, setup: &Setup, words: &[&str]) -> Result<String> {
+    let path = servers::program("rclone", "rclone");
+    ensure!(path.exists(), "{} is not there: run tests/servers/install.sh rclone", path.display());
+    let obscured = Command::new(&path).args(["obscure", front.text("password")]).output()?;
+    let output = Command::new(&path)
+        .args(words)
+        .env_clear()
+        .env("HOME", setup.path("clients"))
+        .env("RCLONE_CONFIG", Path::new("/dev/null"))
+        .env("RCLONE_WEBDAV_URL", front.text("endpoint"))
+        .env("RCLONE_WEBDAV_USER", front.text("user"))
+        .env("RCLONE_WEBDAV_PASS", String::from_utf8(obscured.stdout)?.trim())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(said)
+}
