@@ -378,7 +378,8 @@ async fn what_stands_for_a_suspect_snapshot_is_as_suspect() {
     run(&repository, RepairOptions { replace_snapshots: true, ..APPLY() }).await;
     let snapshots = repository.snapshots().await.unwrap();
     let flags = Flags::load(&repository).await.unwrap();
-    let suspects: Vec<bool> = flags.suspects(&snapshots).map(|(handle, _)| handle.snapshot.replaces.is_some()).collect();
+    let suspects: Vec<bool> =
+        flags.suspects(&snapshots).map(|(handle, _)| handle.snapshot.replaces.is_some()).collect();
     assert_eq!((suspects.len(), suspects.iter().filter(|is_replacement| **is_replacement).count()), (2, 1));
 }
 

@@ -77,8 +77,7 @@ pub use names::{
 };
 pub use note::{
     CONFIGURATION_BYTES_MAX, ConfigurationFile, DamagedObject, Drill, Fact, InstalledConnector, MachineConfiguration,
-    NOTE_TEXT_BYTES_MAX,
-    Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
+    NOTE_TEXT_BYTES_MAX, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
 };
 pub use pack::{
     BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,

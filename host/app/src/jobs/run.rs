@@ -287,7 +287,7 @@ impl Run<'_> {
 
     /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
     async fn keep_configuration(&mut self, open: &OpenRepository) {
-        if self.snapshots.is_empty() {
+        if self.made.is_empty() {
             return;
         }
         let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;

@@ -70,7 +70,11 @@ pub(crate) fn step(step: &Step) -> String {
                 0 => "no damage found".to_owned(),
                 damages => format!("{} found", count(*damages, "damage", "damages")),
             };
-            format!("Read {packs_read} of {} again, {}: {found}{due}", count(*packs, "pack", "packs"), shown::size(*bytes_read))
+            format!(
+                "Read {packs_read} of {} again, {}: {found}{due}",
+                count(*packs, "pack", "packs"),
+                shown::size(*bytes_read)
+            )
         }
         Step::Drilled { snapshot: None, .. } => "Restored nothing for trial: there is no snapshot".to_owned(),
         Step::Drilled { snapshot: Some(snapshot), entries, bytes, errors } => {

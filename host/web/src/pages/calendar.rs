@@ -211,14 +211,14 @@ fn picture(site: &Site, id: &'static str, title: &'static str, what: &str, days:
 
 /// The next runs of all jobs, soonest first.
 fn next(site: &Site, book: &Book, now: Timestamp) -> Vec<Next> {
-    let mut due: Vec<(jiff::Timestamp, &String)> = Vec::new();
-    for (name, job) in &book.file.jobs {
-        let first = job.schedule.next_after(instant(now));
-        let following = std::iter::successors(first, |due| job.schedule.next_after(*due));
-        due.extend(following.take(NEXT_MAX).map(|due| (due, name)));
+    let mut due: Vec<(jiff::Timestamp, &str)> = Vec::new();
+    for work in book.file.works() {
+        let first = work.schedule().next_after(instant(now));
+        let following = std::iter::successors(first, |due| work.schedule().next_after(*due));
+        due.extend(following.take(NEXT_MAX).map(|due| (due, work.name())));
     }
     due.sort_unstable();
-    let next = |(due, name): (jiff::Timestamp, &String)| Next {
+    let next = |(due, name): (jiff::Timestamp, &str)| Next {
         time: site.zone.time(timestamp(due)),
         job: Link::new(of_job(name), name),
     };

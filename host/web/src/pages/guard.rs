@@ -42,9 +42,6 @@ struct Row {
     reason: String,
 }
 
-/// The page.
-pub(super) const HREF: &str = "/guard";
-
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     let names = site.repositories.names()?;
     let (mut rows, mut closed, mut commands) = (Vec::new(), Vec::new(), Vec::new());

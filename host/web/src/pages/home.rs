@@ -100,10 +100,10 @@ pub(super) async fn looks(site: &Arc<Site>, names: Vec<String>) -> Vec<(String, 
 fn running(site: &Site, book: Option<&Book>) -> Vec<Running> {
     let here = site.runs.under_way();
     let mut running: Vec<Running> = here.iter().map(|run| activity::running(site, run)).collect();
-    for (book, name) in book.iter().flat_map(|book| book.file.jobs.keys().map(move |name| (book, name))) {
-        if let Some(AtWork::Elsewhere(_)) = jobs::at_work(site, book, name) {
+    for (book, name) in book.iter().flat_map(|book| book.names().into_iter().map(move |name| (book, name))) {
+        if let Some(AtWork::Elsewhere(_)) = jobs::at_work(site, book, &name) {
             let what = format!("Run of the job {name}, in another process");
-            running.push(Running { href: jobs::of_job(name), title: what, beside: String::new(), began: None });
+            running.push(Running { href: jobs::of_job(&name), title: what, beside: String::new(), began: None });
         }
     }
     running

@@ -9,7 +9,7 @@ use askama::Template;
 use credenza_app::environment;
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::schedule::{instant, timestamp};
-use credenza_app::jobs::{Ending, Job, JobsError, Step};
+use credenza_app::jobs::{Ending, Job, JobsError, Step, Work};
 use credenza_engine::SnapshotHandle;
 use credenza_model::Timestamp;
 use http::StatusCode;
@@ -58,7 +58,8 @@ struct Row {
     reason: String,
     next: Next,
     schedule: String,
-    sources: String,
+    /// What it does with its repository.
+    does: String,
     to: To,
 }
 
@@ -103,7 +104,6 @@ struct Fault {
 struct Page {
     frame: Frame,
     href: String,
-    name: String,
     state: State,
     last: Option<Time>,
     reason: String,
@@ -206,7 +206,7 @@ pub(super) async fn list(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
     };
     let newest = book.newest().await.map_err(unread)?;
     let paused = book.state.paused().until(now).map_err(unread)?;
-    let rows = book.file.jobs.values().map(|job| row(site, &book, job, newest.get(&job.name), &paused)).collect();
+    let rows = book.file.works().map(|work| row(site, &book, work, newest.get(work.name()), &paused)).collect();
     let notice = book.state.daemon().is_none().then(|| {
         "No daemon runs these jobs, so that they run only when somebody asks for it, or by timers of the system."
             .to_owned()
@@ -287,22 +287,31 @@ pub(super) fn unread(error: JobsError) -> Problem {
     }
 }
 
-fn row(site: &Site, book: &Book, job: &Job, last: Option<&Past>, paused: &BTreeMap<String, Option<Timestamp>>) -> Row {
-    let next = match (paused.get(&job.name), job.schedule.next_after(instant(site.clock.now().wall))) {
+fn row(
+    site: &Site,
+    book: &Book,
+    work: Work<'_>,
+    last: Option<&Past>,
+    paused: &BTreeMap<String, Option<Timestamp>>,
+) -> Row {
+    let next = match (paused.get(work.name()), work.schedule().next_after(instant(site.clock.now().wall))) {
         (Some(until), _) => Next::None(paused_until(site, *until)),
         (None, Some(next)) => Next::At(site.zone.time(timestamp(next))),
         (None, None) => Next::None("never again".to_owned()),
     };
     Row {
-        href: of_job(&job.name),
-        name: job.name.clone(),
-        state: standing(at_work(site, book, &job.name).is_some(), paused.contains_key(&job.name), last),
+        href: of_job(work.name()),
+        name: work.name().to_owned(),
+        state: standing(at_work(site, book, work.name()).is_some(), paused.contains_key(work.name()), last),
         last: last.map(|past| site.zone.time(past.began)),
         reason: last.map(words::reason).unwrap_or_default(),
         next,
-        schedule: words::schedule(job),
-        sources: sources(job).join(", "),
-        to: to(site, job),
+        schedule: words::schedule(work.schedule()),
+        does: match work {
+            Work::Job(job) => format!("backs up {} to", sources(job).join(", ")),
+            Work::Verify(_) => "reads again".to_owned(),
+        },
+        to: to(site, work.repository()),
     }
 }
 
@@ -312,15 +321,17 @@ fn sources(job: &Job) -> Vec<String> {
     job.sources.iter().map(|source| shown::text(source)).chain(streams).collect()
 }
 
-fn to(site: &Site, job: &Job) -> To {
-    let name = named(site, job);
-    To { text: shown::text(&job.repository), href: name.map(|name| of_repository(&name)) }
+fn to(site: &Site, repository: &str) -> To {
+    To { text: shown::text(repository), href: configured(site, repository).map(of_repository) }
 }
 
 /// The name of the repository of a job in the configuration.
 pub(super) fn named(site: &Site, job: &Job) -> Option<String> {
-    let name = job.repository.strip_prefix('@')?;
-    site.repositories.place(name).is_ok().then(|| name.to_owned())
+    configured(site, &job.repository).map(str::to_owned)
+}
+
+fn configured<'a>(site: &Site, repository: &'a str) -> Option<&'a str> {
+    repository.strip_prefix('@').filter(|name| site.repositories.place(name).is_ok())
 }
 
 fn paused_until(site: &Site, until: Option<Timestamp>) -> String {
@@ -363,7 +374,7 @@ pub(super) fn ended(past: &Past, is_at_work: bool) -> State {
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let now = site.clock.now().wall;
     let book = site.jobs.read(now).await.map_err(unread)?;
-    let job = book.file.job(name).map_err(unread)?;
+    let work = book.file.work(name).map_err(unread)?;
     let rows_max = site.limits.rows;
     let number: usize = asked.query.text("page").parse().unwrap_or(0);
     let begin = number.saturating_mul(rows_max);
@@ -373,7 +384,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let paused = book.state.paused().until(now).map_err(unread)?.get(name).copied();
     let is_from_repository = asked.query.text("from") == "repository";
     let (history, held) = match is_from_repository {
-        true => from_repository(site, job, begin).await?,
+        true => from_repository(site, work, begin).await?,
         false => {
             let run = |past: &Past| of_record(site, past, at_work.is_some());
             (History::Log(past.iter().skip(begin).take(rows_max).map(run).collect()), past.len())
@@ -385,21 +396,25 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let frame = Frame::new(name, asked.token()).way(vec![Link::new("/", "Your backups"), Link::new("/jobs", "Jobs")]);
     let words = ["jobs run", "jobs pause", "jobs history"].map(|verb| site.jobs.command(&format!("{verb} {name}")));
     let frame = words.into_iter().fold(frame, Frame::command);
-    let following = std::iter::successors(job.schedule.next_after(instant(now)), |due| job.schedule.next_after(*due));
+    let first = work.schedule().next_after(instant(now));
+    let following = std::iter::successors(first, |due| work.schedule().next_after(*due));
+    let (sources, facts, hooks) = match work {
+        Work::Job(job) => (sources(job), words::facts(job), job.hooks.iter().map(words::hook).collect()),
+        Work::Verify(verify) => (Vec::new(), words::facts_of_verification(verify), Vec::new()),
+    };
     let page = Page {
         refusal: frame.refusal(Action::Run),
         frame,
-        name: name.to_owned(),
         state: standing(at_work.is_some(), paused.is_some(), newest.as_ref()),
         last: newest.as_ref().map(|past| site.zone.time(past.began)),
         reason: newest.as_ref().map(words::reason).unwrap_or_default(),
         at_work,
         paused: paused.map(|until| shown::sentence(&paused_until(site, until))),
         pauses: PAUSES.iter().map(|(word, text, _)| (*word, *text)).collect(),
-        sources: sources(job),
-        to: to(site, job),
-        facts: words::facts(job),
-        hooks: job.hooks.iter().map(words::hook).collect(),
+        sources,
+        to: to(site, work.repository()),
+        facts,
+        hooks,
         next: following.take(NEXT_MAX).map(|due| site.zone.time(timestamp(due))).collect(),
         is_from_repository,
         history,
@@ -422,7 +437,10 @@ fn of_record(site: &Site, past: &Past, is_at_work: bool) -> Run {
 }
 
 /// The snapshots of a job in its repository, newest first, and how many there are.
-async fn from_repository(site: &Site, job: &Job, begin: usize) -> Result<(History, usize), Problem> {
+async fn from_repository(site: &Site, work: Work<'_>, begin: usize) -> Result<(History, usize), Problem> {
+    let Work::Job(job) = work else {
+        return Ok((History::Closed("it makes no snapshots; what was read when is on record there".to_owned()), 0));
+    };
     let Some(name) = named(site, job) else {
         let why = "the repository has no name in the configuration, by which it could be opened here";
         return Ok((History::Closed(why.to_owned()), 0));
@@ -486,7 +504,7 @@ fn done(step: &Step) -> Done {
 /// Runs a job now, as `jobs run` does.
 pub(super) async fn run(site: &Arc<Site>, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let book = site.jobs.read(site.clock.now().wall).await.map_err(unread)?;
-    book.file.job(name).map_err(unread)?;
+    book.file.work(name).map_err(unread)?;
     if let Some(AtWork::Elsewhere(process)) = at_work(site, &book, name) {
         let by = process.map_or_else(|| "another process".to_owned(), |process| format!("the process {process}"));
         return Err(Problem::new(StatusCode::CONFLICT, "The job runs already")
@@ -503,7 +521,7 @@ pub(super) async fn run(site: &Arc<Site>, asked: &Asked, name: &str) -> Result<R
 pub(super) async fn pause(site: &Site, asked: &Asked, name: &str, form: &Fields) -> Result<Reply, Problem> {
     let now = site.clock.now().wall;
     let book = site.jobs.read(now).await.map_err(unread)?;
-    book.file.job(name).map_err(unread)?;
+    book.file.work(name).map_err(unread)?;
     let (length, at) = (form.text("for"), form.text("until"));
     let known = PAUSES.iter().find(|(word, ..)| *word == length);
     let until = match (known, length.as_str(), at.as_str()) {
@@ -524,7 +542,7 @@ pub(super) async fn pause(site: &Site, asked: &Asked, name: &str, form: &Fields)
 /// Lets a job that rests go on.
 pub(super) async fn resume(site: &Site, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let book = site.jobs.read(site.clock.now().wall).await.map_err(unread)?;
-    book.file.job(name).map_err(unread)?;
+    book.file.work(name).map_err(unread)?;
     let was_paused = book.state.paused().resume(name).map_err(unread)?;
     let result = if was_paused { "Done" } else { "It was not paused" };
     asked.note(site, "", &format!("Resumption of the job {name}"), result);

@@ -153,7 +153,7 @@ async fn a_job_is_run_from_the_page_and_stands_in_its_history_and_in_its_reposit
     let list = stand.page("/jobs").await;
     assert!(
         list.text().contains("No daemon runs these jobs")
-            && list.text().contains("@home to <a href=\"/r/main\">@main</a>")
+            && list.text().contains("backs up @home to <a href=\"/r/main\">@main</a>")
     );
     assert!(stand.page("/activity").await.text().contains("Run of the job a"));
     assert_eq!(send(&stand, "/jobs/b/run", "").await.status, StatusCode::NOT_FOUND);

@@ -544,7 +544,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
         Ending::Done => None,
         // That is told by itself.
         Ending::Incomplete if past.steps.iter().any(|step| matches!(step, Step::Suspect { .. })) => return None,
-        Ending::Incomplete | Ending::Spent => Some(Word::Incomplete),
+        Ending::Incomplete => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
         Ending::Refused | Ending::Spent => Some(Word::Failed),
         Ending::Failed | Ending::Unreachable if is_last_try => Some(Word::Failed),
