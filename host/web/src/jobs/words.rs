@@ -53,6 +53,7 @@ pub(crate) fn step(step: &Step) -> String {
             let colon = if last.is_empty() { "" } else { ": " };
             format!("Ran the hook {program}{colon}{last}")
         }
+        Step::Spent { bill } => format!("Spent: {}", bill.told(shown::size)),
         Step::Suspect { source, snapshot, reason } => format!(
             "Suspect: snapshot {} of {source} is kept and flagged, and nothing of its source is removed: {reason}",
             short(snapshot)
@@ -148,6 +149,10 @@ pub(crate) fn facts(job: &Job) -> Vec<(&'static str, String)> {
     let mut facts = timing(Work::Job(job));
     if let Some(promise) = job.promise {
         facts.push(("Promise", promised(promise)));
+    }
+    if let Some(change) = job.on_change {
+        let (quiet, longest) = (long(change.quiet), long(change.longest));
+        facts.push(("On change", format!("{quiet} after the last change, at the latest {longest} after the first")));
     }
     let out = &job.leaving_out;
     let mut left: Vec<String> = out.patterns.iter().map(|pattern| shown::text(&pattern.to_string_lossy())).collect();
