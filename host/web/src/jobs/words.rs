@@ -98,7 +98,9 @@ pub(crate) const fn outcome(ending: Ending) -> Outcome {
         Ending::Incomplete => Outcome::Incomplete,
         Ending::Damaged => Outcome::Damaged,
         Ending::Interrupted => Outcome::Cancelled,
-        Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => Outcome::Failed,
+        Ending::Spent | Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => {
+            Outcome::Failed
+        }
     }
 }
 
@@ -108,6 +110,7 @@ pub(crate) const fn ending(ending: Ending) -> &'static str {
         Ending::Done => "Done",
         Ending::Incomplete => "Incomplete",
         Ending::Damaged => "Damage found",
+        Ending::Spent => "Budget spent",
         Ending::Failed => "Failed",
         Ending::Refused => "Refused by a hook",
         Ending::Unreachable => "Repository not reachable",
@@ -123,6 +126,7 @@ pub(crate) const fn says(ending: Ending) -> &'static str {
         Ending::Done => "The job did all that it is to do.",
         Ending::Incomplete => "There are snapshots, and something could not be read, removed or given back.",
         Ending::Damaged => "There are snapshots, and the repository is damaged.",
+        Ending::Spent => "Its budget is spent. What it has written stays there, and the next run goes on from it.",
         Ending::Failed => "A source could not be backed up.",
         Ending::Refused => "A hook before the backup failed, so that there is none.",
         Ending::Unreachable => "The repository could not be opened or written.",

@@ -66,7 +66,7 @@ impl JobRun {
         if let Err(error) = (Look { runner, jobs: &book.file, hears }).at_all(None).await {
             at.run.did(shown::text(&shown::causes(&error).join(": ")));
         }
-        if let Err(error) = metrics::publish(&book.file, &state.log()) {
+        if let Err(error) = metrics::publish(&book.file, state, clock.now().wall) {
             at.run.did(shown::text(&shown::causes(&error).join(": ")));
         }
         Ok(ending)

@@ -113,7 +113,7 @@ fn runs(site: &Site, past: &[Past]) -> BTreeMap<Date, Day> {
         let level = match run.ending {
             Some(Ending::Done) => 1,
             Some(Ending::Incomplete | Ending::Interrupted | Ending::Busy | Ending::Lost) => 2,
-            Some(Ending::Damaged | Ending::Failed | Ending::Refused | Ending::Unreachable) => 3,
+            Some(Ending::Damaged | Ending::Spent | Ending::Failed | Ending::Refused | Ending::Unreachable) => 3,
             None => 0,
         };
         if let Some(day) = site.zone.day(run.began)
