@@ -230,7 +230,7 @@ pub(super) const JOB: &[Key] = &[
     ),
     key(
         "budget",
-        Form::Table(BUDGET),
+        Form::Table(SPENDING),
         "The most that one run may spend; it ends in good order before, and the next goes on.",
     ),
     key(
@@ -242,7 +242,7 @@ pub(super) const JOB: &[Key] = &[
 ];
 
 /// What a run may spend.
-pub(super) const BUDGET: &[Key] = &[
+const SPENDING: &[Key] = &[
     key("bytes", Form::Size, "Bytes to and from remote places and the repository, such as 20GiB."),
     key("requests", Form::Count, "Requests to remote places."),
     key("money", Form::Text, "Money, such as 0.50, in the currency of the table of prices."),

@@ -98,7 +98,9 @@ pub(crate) const fn outcome(ending: Ending) -> Outcome {
         Ending::Incomplete | Ending::Spent => Outcome::Incomplete,
         Ending::Damaged => Outcome::Damaged,
         Ending::Interrupted => Outcome::Cancelled,
-        Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => Outcome::Failed,
+        Ending::Spent | Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => {
+            Outcome::Failed
+        }
     }
 }
 
