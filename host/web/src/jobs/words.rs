@@ -98,9 +98,7 @@ pub(crate) const fn outcome(ending: Ending) -> Outcome {
         Ending::Incomplete | Ending::Spent => Outcome::Incomplete,
         Ending::Damaged => Outcome::Damaged,
         Ending::Interrupted => Outcome::Cancelled,
-        Ending::Spent | Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => {
-            Outcome::Failed
-        }
+        Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Busy | Ending::Lost => Outcome::Failed,
     }
 }
 

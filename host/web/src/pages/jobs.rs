@@ -361,9 +361,7 @@ pub(super) fn ended(past: &Past, is_at_work: bool) -> State {
                 Ending::Done => ("●", "good"),
                 Ending::Incomplete | Ending::Spent | Ending::Busy | Ending::Lost => ("▲", "wary"),
                 Ending::Interrupted => ("◆", "still"),
-                Ending::Damaged | Ending::Spent | Ending::Failed | Ending::Refused | Ending::Unreachable => {
-                    ("■", "bad")
-                }
+                Ending::Damaged | Ending::Failed | Ending::Refused | Ending::Unreachable => ("■", "bad"),
             };
             state(words::ending(ending), shape, class)
         }
