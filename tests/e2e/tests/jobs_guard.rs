@@ -13,6 +13,9 @@ fn key(number: usize) -> String {
     format!("letters/{:02}/{number:03}.txt", number / 20)
 }
 
+/// What is done to a bucket.
+type Attack = fn(&Server);
+
 fn letter(number: usize, version: usize) -> String {
     (0..60 + number).map(|line| format!("line {line} of letter {number}, version {version}, dear reader\n")).collect()
 }
@@ -72,7 +75,7 @@ fn delete_with_a_note(server: &Server) {
 #[test]
 fn an_attack_on_a_bucket_is_suspect_at_its_first_snapshot() {
     let mut report = Report::default();
-    let attacks: [(&str, fn(&Server), &str); 4] = [
+    let attacks: [(&str, Attack, &str); 4] = [
         ("encrypted in place", |server| encrypt_in_place(server, 0..OBJECTS), "no longer compress"),
         ("encrypted and renamed", rename_and_encrypt, "no longer compress"),
         ("deleted with a note", delete_with_a_note, "files are gone"),

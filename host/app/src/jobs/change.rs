@@ -8,7 +8,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use credenza_connect::file::{Watch, WatchError};
 use credenza_engine::Clock;
@@ -16,27 +15,18 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-use super::file::{Job, JobsFile};
+use super::file::{Job, JobsFile, OnChange};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Error;
 use crate::location::Location;
-
-/// When a change leads to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnChange {
-    /// After nothing has changed for so long.
-    pub quiet: Duration,
-    /// At the latest so long after the first change.
-    pub longest: Duration,
-}
 
 /// Why a job is not run by changes.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwatched {
     /// The source cannot be had.
     #[error(transparent)]
-    Place(#[from] Error),
+    Place(Box<Error>),
     /// Only folders tell of changes.
     #[error("{location} is no folder, and tells of no changes")]
     NoFolder {
@@ -87,7 +77,9 @@ impl Changes {
 fn watch(app: &App, job: &Job) -> Result<AsyncFd<Watch>, Unwatched> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for word in &job.sources {
-        let place = app.place(Kind::Source, std::ffi::OsStr::new(word), Settings::new())?;
+        let place = app
+            .place(Kind::Source, std::ffi::OsStr::new(word), Settings::new())
+            .map_err(|error| Unwatched::Place(Box::new(error)))?;
         match &place.location {
             Location::Folder(folder) => roots.push(folder.clone()),
             _ => return Err(Unwatched::NoFolder { location: place.text() }),
@@ -154,6 +146,8 @@ mod tests {
     use std::sync::Mutex;
 
     use credenza_engine::Moment;
+
+    use std::time::Duration;
 
     use super::*;
 

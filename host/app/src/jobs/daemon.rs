@@ -394,15 +394,15 @@ impl Hears for Passing {
 
 /// What a run works by, whatever the file says meanwhile.
 enum Owned {
-    Job(Job),
-    Verify(Verify),
+    Job(Box<Job>),
+    Verify(Box<Verify>),
 }
 
 impl From<Work<'_>> for Owned {
     fn from(work: Work<'_>) -> Self {
         match work {
-            Work::Job(job) => Self::Job(job.clone()),
-            Work::Verify(verify) => Self::Verify(verify.clone()),
+            Work::Job(job) => Self::Job(Box::new(job.clone())),
+            Work::Verify(verify) => Self::Verify(Box::new(verify.clone())),
         }
     }
 }

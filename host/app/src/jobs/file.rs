@@ -22,7 +22,6 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
-use super::change::OnChange;
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
@@ -196,6 +195,15 @@ impl<'a> Work<'a> {
             Self::Verify(verify) => (verify.missed, verify.retry),
         }
     }
+}
+
+/// When a change leads to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnChange {
+    /// After nothing has changed for so long.
+    pub quiet: Duration,
+    /// At the latest so long after the first change.
+    pub longest: Duration,
 }
 
 /// What becomes of runs that were due while nothing ran.
@@ -670,10 +678,7 @@ fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Times
 }
 
 fn on_change(part: &Part<'_>) -> Option<OnChange> {
-    let (quiet, longest) = part.parsed("on_change", |text| match parse_range(text)? {
-        (quiet, _) if quiet.is_zero() => Err("no time is quiet: write 1s or more".to_owned()),
-        range => Ok(range),
-    })?;
+    let (quiet, longest) = part.parsed("on_change", parse_range)?;
     Some(OnChange { quiet, longest })
 }
 
@@ -894,7 +899,7 @@ prune = true
             ("cron = \"30 2 * *\"", ["`job.a.cron`", "cannot be meant", "such as 30 2 * * *"]),
             (
                 "every = \"1h\"\non_change = \"0s..1m\"",
-                ["line 6, `job.a.on_change`", "no time is quiet", "write 1s or more"],
+                ["line 6, `job.a.on_change`", "it is not between 1s and 366d", ""],
             ),
             (
                 "every = \"1h\"\nguard = { shrink = 40 }",

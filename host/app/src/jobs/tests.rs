@@ -717,7 +717,9 @@ async fn a_daemon_runs_verifications_when_they_are_due_beside_its_jobs() {
     let log = bed.state().log();
     for name in ["a", "verify.v"] {
         let past = log.past(Some(name), 10).unwrap();
-        assert!(!past.is_empty() && past.iter().all(|past| past.ending == Some(Ending::Done)), "{name}: {past:?}");
+        // What was begun when the daemon was asked to end is interrupted.
+        let is_well = |past: &&Past| past.ending == Some(Ending::Done);
+        assert!(past.iter().filter(is_well).count() >= past.len().saturating_sub(1).max(1), "{name}: {past:?}");
     }
 }
 

@@ -92,16 +92,7 @@ impl From<AppError> for Failure {
             AppError::Login(error) => error.into(),
             AppError::Home(error) => error.into(),
             AppError::SnapshotName(error) => error.into(),
-            AppError::Choice(ChoiceError::NoneFits { .. }) => {
-                said.hint("see which there are: credenza at REPOSITORY ls")
-            }
-            AppError::Choice(ChoiceError::ManySources { newest, .. }) => {
-                let source = newest.first().map_or("SOURCE", |handle| &handle.snapshot.source.location);
-                said.exit(Exit::Usage).hint(format!(
-                    "add --source {}, or --host or --path; or name the snapshot by its id",
-                    shell_word(source)
-                ))
-            }
+            AppError::Choice(error) => undecided(said, &error),
             AppError::NotInSnapshot { snapshot, near: Some(near), .. } => {
                 said.hint(format!("did you mean {}:{near}?", brief_id(&snapshot)))
             }
@@ -136,6 +127,20 @@ impl From<AppError> for Failure {
             AppError::Acknowledge(_) => said.hint("see which are suspect: credenza jobs acknowledge"),
             AppError::Removal(error) => error.into(),
             AppError::Sandbox(_) | AppError::Ask { .. } => said,
+        }
+    }
+}
+
+/// Which snapshot is meant cannot be told.
+fn undecided(said: Failure, error: &ChoiceError) -> Failure {
+    match error {
+        ChoiceError::NoneFits { .. } => said.hint("see which there are: credenza at REPOSITORY ls"),
+        ChoiceError::ManySources { newest, .. } => {
+            let source = newest.first().map_or("SOURCE", |handle| &handle.snapshot.source.location);
+            said.exit(Exit::Usage).hint(format!(
+                "add --source {}, or --host or --path; or name the snapshot by its id",
+                shell_word(source)
+            ))
         }
     }
 }

@@ -448,8 +448,7 @@ async fn from_repository(site: &Site, work: Work<'_>, begin: usize) -> Result<(H
     let repository = open(site, &name).await?;
     let look = repository.look().await.map_err(|error| Problem::of(&error, Some(&repository.label())))?;
     let (tag, host) = (job.tag(), environment::host_name());
-    let is_own =
-        |handle: &&SnapshotHandle| handle.snapshot.host == host && handle.snapshot.tags.iter().any(|own| *own == tag);
+    let is_own = |handle: &&SnapshotHandle| handle.snapshot.host == host && handle.snapshot.tags.contains(&tag);
     let own: Vec<&SnapshotHandle> = look.snapshots.whole.iter().rev().filter(is_own).collect();
     let rows = own.iter().skip(begin).take(site.limits.rows).map(|handle| {
         let (snapshot, id) = (&handle.snapshot, handle.snapshot.id.to_string());

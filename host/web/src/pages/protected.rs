@@ -56,7 +56,7 @@ enum Known {
     /// How it stands, by which job, in which repository.
     Measured { protection: Protection, job: Option<String>, repository: String },
     /// Its repository cannot be looked into.
-    NotKnown { job: Option<String>, repository: Option<String> },
+    Unreached { job: Option<String>, repository: Option<String> },
     /// It is in the configuration, and in no repository.
     Never,
 }
@@ -70,7 +70,7 @@ pub(super) fn lines(site: &Site, looks: &Looks<'_>, book: Option<&Book>) -> Line
     let mut known = by_rhythm(site, looks);
     for (_, location) in &names {
         known.entry((here.clone(), location.clone())).or_insert_with(|| match closed(looks) {
-            Some(repository) => Known::NotKnown { job: None, repository: Some(repository) },
+            Some(repository) => Known::Unreached { job: None, repository: Some(repository) },
             None => Known::Never,
         });
     }
@@ -159,12 +159,12 @@ fn by_promise(site: &Site, looks: &Looks<'_>, job: &Job, here: &str, known: &mut
                 job: Some(job.name.clone()),
                 repository: repository.clone(),
             },
-            _ => Known::NotKnown { job: Some(job.name.clone()), repository: repository.clone() },
+            _ => Known::Unreached { job: Some(job.name.clone()), repository: repository.clone() },
         };
         let key = (here.to_owned(), location);
         // Of two jobs that promise something of one source, the one that is kept worse counts.
         let is_worse = match known.get(&key) {
-            Some(other @ (Known::Measured { job: Some(_), .. } | Known::NotKnown { job: Some(_), .. })) => {
+            Some(other @ (Known::Measured { job: Some(_), .. } | Known::Unreached { job: Some(_), .. })) => {
                 rank(&measured) < rank(other)
             }
             _ => true,
@@ -191,7 +191,7 @@ pub(super) fn times_of(look: &Look, job: &Job, location: &str) -> Vec<Timestamp>
     let (tag, host) = (job.tag(), environment::host_name());
     times(look, |handle| {
         let snapshot = &handle.snapshot;
-        snapshot.source.location == location && snapshot.host == host && snapshot.tags.iter().any(|own| *own == tag)
+        snapshot.source.location == location && snapshot.host == host && snapshot.tags.contains(&tag)
     })
 }
 
@@ -199,7 +199,7 @@ pub(super) fn times_of(look: &Look, job: &Job, location: &str) -> Vec<Timestamp>
 const fn rank(known: &Known) -> u8 {
     match known {
         Known::Measured { protection: Protection { kept: Kept::Broken, .. }, .. } | Known::Never => 0,
-        Known::NotKnown { .. } => 1,
+        Known::Unreached { .. } => 1,
         Known::Measured { protection: Protection { kept: Kept::Risk, .. }, .. } => 2,
         Known::Measured { protection: Protection { kept: Kept::Kept, .. }, .. } => 3,
     }
@@ -246,7 +246,7 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
                 command,
             }
         }
-        Known::NotKnown { job, repository } => {
+        Known::Unreached { job, repository } => {
             let of = job.as_ref().map_or_else(String::new, |job| format!(" that the job {job} backs up to"));
             let since = repository.as_deref().and_then(|name| site.repositories.seen(name));
             let since = since.map(|seen| format!(", last seen {}", shown::ago(seen, site.clock.now().wall)));

@@ -1,5 +1,7 @@
 //! What runs by itself: seen, run, paused, and by a daemon that serves the page.
 
+#![allow(clippy::indexing_slicing, reason = "what fails here is a failed test")]
+
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
