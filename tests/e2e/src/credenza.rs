@@ -216,6 +216,14 @@ impl Run {
         self.status("VmRSS:").with_context(|| format!("no memory was measured: {}", self.command))
     }
 
+    /// The bytes of it that are no pages of files, which the machine takes back when it likes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn own_memory(&self) -> Result<u64> {
+        self.status("RssAnon:").with_context(|| format!("no memory was measured: {}", self.command))
+    }
+
     /// A number of bytes that the kernel tells of the process.
     fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -16,11 +16,14 @@ const CLASSES: [&str; 7] = ["list", "get", "head", "put", "delete", "bytes_up", 
 fn counted(log: &Log, bucket: &str) -> [u64; CLASSES.len()] {
     let of = |wanted: &dyn Fn(Operation) -> bool| log.sum(bucket, wanted).requests;
     let all = log.sum(bucket, |operation| !operation.is_list() && !is_delete(operation));
+    let is_get = |operation| operation == Operation::GetObject;
+    let is_put = |operation| matches!(operation, Operation::PutObject | Operation::PutObjectRetention);
     [
         of(&Operation::is_list),
-        of(&|operation| operation == Operation::GetObject),
-        of(&|operation| operation == Operation::HeadObject),
-        of(&|operation| matches!(operation, Operation::PutObject | Operation::PutObjectRetention)),
+        of(&is_get),
+        // What a connector asks beside its calls, such as how a bucket is configured, is told as looks.
+        of(&|operation| !operation.is_list() && !is_get(operation) && !is_put(operation) && !is_delete(operation)),
+        of(&is_put),
         of(&is_delete),
         all.bytes_in,
         all.bytes_out,

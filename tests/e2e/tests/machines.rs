@@ -45,7 +45,7 @@ fn repositories_are_read_again_and_machines_set_up_anew() {
         let before = setup.credenza.ok(["at", "@main", "info"])?.stdout;
         ensure!(before.contains("verified     never") && before.contains("last drill   never"), "{before}");
         let steps = json(&["jobs", "run", "verify.main"])?.lines_of("step")?;
-        ensure!(steps.len() == 2 && steps[0]["did"] == "verified" && steps[1]["did"] == "drilled", "{steps:?}");
+        ensure!(steps.len() == 3 && steps[0]["did"] == "verified" && steps[1]["did"] == "drilled", "{steps:?}");
         ensure!(steps[0]["packs"] == steps[0]["packs_read"] && steps[1]["entries"] != 0, "{steps:?}");
         let listed = json(&["jobs", "list"])?.lines_of("job")?;
         ensure!(listed[1]["name"] == "verify.main" && listed[1]["does"] == "verify", "{listed:?}");

@@ -262,8 +262,9 @@ async fn what_a_run_that_was_killed_has_left_is_looked_at_too() {
     bed.run(&file, &Occasion::default()).await;
     in_place(&bed, 0..FILES);
     // Snapshots have the time of this machine: from here on the job has it too.
-    let now = u64::try_from(Clock::now(&SystemClock).wall.seconds).unwrap();
-    bed.clock.pass(Duration::from_secs(now) - Clock::now(&bed.clock).monotonic);
+    let now = Clock::now(&SystemClock).wall;
+    let now = Duration::new(u64::try_from(now.seconds).unwrap(), now.nanoseconds);
+    bed.clock.pass(now - Clock::now(&bed.clock).monotonic);
     // The process ends between the snapshot and the look at it: without a guard there is none.
     let unguarded = bed.write("at = \"02:30\"");
     let occasion = Occasion { due: Some(Timestamp { seconds: 1_700_001_800, nanoseconds: 0 }), ..Occasion::default() };
