@@ -101,6 +101,34 @@ impl Pin {
         Err(Error::Contended { what: "what snapshots need".to_owned() })
     }
 
+    /// Keeps what each of these snapshots needs as far as that can be, and gives back why others cannot be kept.
+    ///
+    /// # Errors
+    /// As for [`keep`](Self::keep) where the store takes no intent, so that nothing can be kept.
+    pub async fn keep_each(&self, snapshots: &[SnapshotHandle]) -> Result<Vec<Error>> {
+        let held = self.held.lock().await;
+        let new: Vec<SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).cloned().collect();
+        drop(held);
+        let (mut left, mut causes) = (vec![new.as_slice()], Vec::new());
+        while let Some(some) = left.pop() {
+            let Err(cause) = self.keep(some).await else { continue };
+            if self.is_refused().await {
+                return Err(cause);
+            }
+            match some.split_at(some.len() / 2) {
+                ([], _) => causes.push(cause),
+                (before, after) => left.extend([after, before]),
+            }
+        }
+        Ok(causes)
+    }
+
+    /// Whether the store took none of the intents that were put.
+    async fn is_refused(&self) -> bool {
+        let held = self.held.lock().await;
+        held.packs.is_empty() && !held.intents.is_empty()
+    }
+
     /// Puts the pin anew once a day by the calendar, for ever. What goes wrong is told once, and tried again after minutes.
     pub async fn renew_daily(&self, trouble: &(dyn Fn(&Error) + Send + Sync)) {
         let now = || self.repository.clock().now().wall.seconds;
