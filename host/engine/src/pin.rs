@@ -54,6 +54,8 @@ struct Held {
     snapshots: HashMap<SnapshotId, SnapshotHandle>,
     packs: BTreeSet<ObjectId>,
     intents: Vec<StoreKey>,
+    /// It keeps nothing more.
+    is_ended: bool,
 }
 
 impl Held {
@@ -70,7 +72,7 @@ impl Pin {
         Self { repository, writer, held: Mutex::default() }
     }
 
-    /// Keeps what these snapshots need, too; those that it keeps already cost nothing.
+    /// Keeps what these snapshots need, too; those that it keeps already cost nothing. Once it has [ended](Self::end) nothing is kept.
     ///
     /// # Errors
     /// [`Error::Unpinned`] when one of them was removed before it could be kept, [`Error::Contended`] when collectors move what they need at each look; when a usage list or a record cannot be read, and when the store takes no
@@ -78,7 +80,7 @@ impl Pin {
     pub async fn keep(&self, snapshots: &[SnapshotHandle]) -> Result<()> {
         let mut held = self.held.lock().await;
         let new: Vec<&SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).collect();
-        if new.is_empty() {
+        if new.is_empty() || held.is_ended {
             return Ok(());
         }
         let used = self.used(&new).await?;
@@ -181,9 +183,9 @@ impl Pin {
         Ok(())
     }
 
-    /// Takes the pin back. What the store does not delete expires.
+    /// Takes the pin back, for good. What the store does not delete expires.
     pub async fn end(&self) {
-        let held = std::mem::take(&mut *self.held.lock().await);
+        let held = std::mem::replace(&mut *self.held.lock().await, Held { is_ended: true, ..Held::default() });
         self.withdraw(&held.intents).await;
     }
 
