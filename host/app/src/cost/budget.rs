@@ -1,7 +1,8 @@
 //! A budget: the most that a run may spend on requests, bytes and money.
 //!
 //! It is asked before each call of a connector. When what is left is only the reserve, the run is asked to end; the reserve is for what it puts in order then:
-//! small objects that say what was done. Nothing is ever spent beyond the budget.
+//! small objects that say what was done. No call is made that is known to go beyond the budget; how many bytes an object has that is read whole is known
+//! only once the call is answered, and so the bytes of those under way then may.
 //!
 //! Owned here: what was spent, and that. Refused here: ending in good order (the engine), prices (`prices`). Called by whoever opens places.
 
