@@ -200,8 +200,10 @@ async fn a_run_of_another_process_is_shown_as_that_and_neither_repeated_nor_canc
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(refused.text().contains("The job runs already"), "{}", refused.text());
     assert!(stand.page("/").await.text().contains("Run of the job a, in another process"));
+    assert!(!stand.page("/calendar").await.text().contains("1 incomplete or broken off"));
     drop(held);
     assert!(stand.page("/jobs/a").await.text().contains("Broken off: its program ended"));
+    assert!(stand.page("/calendar").await.text().contains("1 incomplete or broken off"));
 }
 
 #[tokio::test]
