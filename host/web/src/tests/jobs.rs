@@ -117,12 +117,12 @@ async fn a_file_with_faults_is_shown_with_line_key_and_remedy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_run_from_the_page_and_stands_in_its_history_and_in_its_repository() {
-    let stand = with_job("at = \"02:30\"\nzone = \"UTC\"\nkeep = { last = 3 }\nhooks = [ { before = \"backup\", run = [\"echo\", \"secret-word\"] } ]").await;
+    let stand = with_job("at = \"02:30\"\nzone = \"UTC\"\nkeep = { last = 3, within = \"2d\" }\nhooks = [ { before = \"backup\", run = [\"echo\", \"secret-word\"] } ]").await;
     let job = stand.page("/jobs/a").await;
     for said in [
         "Has not run yet.",
         "At 02:30, UTC",
-        "3 newest",
+        "3 newest, all within 2 days of the newest",
         "Before the backup: echo, with 1 argument; ended after 10 minutes",
         "credenza jobs run a",
         "credenza jobs pause a",
