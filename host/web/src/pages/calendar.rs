@@ -20,7 +20,7 @@ use super::frame::{Frame, Link};
 use super::home::{held, looks};
 use super::jobs::{at_work, named, of_job, unread};
 use super::problem::{Problem, render};
-use super::protected::{Looks, promised, times_of};
+use super::protected::{Looks, Promised, promised, times_of};
 use crate::graphics::{CELL, Calendar, WEEKS};
 use crate::jobs::Book;
 use crate::reply::Reply;
@@ -153,9 +153,12 @@ fn kept(site: &Site, looks: &Looks<'_>, jobs: &[&Job]) -> BTreeMap<Date, Day> {
         .filter_map(|day| Some((day.date, site.zone.end_of(day.date)?.min(now))))
         .collect();
     let mut days: BTreeMap<Date, Day> = BTreeMap::new();
+    let mut unknown: BTreeMap<String, String> = BTreeMap::new();
     for job in jobs {
+        let Promised { locations, lost } = promised(site, job);
+        unknown.extend(lost);
         let Some(look) = named(site, job).and_then(|name| looks.get(&*name).copied().flatten()) else { continue };
-        for location in promised(site, job) {
+        for location in locations {
             let times = times_of(look, job, &location);
             for (date, end) in &ends {
                 let until = times.partition_point(|time| time <= end);
@@ -174,6 +177,12 @@ fn kept(site: &Site, looks: &Looks<'_>, jobs: &[&Job]) -> BTreeMap<Date, Day> {
     }
     for day in days.values_mut().filter(|day| day.text.is_empty()) {
         "kept".clone_into(&mut day.text);
+    }
+    for (word, reason) in unknown {
+        let day = days.entry(today).or_default();
+        let comma = if day.text.is_empty() { "" } else { "; " };
+        day.text.push_str(&format!("{comma}not known: {}: {reason}", shown::text(&word)));
+        day.level = day.level.max(2);
     }
     days
 }

@@ -378,6 +378,18 @@ async fn the_overview_says_of_each_source_whether_it_is_protected_since_when_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_promise_of_a_source_that_is_not_found_does_not_vanish() {
+    let stand = with_job("at = \"02:30\"").await;
+    write(&stand, "[job.a]\nbackup = \"@gone\"\nto = \"@main\"\nat = \"02:30\"\npromise = \"26h\"");
+    let home = stand.page("/").await;
+    let said = "The job a promises snapshots of it, and where it is cannot be found: ";
+    assert!(home.text().contains("@gone") && home.text().contains(said), "{}", home.text());
+    let promises = stand.page("/promises").await;
+    assert!(promises.text().contains("@gone") && promises.text().contains("</span> Not known<br>"));
+    assert!(stand.page("/calendar").await.text().contains("not known: @gone: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_suspect_snapshot_is_shown_with_its_reason_and_acknowledged_by_who_proves_it() {
     let stand = Stand::entered().await;
     stand.repository("main", Secret::None).await;
