@@ -10,12 +10,13 @@
 //! ```
 //!
 //! It expires by the store's time as every intent does, a week after it was put, and is put anew once a day; it is taken back at the end. So it ends with
-//! the process, or a week after it.
+//! the process, or a week after it. After a week in which a machine slept it has ended: it begins anew with all three steps, and which snapshots were
+//! removed meanwhile is told.
 //!
 //! Owned here: that order, and renewing. Refused here: which snapshots are read. Called by whatever shows snapshots for longer than one run. The protocol
 //! is in `tests/protocol_model.rs`.
 //!
-//! Bound: 16 bytes for each pack that is named; the index while packs are condemned that were.
+//! Bound: 16 bytes for each pack that is named, a handle for each snapshot; the index while packs are condemned that were.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -25,12 +26,15 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
+use crate::clock::LEASE;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::write::put_intent;
 use crate::{Error, Result};
 
 /// How often a pin is put anew: well before the week in which it expires, also where a machine sleeps for days.
 const RENEWED: Duration = Duration::from_hours(24);
+/// How often the calendar is looked at, and what failed is tried again. The clock that is waited by may stand still while a machine sleeps.
+const PULSE: Duration = Duration::from_mins(10);
 /// Packs that one intent names; 2 MB.
 const PACKS_IN_INTENT: usize = 50_000;
 /// Usage lists read at once.
@@ -47,9 +51,17 @@ pub struct Pin {
 
 #[derive(Default)]
 struct Held {
-    snapshots: HashSet<SnapshotId>,
+    snapshots: HashMap<SnapshotId, SnapshotHandle>,
     packs: BTreeSet<ObjectId>,
     intents: Vec<StoreKey>,
+    /// It keeps nothing more.
+    is_ended: bool,
+}
+
+impl Held {
+    fn has(&self, handle: &SnapshotHandle) -> bool {
+        self.snapshots.contains_key(&handle.snapshot.id)
+    }
 }
 
 impl Pin {
@@ -60,16 +72,15 @@ impl Pin {
         Self { repository, writer, held: Mutex::default() }
     }
 
-    /// Keeps what these snapshots need, too; those that it keeps already cost nothing.
+    /// Keeps what these snapshots need, too; those that it keeps already cost nothing. Once it has [ended](Self::end) nothing is kept.
     ///
     /// # Errors
     /// [`Error::Unpinned`] when one of them was removed before it could be kept, [`Error::Contended`] when collectors move what they need at each look; when a usage list or a record cannot be read, and when the store takes no
     /// intent. What was kept before is kept still.
     pub async fn keep(&self, snapshots: &[SnapshotHandle]) -> Result<()> {
         let mut held = self.held.lock().await;
-        let is_new = |handle: &&SnapshotHandle| !held.snapshots.contains(&handle.snapshot.id);
-        let new: Vec<&SnapshotHandle> = snapshots.iter().filter(is_new).collect();
-        if new.is_empty() {
+        let new: Vec<&SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).collect();
+        if new.is_empty() || held.is_ended {
             return Ok(());
         }
         let used = self.used(&new).await?;
@@ -84,7 +95,7 @@ impl Pin {
             };
             if moved.is_subset(&held.packs) {
                 self.require_there(&new).await?;
-                held.snapshots.extend(new.iter().map(|handle| handle.snapshot.id));
+                held.snapshots.extend(new.iter().map(|handle| (handle.snapshot.id, (*handle).clone())));
                 return Ok(());
             }
             wanted.extend(moved);
@@ -92,11 +103,66 @@ impl Pin {
         Err(Error::Contended { what: "what snapshots need".to_owned() })
     }
 
-    /// Puts the pin anew once a day, for ever. What goes wrong is told, and tried again the next day.
+    /// Keeps what each of these snapshots needs as far as that can be, and gives back why others cannot be kept.
+    ///
+    /// # Errors
+    /// As for [`keep`](Self::keep) where the store takes no intent, so that nothing can be kept.
+    pub async fn keep_each(&self, snapshots: &[SnapshotHandle]) -> Result<Vec<Error>> {
+        let held = self.held.lock().await;
+        let new: Vec<SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).cloned().collect();
+        drop(held);
+        let (mut left, mut causes) = (vec![new.as_slice()], Vec::new());
+        while let Some(some) = left.pop() {
+            let Err(cause) = self.keep(some).await else { continue };
+            if self.is_refused().await {
+                return Err(cause);
+            }
+            match some.split_at(some.len() / 2) {
+                ([], _) => causes.push(cause),
+                (before, after) => left.extend([after, before]),
+            }
+        }
+        Ok(causes)
+    }
+
+    /// Whether the store took none of the intents that were put.
+    async fn is_refused(&self) -> bool {
+        let held = self.held.lock().await;
+        held.packs.is_empty() && !held.intents.is_empty()
+    }
+
+    /// Puts the pin anew once a day by the calendar, for ever. What goes wrong is told once, and tried again after minutes.
     pub async fn renew_daily(&self, trouble: &(dyn Fn(&Error) + Send + Sync)) {
+        let now = || self.repository.clock().now().wall.seconds;
+        let (mut renewed, mut is_told) = (now(), false);
         loop {
-            self.repository.clock().wait(RENEWED).await;
-            if let Err(cause) = self.renew().await {
+            self.repository.clock().wait(PULSE).await;
+            let at = now();
+            let passed = at.abs_diff(renewed);
+            if passed < RENEWED.as_secs() {
+                continue;
+            }
+            match self.renew().await {
+                Ok(()) => (renewed, is_told) = (at, false),
+                Err(cause) => {
+                    if !is_told {
+                        trouble(&cause);
+                    }
+                    is_told = true;
+                    continue;
+                }
+            }
+            if passed >= LEASE.as_secs() {
+                self.keep_anew(trouble).await;
+            }
+        }
+    }
+
+    /// Keeps again what was kept, after the pin had ended, and tells what was removed meanwhile.
+    async fn keep_anew(&self, trouble: &(dyn Fn(&Error) + Send + Sync)) {
+        let kept = std::mem::take(&mut self.held.lock().await.snapshots);
+        for handle in kept.into_values() {
+            if let Err(cause) = self.keep(std::slice::from_ref(&handle)).await {
                 trouble(&cause);
             }
         }
@@ -117,9 +183,9 @@ impl Pin {
         Ok(())
     }
 
-    /// Takes the pin back. What the store does not delete expires.
+    /// Takes the pin back, for good. What the store does not delete expires.
     pub async fn end(&self) {
-        let held = std::mem::take(&mut *self.held.lock().await);
+        let held = std::mem::replace(&mut *self.held.lock().await, Held { is_ended: true, ..Held::default() });
         self.withdraw(&held.intents).await;
     }
 

@@ -93,3 +93,18 @@ async fn what_was_removed_before_cannot_be_pinned_and_what_is_pinned_costs_nothi
     pin.end().await;
     assert!(keys(&store, "intent/").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_pinned_leaves_the_others_pinned() {
+    let (store, repository, handle, _, _) = looked_into().await;
+    let all = repository.snapshots().await.unwrap().whole;
+    rm(&repository, handle.snapshot.id).await;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    let causes = pin.keep_each(&all).await.unwrap();
+    assert!(matches!(causes.as_slice(), [Error::Unpinned { .. }]), "{causes:?}");
+    assert!(!keys(&store, "intent/").is_empty());
+    assert_eq!(pin.keep_each(&all).await.unwrap().len(), 1, "the other is kept already");
+    pin.end().await;
+    pin.keep(&all).await.unwrap();
+    assert!(keys(&store, "intent/").is_empty(), "what has ended leaves nothing behind");
+}

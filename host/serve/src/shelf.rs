@@ -60,6 +60,8 @@ struct Rule {
     shown: Shown,
     /// Keeps what is shown.
     pin: OnceLock<Arc<Pin>>,
+    /// Why some of it is not kept, as far as that was told.
+    unpinned: std::sync::Mutex<HashSet<String>>,
 }
 
 /// Keeps what is shown although it is removed, until it [ends](Self::end), and a week longer where it is dropped.
@@ -107,7 +109,7 @@ impl Shelf {
     /// # Errors
     /// When the repository cannot be read; with [`Shown::Newest`] as for [`Snapshots::find`].
     pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
-        let rule = Rule { repository, filter, shown, pin: OnceLock::new() };
+        let rule = Rule { repository, filter, shown, pin: OnceLock::new(), unpinned: std::sync::Mutex::default() };
         let standing = Standing::of(&rule, rule.list().await?).await?;
         Ok(Self {
             rule: Arc::new(rule),
@@ -116,16 +118,19 @@ impl Shelf {
         })
     }
 
-    /// Keeps what is shown from being taken from under its readers by a collector, and what comes to be shown later.
+    /// Keeps what is shown from being taken from under its readers by a collector, and what comes to be shown later. What cannot be kept is told.
     ///
     /// # Errors
-    /// As for [`Pin::keep`]; what was kept before is let go.
+    /// As for [`Pin::keep_each`]; nothing is kept then.
     pub async fn pin(&self, host: &str, user: &str) -> Result<Pinned> {
         let pin = Arc::new(Pin::new(self.rule.repository.clone(), host, user));
         let shown: Vec<SnapshotHandle> = now(&self.standing).trees().map(|tree| tree.snapshot().clone()).collect();
-        if let Err(cause) = pin.keep(&shown).await {
-            pin.end().await;
-            return Err(cause);
+        match pin.keep_each(&shown).await {
+            Ok(causes) => self.rule.tell_unpinned(&causes),
+            Err(cause) => {
+                pin.end().await;
+                return Err(cause);
+            }
         }
         let kept = Arc::clone(self.rule.pin.get_or_init(|| Arc::clone(&pin)));
         let renewing = Arc::clone(&kept);
@@ -166,7 +171,8 @@ async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed
     let renewed = async {
         let handles = rule.list().await?;
         if let Some(pin) = rule.pin.get() {
-            pin.keep(&handles).await.unwrap_or_else(|cause| warn_unpinned(&cause));
+            let causes = pin.keep_each(&handles).await.unwrap_or_else(|cause| vec![cause]);
+            rule.tell_unpinned(&causes);
         }
         if now(&standing).shows(&handles) { Ok(None) } else { Standing::of(&rule, handles).await.map(Some) }
     };
@@ -187,6 +193,12 @@ fn warn_unpinned(cause: &credenza_engine::Error) {
 }
 
 impl Rule {
+    /// Tells each cause once: what cannot be kept is tried again at each list.
+    fn tell_unpinned(&self, causes: &[credenza_engine::Error]) {
+        let mut told = self.unpinned.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.iter().filter(|cause| told.insert(cause.to_string())).for_each(warn_unpinned);
+    }
+
     /// Those that are to be shown, oldest first.
     async fn list(&self) -> Result<Vec<SnapshotHandle>> {
         if let Shown::One(handle) = &self.shown {

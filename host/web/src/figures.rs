@@ -1,7 +1,7 @@
 //! The figures for Prometheus over HTTP, for who asks on this machine: `GET /metrics`, and nothing else.
 //!
 //! Owned here: the listener and its bounds. Refused here: what the figures are (the caller), and other machines: there is neither TLS nor a login, and
-//! figures name sources. Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
+//! figures name sources. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only names of this machine are answered. Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_engine::Stop;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -60,6 +60,7 @@ impl FiguresServer {
     /// Answers until it is to stop.
     pub async fn run(self, stop: Stop) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let hosts: Arc<[String]> = hosts(self.address).into();
         loop {
             let accepted = tokio::select! {
                 () = stop.requested() => return,
@@ -67,10 +68,10 @@ impl FiguresServer {
             };
             match (accepted, Arc::clone(&room).try_acquire_owned()) {
                 (Ok((stream, _)), Ok(place)) => {
-                    let figures = Arc::clone(&self.figures);
+                    let (figures, hosts) = (Arc::clone(&self.figures), Arc::clone(&hosts));
                     tokio::spawn(async move {
                         // Who takes longer is cut off.
-                        let _ = tokio::time::timeout(WHOLE_TIMEOUT, answer(stream, figures)).await;
+                        let _ = tokio::time::timeout(WHOLE_TIMEOUT, answer(stream, figures, hosts)).await;
                         drop(place);
                     });
                 }
@@ -84,10 +85,19 @@ impl FiguresServer {
     }
 }
 
-async fn answer(stream: TcpStream, figures: Figures) {
+/// The names under which one who listens there is asked for.
+fn hosts(address: SocketAddr) -> Vec<String> {
+    let mut hosts = vec![address.to_string(), format!("localhost:{}", address.port())];
+    // Who asks leaves out the port that goes without saying.
+    let bare: Vec<String> = hosts.iter().filter_map(|host| host.strip_suffix(":80")).map(str::to_owned).collect();
+    hosts.extend(bare);
+    hosts
+}
+
+async fn answer(stream: TcpStream, figures: Figures, hosts: Arc<[String]>) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let figures = Arc::clone(&figures);
-        async move { reply(&request, figures).await }
+        let (figures, hosts) = (Arc::clone(&figures), Arc::clone(&hosts));
+        async move { reply(&request, figures, &hosts).await }
     });
     let mut served = http1::Builder::new();
     served.timer(TokioTimer::new()).header_read_timeout(WHOLE_TIMEOUT);
@@ -98,10 +108,16 @@ async fn answer(stream: TcpStream, figures: Figures) {
 async fn reply(
     request: &Request<hyper::body::Incoming>,
     figures: Figures,
+    hosts: &[String],
 ) -> std::result::Result<Response<Full<Bytes>>, http::Error> {
     let said = |status: StatusCode, text: String| {
         Response::builder().status(status).header(CONTENT_TYPE, FORM).body(Full::new(Bytes::from(text)))
     };
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+        let names = hosts.join(" or ");
+        return said(StatusCode::MISDIRECTED_REQUEST, format!("the figures are asked for at {names}\n"));
+    }
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
             // A file is read for it.
@@ -127,9 +143,13 @@ mod tests {
     use super::*;
 
     async fn asked(address: SocketAddr, line: &str) -> String {
+        asked_as(address, &address.to_string(), line).await
+    }
+
+    async fn asked_as(address: SocketAddr, host: &str, line: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream
-            .write_all(format!("{line} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").as_bytes())
+            .write_all(format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes())
             .await
             .unwrap();
         let mut answer = String::new();
@@ -148,6 +168,12 @@ mod tests {
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
         assert!(asked(address, "GET /").await.starts_with("HTTP/1.1 404"));
         assert!(asked(address, "POST /metrics").await.starts_with("HTTP/1.1 405"));
+        let named = format!("LOCALHOST:{}", address.port());
+        assert!(asked_as(address, &named, "GET /metrics").await.starts_with("HTTP/1.1 200"));
+        for host in ["evil.example", "localhost", &format!("evil.example:{}", address.port())] {
+            let answer = asked_as(address, host, "GET /metrics").await;
+            assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("a_figure"), "{host}: {answer}");
+        }
         // Those who say nothing have their bound, and go.
         let silent: Vec<TcpStream> =
             futures_util::future::join_all((0..CONNECTIONS_MAX).map(|_| TcpStream::connect(address)))
@@ -164,7 +190,8 @@ mod tests {
     async fn asked_or_closed(address: SocketAddr) -> String {
         let Ok(mut stream) = TcpStream::connect(address).await else { return String::new() };
         let mut answer = String::new();
-        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes()).await;
         let _ = stream.read_to_string(&mut answer).await;
         answer
     }

@@ -1,7 +1,8 @@
 //! A budget: the most that a run may spend on requests, bytes and money.
 //!
 //! It is asked before each call of a connector. When what is left is only the reserve, the run is asked to end; the reserve is for what it puts in order then:
-//! small objects that say what was done. Nothing is ever spent beyond the budget.
+//! small objects that say what was done. No call is made that is known to go beyond the budget; how many bytes an object has that is read whole is known
+//! only once the call is answered, and so the bytes of those under way then may.
 //!
 //! Owned here: what was spent, and that. Refused here: ending in good order (the engine), prices (`prices`). Called by whoever opens places.
 
@@ -110,6 +111,8 @@ pub struct Budget {
 #[derive(Default)]
 struct State {
     total: Total,
+    /// What was spent at each price: an amount is rounded up once, not with each call.
+    priced: Vec<(Arc<Price>, Spent)>,
     is_reached: bool,
 }
 
@@ -136,26 +139,39 @@ impl Budget {
     /// Whether calls of a connector may be made. A folder is charged no requests.
     pub(crate) fn admit(self: &Arc<Self>, price: Option<Arc<Price>>, is_folder: bool) -> Admit {
         let budget = Arc::clone(self);
+        if let Some(price) = &price {
+            let mut state = budget.lock();
+            if !state.priced.iter().any(|(known, _)| known == price) {
+                state.priced.push((Arc::clone(price), Spent::default()));
+            }
+        }
         Arc::new(move |cost| {
             let spent = match is_folder {
                 true => Spent { bytes_up: cost.bytes_up, bytes_down: cost.bytes_down, ..Spent::default() },
                 false => *cost,
             };
-            let money = price.as_ref().map_or(Money::default(), |price| price.of(&spent));
             // What was spent already is known only now.
             let is_made = cost.requests() == 0;
             let is_small = cost.put + cost.delete > 0 && cost.bytes() <= SMALL_BYTES;
-            budget.spend(Total { spent, money }, is_made, is_small)
+            budget.spend(spent, price.as_ref(), is_made, is_small)
         })
     }
 
-    fn spend(&self, cost: Total, is_made: bool, is_small: bool) -> bool {
+    fn spend(&self, cost: Spent, price: Option<&Arc<Price>>, is_made: bool, is_small: bool) -> bool {
         let mut state = self.lock();
-        let total = Total { spent: state.total.spent.plus(cost.spent), money: state.total.money.plus(cost.money) };
+        let then = |(of, so_far): &(Arc<Price>, Spent)| match price == Some(of) {
+            true => so_far.plus(cost),
+            false => *so_far,
+        };
+        let money = state.priced.iter().map(|one| one.0.of(&then(one))).fold(Money::default(), Money::plus);
+        let total = Total { spent: state.total.spent.plus(cost), money };
         let is_in_reserve = self.limits.without_reserve().is_exceeded(&total);
         let is_admitted = is_made || !self.limits.is_exceeded(&total) && (!is_in_reserve || is_small);
         if is_admitted {
             state.total = total;
+            for one in &mut state.priced {
+                one.1 = then(one);
+            }
         }
         let is_new = is_in_reserve && !state.is_reached;
         state.is_reached |= is_in_reserve;
@@ -174,6 +190,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::prices::Prices;
 
     #[test]
     fn a_budget_is_read_as_it_is_written() {
@@ -195,6 +212,16 @@ mod tests {
         assert!(stop.is_requested() && budget.reached().is_some());
         assert_eq!((0..200).filter(|_| admit(&put)).count(), 12);
         assert_eq!(budget.reached().unwrap().spent.requests(), 100);
+    }
+
+    #[test]
+    fn an_amount_is_rounded_once_and_not_with_each_call() {
+        let price = Prices::read(None).unwrap().of_server("https://s3.eu-west-1.amazonaws.com/backups").unwrap();
+        let budget = Budget::new(Limits::default(), Stop::default());
+        let places = [budget.admit(Some(Arc::clone(&price)), false), budget.admit(Some(Arc::clone(&price)), false)];
+        let get = Spent { get: 1, ..Spent::default() };
+        assert!(places.iter().all(|admit| (0..500).all(|_| admit(&get))));
+        assert_eq!(budget.lock().total.money, price.of(&Spent { get: 1000, ..Spent::default() }));
     }
 
     #[test]

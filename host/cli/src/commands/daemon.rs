@@ -89,6 +89,9 @@ impl Daemon {
         let links = server.as_ref().and_then(Server::links);
         let page = server.as_ref().map(Server::watch);
         let listens = Arc::new(Printing { reporter: Arc::clone(session.reporter), page });
+        // Before anybody is told of this process: without them either signal ends it.
+        let mut hangups = signal(SignalKind::hangup())?;
+        let mut asked_for_links = signal(SignalKind::user_defined1())?;
         let daemon = Work::start(session.app.clone(), options, listens)?;
         if let Some(server) = &server {
             tell_page(server, links.as_ref(), session.reporter)?;
@@ -96,8 +99,6 @@ impl Daemon {
         if let Some(listen) = daemon.metrics() {
             tell_figures(listen, &daemon, session).await?;
         }
-        let mut hangups = signal(SignalKind::hangup())?;
-        let mut asked_for_links = signal(SignalKind::user_defined1())?;
         let mut work = std::pin::pin!(async {
             match server {
                 Some(server) => drop(tokio::join!(daemon.run(), server.run())),
@@ -109,8 +110,9 @@ impl Daemon {
                 () = &mut work => return Ok(Exit::Done),
                 Some(()) = hangups.recv() => reload.notify_one(),
                 Some(()) = asked_for_links.recv() => {
-                    if let Some(links) = &links {
-                        tell(links, session.reporter)?;
+                    // That nobody reads what it prints is no reason to end.
+                    if links.as_ref().is_some_and(|links| tell(links, session.reporter).is_err()) {
+                        session.reporter.warning("no link could be printed: standard output is closed or full");
                     }
                 }
             }

@@ -27,7 +27,8 @@ pub(crate) enum ServeCommand {
     /// Serve snapshots as plain pages for a browser or curl, folders also as zip and tar; nothing can be changed there.
     ///
     /// Without a snapshot all of them are in folders, by time, host, source, id and tag, with `latest`. The password that lets in is made anew for each
-    /// run, and ends with it. `?link=SECONDS` behind a path makes a link that lets in without it, to that path alone, until it ends.
+    /// run, and ends with it. `?link=SECONDS` behind a path makes a link that lets in without it, to that path alone, until it ends;
+    /// a link to a folder gives all below it as well, as an archive.
     Http(ServeOptions),
     /// Serve snapshots by WebDAV, for the file managers of macOS, Windows and Linux, rclone and davfs2; nothing can be changed there.
     ///

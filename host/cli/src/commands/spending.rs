@@ -6,7 +6,7 @@
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::cost::budget::Limits;
+use credenza_app::cost::budget::{Limits, Total};
 use credenza_app::estimate::Estimate;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -55,13 +55,46 @@ pub(crate) fn tell(estimate: Estimate, session: &Session<'_>) -> Exit {
 
 /// The failure of a run, which ended for its budget where that is so.
 pub(crate) fn ended(failure: Failure, session: &Session<'_>) -> Failure {
-    let Some((budget, total)) = session.budget.as_ref().and_then(|budget| Some((budget, budget.reached()?))) else {
-        return failure;
+    let reached = session.budget.as_ref().and_then(|budget| Some((budget, budget.reached()?)));
+    match reached {
+        Some((budget, total)) => spent(failure, budget.limits(), &total),
+        None => failure,
+    }
+}
+
+/// What was cancelled, not reached or failed once the budget was spent ended for that. What else went wrong would have without it.
+fn spent(failure: Failure, limits: &Limits, total: &Total) -> Failure {
+    let last = match failure.exit {
+        Exit::Interrupted | Exit::BudgetSpent => String::new(),
+        Exit::Failed => match failure.why {
+            Some(why) => format!("; at last: {}: {why}", failure.what),
+            None => format!("; at last: {}", failure.what),
+        },
+        _ => return failure,
     };
     let (requests, bytes) = (total.spent.requests(), HumanBytes(total.spent.bytes()));
-    let money = if budget.limits().money.is_some() { format!(", {} in money", total.money) } else { String::new() };
-    Failure::new(format!("the budget is spent: {requests} requests, {bytes}{money}, of {}", budget.limits()))
-        .because("the run ended before it would have spent more; what it had done is kept")
+    let money = if limits.money.is_some() { format!(", {} in money", total.money) } else { String::new() };
+    Failure::new(format!("the budget is spent: {requests} requests, {bytes}{money}, of {limits}"))
+        .because(format!("the run ended before it would have spent more; what it had done is kept{last}"))
         .hint("run the same command again, and it goes on from there; or give it more: --budget")
         .exit(Exit::BudgetSpent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_budget_hides_nothing_else() {
+        let limits = Limits::parse("requests=10").unwrap();
+        let of = |failure: Failure| spent(failure, &limits, &Total::default());
+        assert_eq!(of(Failure::interrupted()).exit, Exit::BudgetSpent);
+        let unreached = of(Failure::new("the store does not answer"));
+        assert_eq!(unreached.exit, Exit::BudgetSpent);
+        assert!(unreached.why.unwrap().ends_with("; at last: the store does not answer"));
+        for exit in [Exit::DamageFound, Exit::ContractBroken, Exit::WrongPassphrase, Exit::Usage] {
+            let failure = Failure::new("something else").exit(exit);
+            assert_eq!(of(failure.clone()), failure);
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod faces;
 use credenza_app::LoginError;
 use credenza_app::jobs::{HookError, JobsError};
 use credenza_app::shell::shell_word;
+use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_engine::Error as EngineError;
 use credenza_model::SnapshotId;
@@ -273,6 +274,7 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
             ),
         ),
         ErrorClass::Exhausted => (Exit::Failed, Some("make room or raise the quota, then run the command again")),
+        ErrorClass::Internal if cause.reason == OVER_BUDGET => (Exit::BudgetSpent, None),
         ErrorClass::Internal => (
             Exit::ContractBroken,
             Some("this is a fault of the connector: report it to its author, or use another version"),

@@ -57,7 +57,7 @@ impl Door {
         if !self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
             return Err(Refusal::Host);
         }
-        if let (Some(until), Some(key)) = (parameter(request, "until"), parameter(request, "key")) {
+        if let Some((until, key)) = by_link(request) {
             let is_valid = until.parse().is_ok_and(|until: i64| {
                 until > now.seconds
                     && Hash::from_hex(key).is_ok_and(|key| key == self.link_key(request.uri.path(), until))
@@ -85,6 +85,11 @@ impl Door {
     fn link_key(&self, path: &str, until: i64) -> Hash {
         blake3::keyed_hash(&self.key, format!("{until} {path}").as_bytes())
     }
+}
+
+/// Until when a request says that it is let in by a link, and the proof of it.
+pub(super) fn by_link(request: &Parts) -> Option<(&str, &str)> {
+    Some((parameter(request, "until")?, parameter(request, "key")?))
 }
 
 /// A parameter of a request, as it stands there; none has a value that would be encoded.
@@ -140,6 +145,8 @@ mod tests {
             assert_eq!(door.admit(&request(&other, host, ""), at(1)), Err(Refusal::Link), "{other}");
         }
         assert_eq!(door.link(&request("/", host, ""), "soon", NOW), None);
+        assert!(by_link(&request(&format!("{link}&link=3600"), host, "")).is_some());
+        assert!(by_link(&request("/a?link=3600", host, "")).is_none());
         let (another, _) = Door::new("127.0.0.1:8080".parse().unwrap()).unwrap();
         assert_eq!(another.admit(&request(link, host, ""), at(1)), Err(Refusal::Link));
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | GET, HEAD of a file | its bytes; `Range`, `If-Range`, `If-None-Match` |
 //! | GET of a folder | a plain page; with `?download=zip` or `tar` all of it |
-//! | GET with `?link=SECONDS` | a link to that path alone, which lets in without the password and ends by itself |
+//! | GET with `?link=SECONDS` | a link to that path, which lets in without the password and ends by itself; to a folder, it gives all below as an archive |
 //! | PROPFIND, OPTIONS | of a WebDAV server alone: class 1 of RFC 4918, to the depth of 0 and 1 |
 //!
 //! Read only, WebDAV is the two methods of the last row: a crate for all of it would bring a locking system, a file system and an XML tree that
@@ -36,7 +36,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use self::body::{Sent, written};
-use self::door::{Door, Refusal, parameter};
+use self::door::{Door, Refusal, by_link, parameter};
 use self::place::Node;
 use crate::Result;
 use crate::entry::{Readers, Trouble, etag_of, http_date, is_printable, size_of, text_of};
@@ -184,6 +184,10 @@ impl Site {
     async fn got(&self, head: &Head, node: Node) -> Answer {
         let path = head.uri.path();
         if let Some(seconds) = parameter(head, "link") {
+            // It would outlast the one that was given.
+            if by_link(head).is_some() {
+                return said(StatusCode::FORBIDDEN, "Only who knows the password makes links.");
+            }
             return match self.door.link(head, seconds, self.clock.now().wall) {
                 Some(link) => said(StatusCode::OK, &link),
                 None => said(StatusCode::BAD_REQUEST, "A link lasts for a number of seconds: ?link=3600"),

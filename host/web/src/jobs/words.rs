@@ -232,7 +232,7 @@ pub(crate) fn long(span: Duration) -> String {
 
 fn keeps(prune: &Prune) -> String {
     let Prune::By(policy) = prune else { return "what the policy of the repository keeps".to_owned() };
-    let Policy { last, hourly, daily, weekly, monthly, yearly, .. } = policy;
+    let Policy { last, hourly, daily, weekly, monthly, yearly, within_seconds, tags, .. } = policy;
     let rules = [
         (last, "newest"),
         (hourly, "hourly"),
@@ -242,7 +242,9 @@ fn keeps(prune: &Prune) -> String {
         (yearly, "yearly"),
     ];
     let rules = rules.into_iter().filter(|(number, _)| **number > 0).map(|(number, rule)| format!("{number} {rule}"));
-    let rules = rules.collect::<Vec<_>>().join(", ");
+    let within = within_seconds.map(Duration::from_secs).map(|span| format!("all within {} of the newest", long(span)));
+    let tagged = tags.iter().map(|tag| format!("all with the tag {}", shown::text(tag)));
+    let rules = rules.chain(within).chain(tagged).collect::<Vec<_>>().join(", ");
     if rules.is_empty() { "what its rules in the file say".to_owned() } else { rules }
 }
 

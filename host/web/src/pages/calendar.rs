@@ -2,7 +2,7 @@
 //!
 //! Bound: [`RUNS_MAX`] runs of the record, half a year of days, [`NEXT_MAX`] runs to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -18,9 +18,9 @@ use jiff::civil::Date;
 use super::Asked;
 use super::frame::{Frame, Link};
 use super::home::{held, looks};
-use super::jobs::{named, of_job, unread};
+use super::jobs::{at_work, named, of_job, unread};
 use super::problem::{Problem, render};
-use super::protected::{Looks, promised, times_of};
+use super::protected::{Looks, Promised, promised, times_of};
 use crate::graphics::{CELL, Calendar, WEEKS};
 use crate::jobs::Book;
 use crate::reply::Reply;
@@ -83,7 +83,7 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
         book => book.map_err(unread)?,
     };
     let past = book.past(None, RUNS_MAX).await.map_err(unread)?;
-    let mut pictures = vec![picture(site, "runs", "Runs", "a run", &runs(site, &past))];
+    let mut pictures = vec![picture(site, "runs", "Runs", "a run", &runs(site, &book, &past))];
     let promising: Vec<&Job> = book.file.jobs.values().filter(|job| job.promise.is_some()).collect();
     if !promising.is_empty() {
         let mut names: Vec<String> = promising.iter().filter_map(|job| named(site, job)).collect();
@@ -106,14 +106,19 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
     render(StatusCode::OK, &page)
 }
 
-/// How the runs of each day went.
-fn runs(site: &Site, past: &[Past]) -> BTreeMap<Date, Day> {
+/// How the runs of each day went; the newest come first.
+fn runs(site: &Site, book: &Book, past: &[Past]) -> BTreeMap<Date, Day> {
     let mut counts: BTreeMap<Date, [u64; 4]> = BTreeMap::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for run in past {
+        let is_newest = seen.insert(&run.job);
+        let is_under_way = || is_newest && at_work(site, book, &run.job).is_some();
         let level = match run.ending {
             Some(Ending::Done) => 1,
             Some(Ending::Incomplete | Ending::Spent | Ending::Interrupted | Ending::Busy | Ending::Lost) => 2,
             Some(Ending::Damaged | Ending::Failed | Ending::Refused | Ending::Unreachable) => 3,
+            // Its program ended in the midst of it, and nobody has put that on record yet.
+            None if run.is_open() && !is_under_way() => 2,
             None => 0,
         };
         if let Some(day) = site.zone.day(run.began)
@@ -148,9 +153,12 @@ fn kept(site: &Site, looks: &Looks<'_>, jobs: &[&Job]) -> BTreeMap<Date, Day> {
         .filter_map(|day| Some((day.date, site.zone.end_of(day.date)?.min(now))))
         .collect();
     let mut days: BTreeMap<Date, Day> = BTreeMap::new();
+    let mut unknown: BTreeMap<String, String> = BTreeMap::new();
     for job in jobs {
+        let Promised { locations, lost } = promised(site, job);
+        unknown.extend(lost);
         let Some(look) = named(site, job).and_then(|name| looks.get(&*name).copied().flatten()) else { continue };
-        for location in promised(site, job) {
+        for location in locations {
             let times = times_of(look, job, &location);
             for (date, end) in &ends {
                 let until = times.partition_point(|time| time <= end);
@@ -169,6 +177,12 @@ fn kept(site: &Site, looks: &Looks<'_>, jobs: &[&Job]) -> BTreeMap<Date, Day> {
     }
     for day in days.values_mut().filter(|day| day.text.is_empty()) {
         "kept".clone_into(&mut day.text);
+    }
+    for (word, reason) in unknown {
+        let day = days.entry(today).or_default();
+        let comma = if day.text.is_empty() { "" } else { "; " };
+        day.text.push_str(&format!("{comma}not known: {}: {reason}", shown::text(&word)));
+        day.level = day.level.max(2);
     }
     days
 }

@@ -15,7 +15,7 @@ use super::home::{held, looks};
 use super::jobs::{named, of_job, unread};
 use super::places::of_repository;
 use super::problem::{Problem, render};
-use super::protected::{Looks, NOT_KNOWN, measure, promised, says, state};
+use super::protected::{Looks, NOT_KNOWN, Promised, measure, promised, says, state};
 use super::run::State;
 use crate::jobs::words;
 use crate::reply::Reply;
@@ -92,7 +92,17 @@ fn rows(site: &Site, looks: &Looks<'_>, job: &Job) -> Vec<Row> {
             see,
         }
     };
-    promised(site, job).into_iter().map(row).collect()
+    let lost = |(word, reason): (String, String)| Row {
+        state: NOT_KNOWN,
+        source: shown::text(&word),
+        job: Link::new(of_job(&job.name), &*job.name),
+        promise: words::long(promise),
+        newest: None,
+        says: format!("Where it is cannot be found: {reason}."),
+        see: None,
+    };
+    let Promised { locations, lost: words_lost } = promised(site, job);
+    locations.into_iter().map(row).chain(words_lost.into_iter().map(lost)).collect()
 }
 
 /// Why nothing can be said.

@@ -57,6 +57,8 @@ enum Known {
     Measured { protection: Protection, job: Option<String>, repository: String },
     /// Its repository cannot be looked into.
     Unreached { job: Option<String>, repository: Option<String> },
+    /// A job has promised something of it, and its word leads nowhere.
+    Lost { job: String, reason: String },
     /// It is in the configuration, and in no repository.
     Never,
 }
@@ -93,16 +95,16 @@ pub(super) fn lines(site: &Site, looks: &Looks<'_>, book: Option<&Book>) -> Line
 fn configured(site: &Site) -> Vec<(String, String)> {
     let names = site.repositories.sources().unwrap_or_default();
     let located = |name: String| {
-        let location = location(site, &format!("@{name}"))?;
+        let location = location(site, &format!("@{name}")).ok()?;
         Some((name, location))
     };
     names.into_iter().filter_map(located).collect()
 }
 
-/// The location of a source, as its snapshots have it.
-fn location(site: &Site, word: &str) -> Option<String> {
+/// The location of a source, as its snapshots have it, or why it has none.
+fn location(site: &Site, word: &str) -> Result<String, String> {
     let place = site.repositories.app().place(Kind::Source, OsStr::new(word), Settings::new());
-    Some(place.ok()?.text())
+    place.map(|place| place.text()).map_err(|error| shown::text(&error.to_string()))
 }
 
 /// A repository that could not be looked into.
@@ -152,7 +154,11 @@ fn by_promise(site: &Site, looks: &Looks<'_>, job: &Job, here: &str, known: &mut
     let Some(promise) = job.promise else { return };
     let repository = named(site, job);
     let look = repository.as_deref().and_then(|name| looks.get(name).copied().flatten());
-    for location in promised(site, job) {
+    let Promised { locations, lost } = promised(site, job);
+    for (word, reason) in lost {
+        known.entry((here.to_owned(), word)).or_insert_with(|| Known::Lost { job: job.name.clone(), reason });
+    }
+    for location in locations {
         let measured = match (look, &repository) {
             (Some(look), Some(repository)) => Known::Measured {
                 protection: measure(site, look, job, &location, promise),
@@ -175,10 +181,28 @@ fn by_promise(site: &Site, looks: &Looks<'_>, job: &Job, here: &str, known: &mut
     }
 }
 
-/// The locations of what a job has promised something of.
-pub(super) fn promised(site: &Site, job: &Job) -> BTreeSet<String> {
+/// What a job has promised something of.
+pub(super) struct Promised {
+    pub(super) locations: BTreeSet<String>,
+    /// Words of sources that lead to no location, and why.
+    pub(super) lost: BTreeMap<String, String>,
+}
+
+/// What a job has promised something of, as far as that is known.
+pub(super) fn promised(site: &Site, job: &Job) -> Promised {
     let streams = job.hooks.iter().filter_map(|hook| hook.stdin_of.as_deref()).map(stream::location);
-    job.sources.iter().filter_map(|word| location(site, word)).chain(streams).collect()
+    let mut promised = Promised { locations: streams.collect(), lost: BTreeMap::new() };
+    for word in &job.sources {
+        match location(site, word) {
+            Ok(location) => {
+                promised.locations.insert(location);
+            }
+            Err(reason) => {
+                promised.lost.insert(word.clone(), reason);
+            }
+        }
+    }
+    promised
 }
 
 /// How the promise of a job stands for a source, by what its repository holds.
@@ -199,7 +223,7 @@ pub(super) fn times_of(look: &Look, job: &Job, location: &str) -> Vec<Timestamp>
 const fn rank(known: &Known) -> u8 {
     match known {
         Known::Measured { protection: Protection { kept: Kept::Broken, .. }, .. } | Known::Never => 0,
-        Known::Unreached { .. } => 1,
+        Known::Unreached { .. } | Known::Lost { .. } => 1,
         Known::Measured { protection: Protection { kept: Kept::Risk, .. }, .. } => 2,
         Known::Measured { protection: Protection { kept: Kept::Kept, .. }, .. } => 3,
     }
@@ -254,6 +278,14 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
             let next = repository.as_ref().map(|name| Link::new(of_repository(name), format!("See to {name}")));
             Line { title, state: NOT_KNOWN, says, since: None, next, command: None }
         }
+        Known::Lost { job, reason } => Line {
+            title,
+            state: NOT_KNOWN,
+            says: format!("The job {job} promises snapshots of it, and where it is cannot be found: {reason}."),
+            since: None,
+            next: Some(Link::new(of_job(job), format!("See to the job {job}"))),
+            command: None,
+        },
         Known::Never => Line {
             title,
             state: state(Kept::Broken),

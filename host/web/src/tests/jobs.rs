@@ -117,12 +117,12 @@ async fn a_file_with_faults_is_shown_with_line_key_and_remedy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_run_from_the_page_and_stands_in_its_history_and_in_its_repository() {
-    let stand = with_job("at = \"02:30\"\nzone = \"UTC\"\nkeep = { last = 3 }\nhooks = [ { before = \"backup\", run = [\"echo\", \"secret-word\"] } ]").await;
+    let stand = with_job("at = \"02:30\"\nzone = \"UTC\"\nkeep = { last = 3, within = \"2d\" }\nhooks = [ { before = \"backup\", run = [\"echo\", \"secret-word\"] } ]").await;
     let job = stand.page("/jobs/a").await;
     for said in [
         "Has not run yet.",
         "At 02:30, UTC",
-        "3 newest",
+        "3 newest, all within 2 days of the newest",
         "Before the backup: echo, with 1 argument; ended after 10 minutes",
         "credenza jobs run a",
         "credenza jobs pause a",
@@ -200,8 +200,10 @@ async fn a_run_of_another_process_is_shown_as_that_and_neither_repeated_nor_canc
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(refused.text().contains("The job runs already"), "{}", refused.text());
     assert!(stand.page("/").await.text().contains("Run of the job a, in another process"));
+    assert!(!stand.page("/calendar").await.text().contains("1 incomplete or broken off"));
     drop(held);
     assert!(stand.page("/jobs/a").await.text().contains("Broken off: its program ended"));
+    assert!(stand.page("/calendar").await.text().contains("1 incomplete or broken off"));
 }
 
 #[tokio::test]
@@ -373,6 +375,18 @@ async fn the_overview_says_of_each_source_whether_it_is_protected_since_when_and
     assert!(line.contains("The repository that the job a backs up to cannot be looked into now, last seen "), "{line}");
     assert!(stand.page("/promises").await.text().contains("Not known since "));
     assert_ne!(environment::host_name(), "<b>host</b>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_of_a_source_that_is_not_found_does_not_vanish() {
+    let stand = with_job("at = \"02:30\"").await;
+    write(&stand, "[job.a]\nbackup = \"@gone\"\nto = \"@main\"\nat = \"02:30\"\npromise = \"26h\"");
+    let home = stand.page("/").await;
+    let said = "The job a promises snapshots of it, and where it is cannot be found: ";
+    assert!(home.text().contains("@gone") && home.text().contains(said), "{}", home.text());
+    let promises = stand.page("/promises").await;
+    assert!(promises.text().contains("@gone") && promises.text().contains("</span> Not known<br>"));
+    assert!(stand.page("/calendar").await.text().contains("not known: @gone: "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
