@@ -9,6 +9,7 @@
 //!
 //! Floors keep small sources from being suspect by a few files: [`FILES_MIN`], [`BYTES_MIN`], [`TURNED_MIN`] and [`TURNED_BYTES_MIN`].
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use credenza_engine::flags::{Flags, put_flag};
@@ -132,8 +133,21 @@ pub(super) async fn examine(
         return Ok(None);
     }
     let reason = suspicions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let flags = Flags::load(repository).await?;
+    if flags.of(after).is_some() && flags.suspicion(after).is_none() {
+        // Somebody has looked at it.
+        return Ok(None);
+    }
     put_flag(repository, after, Verdict::Suspect, &reason).await?;
     Ok(Some(reason))
+}
+
+/// The snapshots of a source that came after the last one that was judged, the oldest first. Where none was, the next is judged by what is there.
+pub(super) fn unjudged(snapshots: &Snapshots, source: &str, judged: &BTreeSet<SnapshotId>) -> Vec<SnapshotId> {
+    let of_source = snapshots.whole.iter().filter(|handle| handle.snapshot.source.location == source);
+    let ids: Vec<SnapshotId> = of_source.map(|handle| handle.snapshot.id).collect();
+    let last = ids.iter().rposition(|id| judged.contains(id));
+    last.map_or_else(Vec::new, |last| ids.into_iter().skip(last.saturating_add(1)).collect())
 }
 
 fn handle(snapshots: &Snapshots, id: SnapshotId) -> Option<&SnapshotHandle> {
