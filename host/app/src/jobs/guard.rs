@@ -218,14 +218,27 @@ pub async fn suspects(repository: &Repository) -> Result<Vec<Suspect>, Error> {
 /// # Errors
 /// As [`suspects`].
 pub async fn suspects_of(repository: &Repository, snapshots: &Snapshots) -> Result<Vec<Suspect>, Error> {
+    Ok(told_by(&Flags::load(repository).await?, snapshots))
+}
+
+/// The suspect snapshots of a repository, and an error where a note cannot be read that may name more: whoever says that none is left must not miss one.
+///
+/// # Errors
+/// As [`suspects`].
+pub(super) async fn all_suspects(repository: &Repository) -> Result<Vec<Suspect>, Error> {
     let flags = Flags::load(repository).await?;
+    flags.require_whole()?;
+    Ok(told_by(&flags, &repository.snapshots().await?))
+}
+
+fn told_by(flags: &Flags, snapshots: &Snapshots) -> Vec<Suspect> {
     let suspect = |(handle, flag): (&SnapshotHandle, &credenza_engine::flags::Flag)| Suspect {
         snapshot: handle.snapshot.id,
         source: handle.snapshot.source.location.clone(),
         time: handle.time(),
         reason: flag.reason.clone(),
     };
-    Ok(flags.suspects(snapshots).map(suspect).collect())
+    flags.suspects(snapshots).map(suspect).collect()
 }
 
 /// Clears suspect snapshots that somebody has looked at: retention of their sources goes on where no other is suspect. Which ones they were.
