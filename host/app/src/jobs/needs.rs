@@ -96,6 +96,15 @@ pub struct Found {
     pub unknown: Vec<(String, String)>,
 }
 
+impl Found {
+    /// Takes sources of which there were copies for sources of which there may be none by now.
+    pub fn remember<'a>(&mut self, sources: impl IntoIterator<Item = &'a String>) {
+        for source in sources {
+            self.copies.entry(source.clone()).or_default();
+        }
+    }
+}
+
 /// Asks all repositories that the configuration and the jobs name. None is asked for a passphrase that a person would have to type.
 ///
 /// # Errors
@@ -333,6 +342,17 @@ mod tests {
         assert_eq!(kept(&[good.clone(), Copy { verified: None, ..good.clone() }]), Kept::Broken);
         assert_eq!(kept(&[copy("@b", "x", "y")]), Kept::Broken, "it was never restored");
         assert_eq!(kept(&[]), Kept::Broken);
+    }
+
+    #[test]
+    fn a_pattern_is_about_a_source_of_which_all_copies_are_gone() {
+        let app = App::new(crate::app::AppOptions::default());
+        let needs = Needs { sources: vec!["/s*".to_owned()], copies: Some(1), ..needs() };
+        let mut found = Found::default();
+        assert!(sources(&app, &needs, &found).unwrap().is_empty());
+        found.remember(&["/srv".to_owned(), "/home".to_owned()]);
+        assert_eq!(sources(&app, &needs, &found).unwrap(), BTreeSet::from(["/srv".to_owned()]));
+        assert_eq!(judge(&needs, "/srv", &found.copies["/srv"]).kept, Kept::Broken);
     }
 
     #[test]

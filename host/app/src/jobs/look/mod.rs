@@ -407,6 +407,8 @@ impl Looking<'_> {
                 self.book.copies_at.insert(copy.repository.clone(), now);
             }
         }
+        // Where all copies of a source are gone, it is one still: a promise by a pattern is about it.
+        found.remember(self.book.copies.keys());
         for needs in &self.look.jobs.promises {
             let sources = needs::sources(self.look.runner.app, needs, &found).unwrap_or_default();
             for source in sources {
