@@ -286,6 +286,19 @@ pub fn judge(needs: &Needs, source: &str, copies: &[Copy]) -> Measured {
     Measured { promise: needs.name.clone(), source: source.to_owned(), kept, lacks, copies: copies.to_vec() }
 }
 
+/// How long it takes until a promise may be worse by the clock alone, for these copies; nothing where no age of them matters any more.
+#[must_use]
+pub fn next_change(needs: &Needs, copies: &[Copy]) -> Option<Duration> {
+    let changes = copies.iter().flat_map(|copy| {
+        let ages = [(needs.fresh, Some(copy.age)), (needs.verified, copy.verified), (needs.restorable, copy.restored)];
+        ages.into_iter().filter_map(|(span, age)| Some((span?.as_secs(), age?))).flat_map(|(span, age)| {
+            let at_risk = span.saturating_mul(RISK_PERCENT).div_ceil(100);
+            [at_risk, span.saturating_add(1)].into_iter().filter_map(move |change| change.checked_sub(age))
+        })
+    });
+    changes.filter(|seconds| *seconds > 0).min().map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +355,19 @@ mod tests {
         assert_eq!(kept(&[good.clone(), Copy { verified: None, ..good.clone() }]), Kept::Broken);
         assert_eq!(kept(&[copy("@b", "x", "y")]), Kept::Broken, "it was never restored");
         assert_eq!(kept(&[]), Kept::Broken);
+    }
+
+    #[test]
+    fn a_promise_becomes_worse_when_a_copy_reaches_four_fifths_and_all_of_its_time() {
+        let needs = Needs { fresh: Some(Duration::from_secs(1000)), verified: Some(Duration::from_secs(500)), ..needs() };
+        let of = |age, verified| {
+            let copy = Copy { age, verified, ..copy("@a", "x", "y") };
+            next_change(&needs, &[copy]).map(|change| change.as_secs())
+        };
+        assert_eq!(of(100, None), Some(700));
+        assert_eq!(of(100, Some(50)), Some(350));
+        assert_eq!(of(800, Some(900)), Some(201));
+        assert_eq!(of(1001, Some(501)), None);
     }
 
     #[test]

@@ -56,6 +56,8 @@ const GIVEN_UP: Duration = Duration::from_hours(72);
 const SUSPECT_AGAIN: Duration = Duration::from_hours(1);
 /// A promise with numbers that is not kept is measured again.
 const NEEDS_AGAIN: Duration = Duration::from_hours(1);
+/// And not sooner than that, where the clocks of store and machine go apart.
+const CHANGE_WAIT: Duration = Duration::from_mins(1);
 /// Another process looks; it will not take long.
 const BUSY_WAIT: Duration = Duration::from_mins(1);
 /// Runs that are looked back at.
@@ -416,6 +418,9 @@ impl Looking<'_> {
                 let measured = needs::judge(needs, &source, copies);
                 if measured.kept != Kept::Kept {
                     again = again.min(later(now, NEEDS_AGAIN));
+                }
+                if let Some(change) = needs::next_change(needs, copies) {
+                    again = again.min(later(now, change.max(CHANGE_WAIT)));
                 }
                 self.observe(of_needs(&measured, &found.unknown), now);
             }
