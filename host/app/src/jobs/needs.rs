@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
 use credenza_engine::latest::last_drill;
+use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -170,7 +171,8 @@ async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, 
     let is_read = verified.packs_never_read == 0 && verified.packs_damaged == 0;
     let verified = verified.oldest.filter(|_| is_read).map(since);
     let drill = if wants.restored { last_drill(repository).await? } else { None };
-    let restored = drill.filter(|drill| drill.errors == 0 && drill.reason.is_none()).map(|drill| since(drill.at));
+    let is_proof = |drill: &Drill| drill.errors == 0 && drill.reason.is_none() && drill.entries > 0;
+    let restored = drill.filter(is_proof).map(|drill| since(drill.at));
     let is_immutable = repository.config().retain_days.is_some();
     let mut held = BTreeMap::new();
     for handle in snapshots.whole.iter().filter(|handle| !snapshots.is_ahead(handle)) {
