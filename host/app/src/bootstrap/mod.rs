@@ -117,10 +117,15 @@ pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Re
 async fn put_if_new(repository: &Repository, machine: MachineConfiguration) -> Result<bool, EngineError> {
     let (known, _) = configurations(repository).await?;
     let at = machine.at;
+    // What a clock that was ahead has put there would count for ever.
+    let before = known.iter().filter(|known| known.host == machine.host).map(|known| known.at.seconds).max();
+    let seconds = before.map_or(at.seconds, |before| at.seconds.max(before.saturating_add(1)));
     if known.into_iter().any(|known| MachineConfiguration { at, ..known } == machine) {
         return Ok(false);
     }
-    keep_configuration(repository, machine).await.map(|()| true)
+    keep_configuration(repository, MachineConfiguration { at: Timestamp { seconds, ..at }, ..machine })
+        .await
+        .map(|()| true)
 }
 
 /// What is kept of a machine.

@@ -55,6 +55,18 @@ async fn a_drill_that_meets_damage_says_what_was_lost() {
 }
 
 #[tokio::test]
+async fn a_drill_of_a_time_to_come_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    snapshot(&repository, &hundred()).await;
+    let done = drill(&repository, &OPTIONS, folder.path()).await.unwrap();
+    let mut ahead = done.clone();
+    ahead.at.seconds += 3 * crate::AHEAD_SECONDS;
+    record_drill(&repository, ahead).await.unwrap();
+    assert_eq!(last_drill(&repository).await.unwrap(), Some(done));
+}
+
+#[tokio::test]
 async fn a_drill_that_restored_nothing_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
