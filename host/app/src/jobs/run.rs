@@ -291,7 +291,8 @@ impl Run<'_> {
 
     /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
     async fn keep_configuration(&mut self, open: &OpenRepository) {
-        if self.made.is_empty() {
+        // What nobody encrypts anybody reads, and what is left out of it is a guess.
+        if self.made.is_empty() || !open.repository.config().encrypted {
             return;
         }
         let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;
