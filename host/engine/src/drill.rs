@@ -87,6 +87,10 @@ pub async fn run(
         let said = faults.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         drill.reason = (drill.errors > 0).then(|| said.collect::<Vec<_>>().join(", "));
     }
+    if drill.entries == 0 && drill.errors == 0 {
+        // What restored nothing proves nothing.
+        drill.reason = Some("nothing was restored: the snapshot has no file that the sample may hold".to_owned());
+    }
     drill.at = repository.clock().now().wall;
     record_drill(repository, drill.clone()).await?;
     Ok(Some(drill))

@@ -40,13 +40,16 @@ impl Latest {
     /// When the store cannot be read, or with the keys of a writer.
     pub(crate) async fn load(repository: &Repository) -> Result<Self> {
         let mut latest = Self::default();
-        notes::read(repository, repository.store(), |id, fact| latest.take(id, fact)).await?;
+        let now = repository.clock().now().wall;
+        notes::read(repository, repository.store(), |id, fact| latest.take(id, fact, now)).await?;
         Ok(latest)
     }
 
     /// Takes a note; whether others may be gone because of it.
-    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>) -> bool {
+    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>, now: Timestamp) -> bool {
         let gone = match fact {
+            // It would be the last one until that time: what is done meanwhile counts.
+            Ok(Fact::Drill(drill)) if !is_recent(&drill, Duration::MAX, now) => return false,
             Ok(Fact::Drill(drill)) => {
                 let (new, old) = later(self.drill.take(), (drill, id), |drill| drill.at);
                 self.drill = Some(new);
@@ -93,7 +96,7 @@ fn later<T>(
     }
 }
 
-/// The last drill of a repository, whatever came of it; nothing where none is on record.
+/// The last drill of a repository, whatever came of it; nothing where none is on record. A time to come is not believed.
 ///
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.

@@ -84,12 +84,13 @@ pub struct SetUp {
 }
 
 /// Keeps the configuration of this machine in a repository, where it has changed; whether it was put there. The jobs are those of the file that is
-/// named, else of the one in the folder of the configuration.
+/// named, else of the one in the folder of the configuration; where neither is there, what is known of them stays.
 ///
 /// # Errors
 /// When the configuration cannot be read, or the store not be written.
 pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Result<bool, Error> {
     let Some(folder) = app.known_folder() else { return Ok(false) };
+    let keeps_jobs = jobs.is_none() && !folder.join(JOBS).exists();
     let jobs = jobs.map_or_else(|| folder.join(JOBS), Path::to_owned);
     let paths = [folder.join(PLACES), jobs];
     let id = repository.config().repository.to_string();
@@ -103,7 +104,7 @@ pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Re
     if machine.files.is_empty() {
         return Ok(false);
     }
-    let put = match put_if_new(repository, machine).await {
+    let put = match put_if_new(repository, machine, keeps_jobs).await {
         Ok(put) => put,
         // Whoever can only add snapshots is not believed to say what a machine is to run.
         Err(EngineError::NoAccess { .. }) => return Ok(false),
@@ -113,14 +114,29 @@ pub async fn keep(app: &App, repository: &Repository, jobs: Option<&Path>) -> Re
     Ok(put)
 }
 
-/// Puts the configuration of a machine into a repository, unless that has it: what is remembered here may be lost, or have no place.
-async fn put_if_new(repository: &Repository, machine: MachineConfiguration) -> Result<bool, EngineError> {
+/// Puts the configuration of a machine into a repository, unless that has it: what is remembered here may be lost, or have no place. Whoever backs up by
+/// hand knows nothing of jobs that are elsewhere, and `keeps_jobs` that are known.
+async fn put_if_new(
+    repository: &Repository,
+    mut machine: MachineConfiguration,
+    keeps_jobs: bool,
+) -> Result<bool, EngineError> {
     let (known, _) = configurations(repository).await?;
+    if keeps_jobs && let Some(before) = known.iter().find(|known| known.host == machine.host) {
+        let of_jobs = format!("{JOBS}: ");
+        machine.files.extend(before.files.iter().filter(|file| file.name == JOBS).cloned());
+        machine.left_out.extend(before.left_out.iter().filter(|key| key.starts_with(&of_jobs)).cloned());
+    }
     let at = machine.at;
+    // What a clock that was ahead has put there would count for ever.
+    let before = known.iter().filter(|known| known.host == machine.host).map(|known| known.at.seconds).max();
+    let seconds = before.map_or(at.seconds, |before| at.seconds.max(before.saturating_add(1)));
     if known.into_iter().any(|known| MachineConfiguration { at, ..known } == machine) {
         return Ok(false);
     }
-    keep_configuration(repository, machine).await.map(|()| true)
+    keep_configuration(repository, MachineConfiguration { at: Timestamp { seconds, ..at }, ..machine })
+        .await
+        .map(|()| true)
 }
 
 /// What is kept of a machine.

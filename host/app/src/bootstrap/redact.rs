@@ -4,7 +4,8 @@
 //! secret, or where the value itself gives something away: a name or password in an address, a signature or token in its query, a password among the
 //! words of a command. What says where a secret is stays: the name of a file, a command, a variable.
 //!
-//! What has no sign of a secret is not recognised as one: `mysqldump -phunter2` stays. The note is encrypted as all else is.
+//! What has no sign of a secret is not recognised as one: `mysqldump -phunter2` stays. The note is encrypted as all else is, and whoever backs up into a
+//! repository that is not encrypted keeps none.
 //!
 //! Owned here: what is left out. Refused here: where the files are, and where they go (`bootstrap`).
 
@@ -109,8 +110,13 @@ fn joined(path: &str, name: &str) -> String {
 
 /// Whether a text gives a secret away, whatever it is the value of.
 fn gives_away(name: &str, text: &str) -> bool {
+    // A command of a shell is one text, with its words in it.
+    let bare = |word: &str| word.trim_matches(['"', '\'', '`', '(', ')', ';']).to_owned();
+    let words: Vec<String> = text.split_whitespace().map(bare).collect();
     text.contains("-----BEGIN")
-        || text.split_whitespace().any(|word| is_telling_address(name, word) || is_assigned(word))
+        || text.split_whitespace().any(|word| is_telling_address(name, word))
+        || words.iter().any(|word| is_assigned(word))
+        || words.iter().zip(words.iter().skip(1)).any(|(word, next)| tells_next(word, next))
 }
 
 /// Whether a word is an address with something in it that opens the door.
@@ -139,13 +145,19 @@ fn is_assigned(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, value)| !value.is_empty() && is_secret_word(name))
 }
 
-/// Whether a word of a command is followed by a password: `--password …`.
+/// Whether of the words of a command one is followed by a password.
 fn is_password_next(words: &Array) -> bool {
-    let is_word = |value: &Value| value.as_str().is_some_and(|word| !word.starts_with('-'));
-    let is_flag = |value: &Value| {
-        value.as_str().is_some_and(|word| word.starts_with('-') && !word.contains('=') && is_secret_word(word))
-    };
-    words.iter().zip(words.iter().skip(1)).any(|(flag, next)| is_flag(flag) && is_word(next))
+    let pairs = words.iter().zip(words.iter().skip(1));
+    pairs.filter_map(|(word, next)| Some((word.as_str()?, next.as_str()?))).any(|(word, next)| tells_next(word, next))
+}
+
+/// Whether a word says that the next is a password: `--password …`, `Bearer …`, `-u name:…`.
+fn tells_next(word: &str, next: &str) -> bool {
+    let is_flag = word.starts_with('-') && !word.contains('=') && is_secret_word(word);
+    let is_user = ["-u", "--user"].contains(&word)
+        && next.split_once(':').is_some_and(|(_, password)| password.bytes().any(|byte| !byte.is_ascii_digit()));
+    let is_header = ["bearer", "authorization:"].iter().any(|header| word.eq_ignore_ascii_case(header));
+    !next.starts_with('-') && (is_flag || is_user || (is_header && !next.is_empty()))
 }
 
 fn is_secret_word(word: &str) -> bool {
@@ -203,6 +215,24 @@ to = [\"webhook:https://hooks.example.com/services/T0123/hunter2abcdefghijklmnop
             ]
         );
         assert!(clean.text.parse::<DocumentMut>().is_ok());
+    }
+
+    #[test]
+    fn a_secret_within_one_text_goes_with_it() {
+        for line in [
+            "run = [\"sh\", \"-c\", \"dump --token hunter2\"]",
+            "run = [\"sh\", \"-c\", \"'PGPASSWORD=hunter2' dump\"]",
+            "run = [\"curl\", \"-H\", \"Authorization: Bearer hunter2\"]",
+            "run = [\"curl\", \"-u\", \"me:hunter2\"]",
+            "run = \"curl --user 'me:hunter2' https://example.com/\"",
+            "phrase_cmd = \"vault --token hunter2\"",
+        ] {
+            let clean = left(line);
+            assert!(!clean.text.contains("hunter2") && clean.left_out.len() == 1, "{line}: {}", clean.text);
+        }
+        for line in ["run = \"docker run -u 1000:1000 dump\"", "run = \"dump --token-file /t --verbose\""] {
+            assert!(left(line).left_out.is_empty(), "{line}");
+        }
     }
 
     #[test]

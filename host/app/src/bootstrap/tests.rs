@@ -90,6 +90,37 @@ async fn an_unchanged_configuration_is_kept_once_and_the_last_one_counts() {
 }
 
 #[tokio::test]
+async fn what_a_clock_that_was_ahead_has_kept_is_replaced_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path(), PLACES, JOBS);
+    let app = machine(folder.path());
+    let repository = repository(&app, &folder.path().join("r")).await;
+    assert!(keep(&app, &repository, None).await.unwrap());
+    let mut ahead = configurations(&repository).await.unwrap().0.remove(0);
+    ahead.at.seconds += 1_000_000_000;
+    keep_configuration(&repository, ahead).await.unwrap();
+    let later = JOBS.replace("02:30", "03:30");
+    configure(folder.path(), PLACES, &later);
+    assert!(keep(&app, &repository, None).await.unwrap());
+    let machines = configurations(&repository).await.unwrap().0;
+    assert!(machines[0].files.iter().any(|file| file.text == later), "{machines:?}");
+}
+
+#[tokio::test]
+async fn a_backup_by_hand_keeps_the_jobs_that_are_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    configure(folder.path(), PLACES, JOBS);
+    let elsewhere = folder.path().join("elsewhere.toml");
+    fs::rename(folder.path().join("configuration/jobs.toml"), &elsewhere).unwrap();
+    let app = machine(folder.path());
+    let repository = repository(&app, &folder.path().join("r")).await;
+    assert!(keep(&app, &repository, Some(&elsewhere)).await.unwrap());
+    assert!(!keep(&app, &repository, None).await.unwrap(), "nothing is lost by it, and nothing new");
+    let machines = configurations(&repository).await.unwrap().0;
+    assert!(machines[0].files.iter().any(|file| file.text == JOBS), "{machines:?}");
+}
+
+#[tokio::test]
 async fn a_machine_without_a_configuration_leaves_none() {
     let folder = tempfile::tempdir().unwrap();
     let app = machine(folder.path());

@@ -36,6 +36,8 @@ use crate::app::App;
 
 /// How long a look at what is to be told waits for runs that are under way.
 const RUN_FIRST: Duration = Duration::from_mins(5);
+/// After a look that broke down comes another.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a daemon works with.
 pub struct Options {
@@ -231,7 +233,10 @@ impl Daemon {
         let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
         let (jobs, unwritten, runtime) = (self.jobs.clone(), self.watch.unwritten.take(), Handle::current());
         let (listens, sender) = (Arc::clone(&self.listens), self.over.0.clone());
-        let broken = sender.clone();
+        // A look that breaks down forgets nothing, and is not the last.
+        let (again, known, timer) = (sender.clone(), unwritten.clone(), Arc::clone(&clock));
+        let broken = move || Looked { again_at: Some(later(timer.now().wall, LOOK_AGAIN)), unwritten: known.clone() };
+        let broken_down = broken.clone();
         let work = tokio::task::spawn_blocking(move || {
             let app = app.with_stop(stop.clone());
             let runner = Runner { app: &app, state: &state, clock: &*clock, stop: &stop };
@@ -239,14 +244,14 @@ impl Daemon {
             let looked = runtime.block_on(Look { runner, jobs: &jobs, hears }.at_all(unwritten));
             let looked = looked.unwrap_or_else(|error| {
                 listens.hear(News::Fault(&error));
-                Looked::default()
+                broken()
             });
             // Where nobody waits for it any more, the daemon is gone.
             let _ = sender.send(Over::Look(looked));
         });
         tokio::spawn(async move {
             if work.await.is_err() {
-                let _ = broken.send(Over::Look(Looked::default()));
+                let _ = again.send(Over::Look(broken_down()));
             }
         });
     }

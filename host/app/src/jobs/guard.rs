@@ -9,6 +9,7 @@
 //!
 //! Floors keep small sources from being suspect by a few files: [`FILES_MIN`], [`BYTES_MIN`], [`TURNED_MIN`] and [`TURNED_BYTES_MIN`].
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use credenza_engine::flags::{Flags, put_flag};
@@ -132,8 +133,21 @@ pub(super) async fn examine(
         return Ok(None);
     }
     let reason = suspicions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let flags = Flags::load(repository).await?;
+    if flags.of(after).is_some() && flags.suspicion(after).is_none() {
+        // Somebody has looked at it.
+        return Ok(None);
+    }
     put_flag(repository, after, Verdict::Suspect, &reason).await?;
     Ok(Some(reason))
+}
+
+/// The snapshots of a source that came after the last one that was judged, the oldest first. Where none was, the next is judged by what is there.
+pub(super) fn unjudged(snapshots: &Snapshots, source: &str, judged: &BTreeSet<SnapshotId>) -> Vec<SnapshotId> {
+    let of_source = snapshots.whole.iter().filter(|handle| handle.snapshot.source.location == source);
+    let ids: Vec<SnapshotId> = of_source.map(|handle| handle.snapshot.id).collect();
+    let last = ids.iter().rposition(|id| judged.contains(id));
+    last.map_or_else(Vec::new, |last| ids.into_iter().skip(last.saturating_add(1)).collect())
 }
 
 fn handle(snapshots: &Snapshots, id: SnapshotId) -> Option<&SnapshotHandle> {
@@ -204,14 +218,27 @@ pub async fn suspects(repository: &Repository) -> Result<Vec<Suspect>, Error> {
 /// # Errors
 /// As [`suspects`].
 pub async fn suspects_of(repository: &Repository, snapshots: &Snapshots) -> Result<Vec<Suspect>, Error> {
+    Ok(told_by(&Flags::load(repository).await?, snapshots))
+}
+
+/// The suspect snapshots of a repository, and an error where a note cannot be read that may name more: whoever says that none is left must not miss one.
+///
+/// # Errors
+/// As [`suspects`].
+pub(super) async fn all_suspects(repository: &Repository) -> Result<Vec<Suspect>, Error> {
     let flags = Flags::load(repository).await?;
+    flags.require_whole()?;
+    Ok(told_by(&flags, &repository.snapshots().await?))
+}
+
+fn told_by(flags: &Flags, snapshots: &Snapshots) -> Vec<Suspect> {
     let suspect = |(handle, flag): (&SnapshotHandle, &credenza_engine::flags::Flag)| Suspect {
         snapshot: handle.snapshot.id,
         source: handle.snapshot.source.location.clone(),
         time: handle.time(),
         reason: flag.reason.clone(),
     };
-    Ok(flags.suspects(snapshots).map(suspect).collect())
+    flags.suspects(snapshots).map(suspect).collect()
 }
 
 /// Clears suspect snapshots that somebody has looked at: retention of their sources goes on where no other is suspect. Which ones they were.

@@ -277,8 +277,30 @@ async fn what_a_run_that_was_killed_has_left_is_looked_at_too() {
     let state = bed.state();
     assert_eq!(state.log().close_lost(|job| state.runs(job), Clock::now(&bed.clock).wall).unwrap().len(), 1);
     let (ending, steps) = bed.run(&file, &occasion).await;
-    assert!(matches!(&steps[..], [Step::Found { .. }, Step::Suspect { .. }, Step::Spent { .. }]), "{steps:?}");
+    assert!(matches!(&steps[..], [Step::Found { .. }, Step::Suspect { .. }, ..]), "{steps:?}");
     assert_eq!(ending, Ending::Incomplete);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_nobody_has_looked_at_does_not_hide_the_attack_from_the_next_run() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\nguard = {}");
+    fill(&bed);
+    bed.run(&file, &Occasion::default()).await;
+    let log = fs::read_dir(bed.path("state/jobs")).unwrap().next().unwrap().unwrap().path().join("log.jsonl");
+    let before = fs::read(&log).unwrap();
+    in_place(&bed, 0..FILES);
+    // As by hand: the log of the job knows nothing of it.
+    bed.run(&bed.write("at = \"02:30\""), &Occasion::default()).await;
+    fs::write(&log, before).unwrap();
+    let hidden = bed.snapshots(&file).await[0].steps[0].clone();
+    let Step::BackedUp { snapshot: Some(hidden), .. } = hidden else { panic!("{hidden:?}") };
+    let file = bed.write("at = \"02:30\"\nguard = {}");
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    let found: Vec<SnapshotId> = suspects(&steps).into_iter().map(|(snapshot, _)| snapshot).collect();
+    assert_eq!((ending, found), (Ending::Incomplete, vec![hidden]), "{steps:?}");
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Done && suspects(&steps).is_empty(), "it is said once: {steps:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
 use credenza_engine::latest::last_drill;
+use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,15 @@ pub struct Found {
     pub unknown: Vec<(String, String)>,
 }
 
+impl Found {
+    /// Takes sources of which there were copies for sources of which there may be none by now.
+    pub fn remember<'a>(&mut self, sources: impl IntoIterator<Item = &'a String>) {
+        for source in sources {
+            self.copies.entry(source.clone()).or_default();
+        }
+    }
+}
+
 /// Asks all repositories that the configuration and the jobs name. None is asked for a passphrase that a person would have to type.
 ///
 /// # Errors
@@ -161,7 +171,8 @@ async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, 
     let is_read = verified.packs_never_read == 0 && verified.packs_damaged == 0;
     let verified = verified.oldest.filter(|_| is_read).map(since);
     let drill = if wants.restored { last_drill(repository).await? } else { None };
-    let restored = drill.filter(|drill| drill.errors == 0 && drill.reason.is_none()).map(|drill| since(drill.at));
+    let is_proof = |drill: &Drill| drill.errors == 0 && drill.reason.is_none() && drill.entries > 0;
+    let restored = drill.filter(is_proof).map(|drill| since(drill.at));
     let is_immutable = repository.config().retain_days.is_some();
     let mut held = BTreeMap::new();
     for handle in snapshots.whole.iter().filter(|handle| !snapshots.is_ahead(handle)) {
@@ -277,6 +288,19 @@ pub fn judge(needs: &Needs, source: &str, copies: &[Copy]) -> Measured {
     Measured { promise: needs.name.clone(), source: source.to_owned(), kept, lacks, copies: copies.to_vec() }
 }
 
+/// How long it takes until a promise may be worse by the clock alone, for these copies; nothing where no age of them matters any more.
+#[must_use]
+pub fn next_change(needs: &Needs, copies: &[Copy]) -> Option<Duration> {
+    let changes = copies.iter().flat_map(|copy| {
+        let ages = [(needs.fresh, Some(copy.age)), (needs.verified, copy.verified), (needs.restorable, copy.restored)];
+        ages.into_iter().filter_map(|(span, age)| Some((span?.as_secs(), age?))).flat_map(|(span, age)| {
+            let at_risk = span.saturating_mul(RISK_PERCENT).div_ceil(100);
+            [at_risk, span.saturating_add(1)].into_iter().filter_map(move |change| change.checked_sub(age))
+        })
+    });
+    changes.filter(|seconds| *seconds > 0).min().map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,6 +357,30 @@ mod tests {
         assert_eq!(kept(&[good.clone(), Copy { verified: None, ..good.clone() }]), Kept::Broken);
         assert_eq!(kept(&[copy("@b", "x", "y")]), Kept::Broken, "it was never restored");
         assert_eq!(kept(&[]), Kept::Broken);
+    }
+
+    #[test]
+    fn a_promise_becomes_worse_when_a_copy_reaches_four_fifths_and_all_of_its_time() {
+        let needs = Needs { fresh: Some(Duration::from_secs(1000)), verified: Some(Duration::from_secs(500)), ..needs() };
+        let of = |age, verified| {
+            let copy = Copy { age, verified, ..copy("@a", "x", "y") };
+            next_change(&needs, &[copy]).map(|change| change.as_secs())
+        };
+        assert_eq!(of(100, None), Some(700));
+        assert_eq!(of(100, Some(50)), Some(350));
+        assert_eq!(of(800, Some(900)), Some(201));
+        assert_eq!(of(1001, Some(501)), None);
+    }
+
+    #[test]
+    fn a_pattern_is_about_a_source_of_which_all_copies_are_gone() {
+        let app = App::new(crate::app::AppOptions::default());
+        let needs = Needs { sources: vec!["/s*".to_owned()], copies: Some(1), ..needs() };
+        let mut found = Found::default();
+        assert!(sources(&app, &needs, &found).unwrap().is_empty());
+        found.remember(&["/srv".to_owned(), "/home".to_owned()]);
+        assert_eq!(sources(&app, &needs, &found).unwrap(), BTreeSet::from(["/srv".to_owned()]));
+        assert_eq!(judge(&needs, "/srv", &found.copies["/srv"]).kept, Kept::Broken);
     }
 
     #[test]

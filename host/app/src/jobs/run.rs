@@ -5,6 +5,7 @@
 //!
 //! A run is on record (`recording`) before it begins.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::lock::Held;
 use super::log::Past;
 use super::notify::ping;
 use super::outcome::{Ending, Step};
+use super::promise;
 use super::recording::Recording;
 pub use super::recording::{Cause, Heard, Occasion};
 use super::schedule::instant;
@@ -263,8 +265,10 @@ impl Run<'_> {
         };
         self.back_up_all(open, signing_key.as_ref()).await;
         self.keep_configuration(open).await;
-        let has_backup = self.recording.ending.has_backup();
-        if !has_backup || !self.look_at_all(open).await || self.recording.ending > Ending::Incomplete {
+        // A snapshot that nobody has looked at hides what it holds from the next: however the run ends, what it has made is looked at.
+        let is_looked_at = !self.made.is_empty() || self.recording.ending.has_backup();
+        let has_judged = is_looked_at && self.look_at_all(open).await;
+        if !has_judged || self.recording.ending > Ending::Incomplete {
             return;
         }
         if let Some(prune) = &self.job.prune {
@@ -287,7 +291,8 @@ impl Run<'_> {
 
     /// Keeps beside the snapshots what it takes to set up another machine in the place of this one.
     async fn keep_configuration(&mut self, open: &OpenRepository) {
-        if self.made.is_empty() {
+        // What nobody encrypts anybody reads, and what is left out of it is a guess.
+        if self.made.is_empty() || !open.repository.config().encrypted {
             return;
         }
         let kept = bootstrap::keep(self.runner.app, &open.repository, Some(self.runner.state.jobs())).await;
@@ -482,13 +487,16 @@ impl Run<'_> {
         true
     }
 
-    /// Has the guard look at each snapshot, also at those that a run that was broken off has left. Whether snapshots may be removed after it: where one
-    /// cannot be judged, nobody knows what is still needed.
+    /// Has the guard look at each snapshot that nobody has looked at. Whether snapshots may be removed after it: where one cannot be judged, nobody knows
+    /// what is still needed.
     async fn look_at_all(&mut self, open: &OpenRepository) -> bool {
         let Some(guard) = self.job.guard else { return true };
+        // What is to say that a snapshot is suspect does so also where the run was ended.
+        let is_ended = self.runner.stop.is_requested();
+        let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
         let mut has_judged = true;
-        for (source, snapshot) in self.made.clone() {
-            let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
+        for (source, snapshot) in self.not_judged(open).await {
+            let context = RunContext { events: self.recording.heard.events(), stop: stop.clone() };
             match guard::examine(&open.repository, snapshot, &guard, &context).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
@@ -497,12 +505,50 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     let ending = if self.runner.stop.is_requested() { Ending::Interrupted } else { Ending::Incomplete };
-                    self.failed(&format!("looking whether {source} is suspect"), ending, Cause::App(error));
+                    self.failed(&format!("{LOOKING} {source} is suspect"), ending, Cause::App(error));
                     has_judged = false;
                 }
             }
         }
         has_judged
+    }
+
+    /// What the guard is to look at, each with the location of its source: what came after the last that it has looked at, such as the snapshots of a run
+    /// that was killed or of a backup by hand, and what this run has made.
+    async fn not_judged(&self, open: &OpenRepository) -> Vec<(String, SnapshotId)> {
+        let made = self.made.clone();
+        // Where they cannot be listed, those that were made cannot be looked at either, which is told.
+        let Ok(snapshots) = open.repository.snapshots().await else { return made };
+        let of_host = SnapshotFilter { hosts: vec![environment::host_name()], ..SnapshotFilter::default() };
+        let (snapshots, judged) = (snapshots.filtered(&of_host), self.judged());
+        let sources = promise::sources(self.runner.app, self.job);
+        let sources = sources.unwrap_or_else(|_| made.iter().map(|(source, _)| source.clone()).collect());
+        let mut found = Vec::new();
+        for source in &sources {
+            let unjudged = guard::unjudged(&snapshots, source, &judged);
+            found.extend(unjudged.into_iter().map(|snapshot| (source.clone(), snapshot)));
+        }
+        let listed: BTreeSet<SnapshotId> = found.iter().map(|(_, snapshot)| *snapshot).collect();
+        found.extend(made.into_iter().filter(|(_, snapshot)| !listed.contains(snapshot)));
+        found
+    }
+
+    /// The snapshots of the runs that came to their end, by the log: those were looked at, unless that failed.
+    fn judged(&self) -> BTreeSet<SnapshotId> {
+        let has_failed = |step: &Step| matches!(step, Step::Failed { doing, .. } if doing.starts_with(LOOKING));
+        let snapshot = |step: &Step| match step {
+            Step::BackedUp { snapshot, .. } => *snapshot,
+            Step::Found { snapshot, .. } | Step::Suspect { snapshot, .. } => Some(*snapshot),
+            _ => None,
+        };
+        let past = self.recording.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
+        let mut judged = BTreeSet::new();
+        for past in past.iter().filter(|past| past.ending.is_some_and(|ending| ending != Ending::Lost)) {
+            if !past.steps.iter().any(has_failed) {
+                judged.extend(past.steps.iter().filter_map(snapshot));
+            }
+        }
+        judged
     }
 
     /// Removes what the policy does not keep of the snapshots of this job on this machine.
@@ -621,7 +667,9 @@ impl Run<'_> {
 
 /// How often a run looks whether other limits hold by now.
 const LIMITS_EVERY: Duration = Duration::from_mins(1);
-/// Runs that are looked back at for the last that reclaimed space.
+/// With these words begins what is said of a look of the guard that failed, by which the next run knows it.
+const LOOKING: &str = "looking whether";
+/// Runs that are looked back at for the last that reclaimed space, and for what the guard has looked at.
 const PAST_MAX: usize = 10_000;
 /// And for those that did not come to their end.
 const BROKEN_MAX: usize = 100;

@@ -162,8 +162,9 @@ impl Run<'_> {
         let step = Step::Drilled { snapshot: Some(snapshot), entries: done.entries, bytes: done.bytes, errors };
         self.recording.did(step);
         if let Some(reason) = done.reason {
-            self.recording
-                .worsen(Ending::Damaged, || format!("a restore of a sample of {snapshot} for trial: {reason}"));
+            // Where nothing came back otherwise, nothing was there to come back.
+            let ending = if errors == 0 { Ending::Incomplete } else { Ending::Damaged };
+            self.recording.worsen(ending, || format!("a restore of a sample of {snapshot} for trial: {reason}"));
         }
         Ok(())
     }

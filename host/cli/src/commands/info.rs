@@ -75,8 +75,8 @@ impl RepositoryDetails {
             return f.write_str("\nlast drill   never: no sample was restored for trial");
         };
         write!(f, "\nlast drill   {}: {entries} entries, {}", zone.minutes(*at), HumanBytes(*bytes))?;
-        match errors {
-            0 => f.write_str(", all as it was"),
+        match (errors, reason) {
+            (0, None) => f.write_str(", all as it was"),
             _ => write!(f, ", FAILED: {}", printable(reason.as_deref().unwrap_or("no reason"))),
         }
     }

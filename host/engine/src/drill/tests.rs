@@ -55,6 +55,28 @@ async fn a_drill_that_meets_damage_says_what_was_lost() {
 }
 
 #[tokio::test]
+async fn a_drill_of_a_time_to_come_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    snapshot(&repository, &hundred()).await;
+    let done = drill(&repository, &OPTIONS, folder.path()).await.unwrap();
+    let mut ahead = done.clone();
+    ahead.at.seconds += 3 * crate::AHEAD_SECONDS;
+    record_drill(&repository, ahead).await.unwrap();
+    assert_eq!(last_drill(&repository).await.unwrap(), Some(done));
+}
+
+#[tokio::test]
+async fn a_drill_that_restored_nothing_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    snapshot(&repository, &hundred()).await;
+    let done = drill(&repository, &DrillOptions { bytes_max: 10, ..OPTIONS }, folder.path()).await.unwrap();
+    assert_eq!((done.entries, done.errors), (0, 0));
+    assert!(done.reason.unwrap().starts_with("nothing was restored"));
+}
+
+#[tokio::test]
 async fn what_is_drawn_follows_from_the_seed_and_stays_within_the_bytes() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let source = hundred();

@@ -79,9 +79,10 @@ pub(crate) fn step(step: &Step) -> String {
         }
         Step::Drilled { snapshot: None, .. } => "Restored nothing for trial: there is no snapshot".to_owned(),
         Step::Drilled { snapshot: Some(snapshot), entries, bytes, errors } => {
-            let came = match errors {
-                0 => "all came back as it was".to_owned(),
-                errors => format!("{} did not come back as they were", count(*errors, "entry", "entries")),
+            let came = match (entries, errors) {
+                (0, 0) => "nothing in it fits the sample".to_owned(),
+                (_, 0) => "all came back as it was".to_owned(),
+                (_, errors) => format!("{} did not come back as they were", count(*errors, "entry", "entries")),
             };
             let entries = count(*entries, "entry", "entries");
             format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))

@@ -44,7 +44,7 @@ pub(super) struct Waiting {
 }
 
 /// All that is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Book {
     /// What is not well.
     pub states: States,

@@ -56,6 +56,8 @@ const GIVEN_UP: Duration = Duration::from_hours(72);
 const SUSPECT_AGAIN: Duration = Duration::from_hours(1);
 /// A promise with numbers that is not kept is measured again.
 const NEEDS_AGAIN: Duration = Duration::from_hours(1);
+/// And not sooner than that, where the clocks of store and machine go apart.
+const CHANGE_WAIT: Duration = Duration::from_mins(1);
 /// Another process looks; it will not take long.
 const BUSY_WAIT: Duration = Duration::from_mins(1);
 /// Runs that are looked back at.
@@ -293,7 +295,11 @@ impl Looking<'_> {
         let again = match measured {
             Ok((standings, suspects)) => {
                 let again = self.measured(job, standings, now);
-                self.guarded(job, &suspects, now).min(again)
+                let asked_again = match suspects {
+                    Ok(suspects) => self.guarded(job, &suspects, now),
+                    Err(error) => self.not_guarded(job, error, now),
+                };
+                asked_again.min(again)
             }
             Err(why) => self.not_measured(job, &why, now),
         };
@@ -334,10 +340,18 @@ impl Looking<'_> {
         let is_suspect = |found: &Subject| suspects.iter().any(|suspect| subject(&suspect.source) == *found);
         let (still, cleared): (Vec<Subject>, Vec<Subject>) = bad.into_iter().partition(is_suspect);
         for subject in cleared {
-            let text = format!("Somebody has looked at the suspect snapshots of {subject}.");
+            let text = format!("Each suspect snapshot of {subject} is looked at or gone.");
             self.observe(Found { subject, word: None, text }, now);
         }
         later(now, if still.is_empty() { DAY } else { SUSPECT_AGAIN })
+    }
+
+    /// What is suspect cannot be told: what was known of it stays. When it is to be asked again.
+    fn not_guarded(&self, job: &Job, error: Error, now: Timestamp) -> Timestamp {
+        let source = std::io::Error::other(Cause::App(error).to_string());
+        let (path, doing) = (job.repository.clone().into(), "asked which snapshots are suspect");
+        self.look.hears.told(Told::Fault(&JobsError::State { path, doing, source }));
+        later(now, SUSPECT_AGAIN)
     }
 
     /// What is known of a promise that cannot be measured becomes worse by the clock alone, and never better.
@@ -395,6 +409,8 @@ impl Looking<'_> {
                 self.book.copies_at.insert(copy.repository.clone(), now);
             }
         }
+        // Where all copies of a source are gone, it is one still: a promise by a pattern is about it.
+        found.remember(self.book.copies.keys());
         for needs in &self.look.jobs.promises {
             let sources = needs::sources(self.look.runner.app, needs, &found).unwrap_or_default();
             for source in sources {
@@ -402,6 +418,9 @@ impl Looking<'_> {
                 let measured = needs::judge(needs, &source, copies);
                 if measured.kept != Kept::Kept {
                     again = again.min(later(now, NEEDS_AGAIN));
+                }
+                if let Some(change) = needs::next_change(needs, copies) {
+                    again = again.min(later(now, change.max(CHANGE_WAIT)));
                 }
                 self.observe(of_needs(&measured, &found.unknown), now);
             }
@@ -488,16 +507,18 @@ impl Looking<'_> {
 }
 
 impl<'a> Look<'a> {
-    /// What the repository of a job says of its promise, and of what is suspect of its sources.
-    async fn asked(&self, job: &Job) -> Result<(Vec<Standing>, Vec<Suspect>), Error> {
+    /// What the repository of a job says of its promise, and of what is suspect of its sources, which may not be told where the promise is.
+    async fn asked(&self, job: &Job) -> Result<(Vec<Standing>, Result<Vec<Suspect>, Error>), Error> {
         let open = self.runner.open(job, StoreUse::Write).await?;
         let standings = promise::measure_in(&open, self.runner.app, job).await?;
         if job.guard.is_none() {
-            return Ok((standings, Vec::new()));
+            return Ok((standings, Ok(Vec::new())));
         }
         let sources = promise::sources(self.runner.app, job)?;
-        let suspects = guard::suspects(&open.repository).await?;
-        Ok((standings, suspects.into_iter().filter(|suspect| sources.contains(&suspect.source)).collect()))
+        let of_job = |suspects: Vec<Suspect>| -> Vec<Suspect> {
+            suspects.into_iter().filter(|suspect| sources.contains(&suspect.source)).collect()
+        };
+        Ok((standings, guard::all_suspects(&open.repository).await.map(of_job)))
     }
 
     /// Whom a notice is for, where the file still names them.

@@ -128,7 +128,11 @@ fn age(folder: &Path, by: Duration) {
         if entry.file_type().unwrap().is_dir() {
             age(&entry.path(), by);
         } else {
-            let file = fs::File::open(entry.path()).unwrap();
+            // What is written just now has its name later.
+            let file = match fs::File::open(entry.path()) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                file => file.unwrap(),
+            };
             let modified: SystemTime = file.metadata().unwrap().modified().unwrap();
             file.set_modified(modified - by).unwrap();
         }
@@ -207,7 +211,7 @@ const EVENTS: [Event; 9] = [
             fs::write(letter, noise).unwrap();
         }
     }),
-    (300, "somebody has looked at it", World::acknowledge),
+    (301, "somebody has looked at it", World::acknowledge),
     (336, "two weeks have passed", |world| world.stop.request()),
 ];
 
@@ -224,12 +228,9 @@ fn hide(world: &Arc<World>) {
 /// Two repositories, three sources, and the jobs that back them up.
 async fn set_up(bed: &Bed, ear: &Ear) {
     let root = bed.path("");
-    for (repository, is_made) in [("near", true), ("far", false)] {
-        if is_made {
-            fs::rename(bed.path("repository"), bed.path(repository)).unwrap();
-        } else {
-            bed.create(repository).await;
-        }
+    // This machine knows each by where it was made: one that is plain may not be moved.
+    for repository in ["near", "far"] {
+        bed.create(repository).await;
     }
     for source in ["shop", "home", "mail"] {
         fs::create_dir(bed.path(source)).unwrap();
@@ -270,7 +271,6 @@ digest = "mon 08:00"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the guard flags nothing on the day on which shop is encrypted: the timeline has to be looked at"]
 async fn two_weeks_are_told_once_and_in_order() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
     let root = bed.path("");

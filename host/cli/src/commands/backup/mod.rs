@@ -281,9 +281,9 @@ impl Backup {
     }
 }
 
-/// Keeps in a repository of the configuration what it takes to set up another machine in the place of this one.
+/// Keeps in an encrypted repository of the configuration what it takes to set up another machine in the place of this one.
 async fn keep_configuration(open: &OpenRepository, session: &Session<'_>) {
-    if open.place.label().name.is_none() {
+    if open.place.label().name.is_none() || !open.repository.config().encrypted {
         return;
     }
     if let Err(error) = bootstrap::keep(&session.app, &open.repository, None).await {

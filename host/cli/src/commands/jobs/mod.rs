@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
 use credenza_app::jobs::log::Record;
+use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::needs;
@@ -555,7 +556,8 @@ impl Promises {
         if file.promises.is_empty() {
             return Ok(exit);
         }
-        let found = needs::ask(&runner, &file).await?;
+        let mut found = needs::ask(&runner, &file).await?;
+        found.remember(Book::read(&state.notices()).copies.keys());
         for (repository, why) in &found.unknown {
             let what = format!("what {} holds is not known: {}", printable(repository), printable(why));
             session.reporter.failure(&Failure::new(what));

@@ -230,9 +230,10 @@ impl Display for StepLine<'_> {
             Step::Drilled { snapshot: Some(snapshot), entries, bytes, errors } => {
                 let (bytes, id) = (HumanBytes(*bytes), short(snapshot));
                 write!(f, "drilled    {entries} entries of {id} restored for trial, {bytes}")?;
-                match errors {
-                    0 => f.write_str(": all as it was"),
-                    errors => write!(f, ": {errors} DID NOT COME BACK"),
+                match (entries, errors) {
+                    (0, 0) => f.write_str(": NOTHING FITS THE SAMPLE"),
+                    (_, 0) => f.write_str(": all as it was"),
+                    (_, errors) => write!(f, ": {errors} DID NOT COME BACK"),
                 }
             }
             Step::Hooked { program, output } => {
