@@ -6,8 +6,8 @@
 //! Owned here: the two processes. Refused here: what is shown. Called by `mount` and `serve`.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::fmt::{self, Display};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;

@@ -100,7 +100,8 @@ impl Destination for Nowhere {
 
     async fn create(&self, entry: &Entry, _: bool) -> Answer<Option<Box<dyn Writer>>> {
         let is_deleted = entry.version.as_ref().is_some_and(|version| version.deleted);
-        Ok((entry.kind == EntryKind::File && !is_deleted).then(|| Box::new(Nowhere { part_bytes: self.part_bytes }) as _))
+        Ok((entry.kind == EntryKind::File && !is_deleted)
+            .then(|| Box::new(Nowhere { part_bytes: self.part_bytes }) as _))
     }
 
     async fn set_metadata(&self, entries: &[Entry]) -> Answer<Vec<Answer<Vec<String>>>> {
