@@ -210,6 +210,7 @@ pub async fn restore(
     let repository = rehearsal.repository(&open.repository);
     let into = rehearsal.destination(Arc::clone(&destination.connector));
     // What is not written cannot be read again, nor is anything made durable or removed.
+    let is_deleting = options.delete.is_some();
     let options = RestoreOptions { verify: false, no_sync: true, delete: None, ..options.clone() };
     Box::pin(restore::run(&repository, snapshot, into, &options, &quiet(run))).await?;
     let on_store = opening.plus(rehearsal.on_store());
@@ -218,7 +219,10 @@ pub async fn restore(
         PlaceEstimate::new("repository", &open.store, on_store, on_store),
         PlaceEstimate::new("destination", destination, there, there),
     ];
-    let basis = "what is there already as the snapshot has it is not fetched".to_owned();
+    let mut basis = "what is there already as the snapshot has it is not fetched".to_owned();
+    if is_deleting {
+        basis.push_str("; what it takes to remove what the snapshot does not have is not counted");
+    }
     Ok(Estimate { run: "restore", places, basis })
 }
 

@@ -4,11 +4,17 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use common::{BEGIN, DAY, Files, at, backup, collect, create, files, key_file, keys, rm};
 use credenza_connect::memory::MemoryStore;
 use credenza_engine::view::View;
-use credenza_engine::{Error, Pin, Repository, SnapshotHandle, SnapshotName};
+use credenza_engine::{Clock, Error, Moment, Pin, Repository, SnapshotHandle, SnapshotName};
 use credenza_model::Key;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
 /// A repository with a snapshot that somebody looks into, and another.
 async fn looked_into() -> (MemoryStore, Repository, SnapshotHandle, Files, View) {
@@ -107,4 +113,48 @@ async fn one_that_cannot_be_pinned_leaves_the_others_pinned() {
     pin.end().await;
     pin.keep(&all).await.unwrap();
     assert!(keys(&store, "intent/").is_empty(), "what has ended leaves nothing behind");
+}
+
+/// A machine that sleeps for eight days while somebody waits for minutes, and then is awake.
+struct Sleeping {
+    wall: Mutex<i64>,
+    awake: Arc<Notify>,
+}
+
+impl Clock for Sleeping {
+    fn now(&self) -> Moment {
+        Moment { monotonic: Duration::ZERO, wall: at(*self.wall.lock().unwrap()) }
+    }
+
+    fn wait(&self, _: Duration) -> BoxFuture<'static, ()> {
+        let mut wall = self.wall.lock().unwrap();
+        if *wall > BEGIN {
+            self.awake.notify_one();
+            return std::future::pending().boxed();
+        }
+        *wall += 8 * DAY;
+        std::future::ready(()).boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_ended_while_a_machine_slept_says_so_and_begins_anew() {
+    let (store, repository, handle, _, _) = looked_into().await;
+    let all = repository.snapshots().await.unwrap().whole;
+    let awake = Arc::new(Notify::new());
+    let clock = Sleeping { wall: Mutex::new(BEGIN), awake: Arc::clone(&awake) };
+    let pin = Pin::new(repository.clone().with_clock(Arc::new(clock)), "host", "user");
+    pin.keep(&all).await.unwrap();
+    let before = keys(&store, "intent/");
+    rm(&repository, handle.snapshot.id).await;
+    let told = Mutex::new(Vec::new());
+    let trouble = |cause: &Error| told.lock().unwrap().push(cause.to_string());
+    tokio::select! {
+        () = pin.renew_daily(&trouble) => {}
+        () = awake.notified() => {}
+    }
+    let told = told.into_inner().unwrap();
+    assert!(matches!(told.as_slice(), [one] if one.contains(&handle.snapshot.id.to_string())), "{told:?}");
+    let after = keys(&store, "intent/");
+    assert!(!after.is_empty() && after.iter().all(|key| !before.contains(key)), "{after:?}");
 }

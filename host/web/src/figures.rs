@@ -1,7 +1,9 @@
 //! The figures for Prometheus over HTTP, for who asks on this machine: `GET /metrics`, and nothing else.
 //!
 //! Owned here: the listener and its bounds. Refused here: what the figures are (the caller), and other machines: there is neither TLS nor a login, and
-//! figures name sources. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only names of this machine are answered. Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
+//! figures name sources. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only names of this machine are answered.
+//!
+//! Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -7,8 +7,11 @@
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -19,6 +22,9 @@ use crate::failure::{Exit, Failure};
 /// The option that the first process was given, and the one that the second has in its place.
 const DAEMON: &str = "--daemon";
 const DETACHED: &str = "--detached";
+
+/// How long what the second process has said before it left may take to be passed on. What it has started may hold its standard error.
+const PASSED_ON: Duration = Duration::from_secs(5);
 
 /// How the second process may fail.
 const FAILURES: [Exit; 9] = [
@@ -79,18 +85,23 @@ impl Background {
         let line = BackgroundLine { pid: child.id() };
         let last = [line.to_string(), serde_json::to_string(&line).unwrap_or_default()];
         let errors = child.stderr.take();
-        let errors = std::thread::spawn(move || errors.map(|mut errors| io::copy(&mut errors, &mut io::stderr())));
+        let (passed_on, all_passed_on) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = errors.map(|mut errors| io::copy(&mut errors, &mut io::stderr()));
+            let _ = passed_on.send(());
+        });
         let printed = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
         for printed in printed {
             let printed = printed.map_err(failed)?;
             writeln!(io::stdout(), "{printed}").map_err(failed)?;
             if last.contains(&printed) {
+                let _ = all_passed_on.recv_timeout(PASSED_ON);
                 return Ok(Exit::Done);
             }
         }
         let ended = child.wait().map_err(failed)?;
         // It has said why, once all is passed on.
-        let _ = errors.join();
+        let _ = all_passed_on.recv();
         let same = |exit: &Exit| ended.code() == Some(*exit as i32);
         Ok(FAILURES.into_iter().chain([Exit::Done]).find(same).unwrap_or(Exit::Failed))
     }
@@ -105,7 +116,18 @@ impl Background {
                 Failure::new("the terminal cannot be left").because(io::Error::from(cause).to_string())
             })?;
             session.reporter.at_once(&BackgroundLine { pid: std::process::id() })?;
+            give_back_terminal()
+                .map_err(|cause| Failure::new("the terminal cannot be left").because(cause.to_string()))?;
         }
         Ok(())
     }
+}
+
+/// Reads from and writes to nothing from now on, so that whoever waits for what is said knows that it is all.
+fn give_back_terminal() -> io::Result<()> {
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok(())
 }
