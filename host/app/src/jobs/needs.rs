@@ -379,7 +379,8 @@ mod tests {
 
     #[test]
     fn a_promise_becomes_worse_when_a_copy_reaches_four_fifths_and_all_of_its_time() {
-        let needs = Needs { fresh: Some(Duration::from_secs(1000)), verified: Some(Duration::from_secs(500)), ..needs() };
+        let needs =
+            Needs { fresh: Some(Duration::from_secs(1000)), verified: Some(Duration::from_secs(500)), ..needs() };
         let of = |age, verified| {
             let copy = Copy { age, verified, ..copy("@a", "x", "y") };
             next_change(&needs, &[copy]).map(|change| change.as_secs())
