@@ -59,7 +59,7 @@ fn repositories_are_read_again_and_machines_set_up_anew() {
         let units = setup.credenza.ok(["jobs", "units", "--timers"])?.stdout;
         ensure!(units.contains("jobs run verify.main --due"), "{units}");
         let by_hand = setup.credenza.ok(["--json", "at", "@main", "check", "--read-data=oldest:1B"])?.summary()?;
-        ensure!(by_hand["packs_read"] == 1 && by_hand["behind"]["runs_for_all"].as_u64() > Some(1), "{by_hand}");
+        ensure!(by_hand["packs_read"] == 1 && by_hand["behind"]["runs_for_all"].as_u64() >= Some(1), "{by_hand}");
         Ok(())
     });
     report.scenario("a verification that finds damage ends with 20 and says what to do", || {

@@ -38,19 +38,27 @@ pub enum Unwatched {
     Watch(#[from] WatchError),
 }
 
+/// What was seen of a job.
+pub(super) enum Seen {
+    /// Its sources have changed.
+    Changed(String),
+    /// They cannot be watched any more.
+    Lost(String, WatchError),
+}
+
 /// The jobs that are run by changes.
 pub(super) struct Changes {
-    changed: Receiver<String>,
+    seen: Receiver<Seen>,
     // Dropped, nobody watches any more.
     _tasks: JoinSet<()>,
     /// So that the end of the tasks is not the end of the changes.
-    _sender: Sender<String>,
+    _sender: Sender<Seen>,
 }
 
 impl Changes {
     /// Watches the sources of each job that asks for it, and says which cannot be watched.
     pub(super) fn of(app: &App, jobs: &JobsFile, clock: &Arc<dyn Clock>) -> (Self, Vec<(String, Unwatched)>) {
-        let (sender, changed) = channel(1);
+        let (sender, seen) = channel(1);
         let (mut tasks, mut unwatched) = (JoinSet::new(), Vec::new());
         for job in jobs.jobs.values() {
             let Some(on_change) = job.on_change else { continue };
@@ -58,19 +66,25 @@ impl Changes {
                 Ok(watch) => {
                     let (name, sender, clock) = (job.name.clone(), sender.clone(), Arc::clone(clock));
                     tasks.spawn(async move {
-                        let mut watch = Folders(watch);
-                        while watch.settled(on_change, &*clock).await && sender.send(name.clone()).await.is_ok() {}
+                        let mut folders = Folders { watch, failed: None };
+                        while folders.settled(on_change, &*clock).await
+                            && sender.send(Seen::Changed(name.clone())).await.is_ok()
+                        {}
+                        if let Some(why) = folders.failed {
+                            // Where nobody hears of it any more, the daemon is gone.
+                            let _ = sender.send(Seen::Lost(name, why)).await;
+                        }
                     });
                 }
                 Err(why) => unwatched.push((job.name.clone(), why)),
             }
         }
-        (Self { changed, _tasks: tasks, _sender: sender }, unwatched)
+        (Self { seen, _tasks: tasks, _sender: sender }, unwatched)
     }
 
-    /// The next job whose sources have changed.
-    pub(super) async fn next(&mut self) -> Option<String> {
-        self.changed.recv().await
+    /// The next job whose sources have changed, or cannot be watched any more.
+    pub(super) async fn next(&mut self) -> Option<Seen> {
+        self.seen.recv().await
     }
 }
 
@@ -122,21 +136,26 @@ trait Changing {
     }
 }
 
-struct Folders(AsyncFd<Watch>);
+struct Folders {
+    watch: AsyncFd<Watch>,
+    /// Why no change will be seen any more.
+    failed: Option<WatchError>,
+}
 
 impl Changing for Folders {
     async fn changed(&mut self) -> bool {
-        loop {
-            let Ok(mut ready) = self.0.readable_mut().await else { return false };
+        while self.failed.is_none() {
+            let Ok(mut ready) = self.watch.readable_mut().await else { return false };
             let taken = ready.get_inner_mut().take();
             ready.clear_ready();
             match taken {
                 Ok(true) => return true,
                 Ok(false) => {}
                 // What came cannot be watched: the schedule makes up for it.
-                Err(_) => return false,
+                Err(why) => self.failed = Some(why),
             }
         }
+        false
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::change::{Changes, Unwatched};
+use super::change::{Changes, Seen, Unwatched};
 use super::error::JobsError;
 use super::file::{Job, JobsFile, Verify, Work};
 use super::lock::Held;
@@ -172,7 +172,7 @@ impl Daemon {
                     self.reload();
                     changes = self.follow_changes();
                 }
-                Some(job) = changes.next() => self.scheduler.want(&job, instant(self.options.clock.now().wall)),
+                Some(seen) = changes.next() => self.seen(seen),
                 Some(over) = self.over.1.recv() => self.note(over),
                 () = self.options.clock.wait(wait) => {}
             }
@@ -191,6 +191,13 @@ impl Daemon {
             self.listens.hear(News::Unwatched(job, why));
         }
         changes
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::Changed(job) => self.scheduler.want(&job, instant(self.options.clock.now().wall)),
+            Seen::Lost(job, why) => self.listens.hear(News::Unwatched(&job, &Unwatched::Watch(why))),
+        }
     }
 
     fn note(&mut self, over: Over) {

@@ -304,6 +304,22 @@ async fn a_snapshot_that_nobody_has_looked_at_does_not_hide_the_attack_from_the_
 }
 
 #[tokio::test]
+async fn a_run_that_failed_at_one_source_has_the_other_looked_at() {
+    let bed = Bed::new().await;
+    bed.write("at = \"02:30\"\nguard = {}");
+    let text = fs::read_to_string(bed.path("jobs.toml")).unwrap();
+    let (source, gone) = (bed.path("source").display().to_string(), bed.path("gone").display().to_string());
+    let both = text.replace(&format!("backup = \"{source}\""), &format!("backup = [\"{source}\", \"{gone}\"]"));
+    assert_ne!(both, text);
+    let file = JobsFile::parse(&bed.path("jobs.toml"), &both, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    fill(&bed);
+    assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Failed);
+    in_place(&bed, 0..FILES);
+    let (ending, steps) = bed.run(&file, &Occasion::default()).await;
+    assert!(ending == Ending::Failed && suspects(&steps).len() == 1, "{steps:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_acknowledged_says_why() {
     let bed = Bed::new().await;
     let file = bed.write("at = \"02:30\"\nguard = {}");

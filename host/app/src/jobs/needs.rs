@@ -116,22 +116,40 @@ pub async fn ask(runner: &Runner<'_>, jobs: &JobsFile) -> Result<Found, Error> {
         restored: jobs.promises.iter().any(|needs| needs.restorable.is_some()),
     };
     let mut found = Found::default();
-    for place in repositories(runner.app, jobs)? {
-        let named = place.name().map_or_else(|| place.text(), |name| format!("@{name}"));
-        let asked = tokio::time::timeout(REPOSITORY_TIMEOUT, held(runner.app, place, wants)).await;
-        match asked {
-            Ok(Ok(held)) => {
-                for (source, copy) in held {
-                    found.copies.entry(source).or_default().push(Copy { repository: named.clone(), ..copy });
+    let mut places = repositories(runner.app, jobs)?.into_iter().peekable();
+    while places.peek().is_some() {
+        // Side by side, so that one that does not answer keeps few of the others waiting.
+        let one = |place| Box::pin(asked(runner.app, place, wants));
+        let (first, second) = (one(places.next()), one(places.next()));
+        let (third, fourth) = (one(places.next()), one(places.next()));
+        let (first, second, third, fourth) = tokio::join!(first, second, third, fourth);
+        for (named, held) in [first, second, third, fourth].into_iter().flatten() {
+            match held {
+                Ok(held) => {
+                    for (source, copy) in held {
+                        found.copies.entry(source).or_default().push(Copy { repository: named.clone(), ..copy });
+                    }
                 }
-            }
-            Ok(Err(error)) => found.unknown.push((named, super::run::Cause::App(error).to_string())),
-            Err(_) => {
-                found.unknown.push((named, format!("it did not answer within {} s", REPOSITORY_TIMEOUT.as_secs())));
+                Err(why) => found.unknown.push((named, why)),
             }
         }
     }
     Ok(found)
+}
+
+/// What a repository is called, and what it holds, or why that is not known.
+async fn asked(
+    app: &App,
+    place: Option<Place>,
+    wants: Wants,
+) -> Option<(String, Result<BTreeMap<String, Copy>, String>)> {
+    let place = place?;
+    let named = place.name().map_or_else(|| place.text(), |name| format!("@{name}"));
+    let held = match tokio::time::timeout(REPOSITORY_TIMEOUT, held(app, place, wants)).await {
+        Ok(held) => held.map_err(|error| super::run::Cause::App(error).to_string()),
+        Err(_) => Err(format!("it did not answer within {} s", REPOSITORY_TIMEOUT.as_secs())),
+    };
+    Some((named, held))
 }
 
 /// Each repository once, however it is named.

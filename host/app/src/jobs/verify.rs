@@ -187,12 +187,12 @@ fn too_small(verify: &Verify, all_in: u64, behind: &Behind) -> String {
     if verify.budget.requests.is_some_and(|requests| requests < behind.requests_needed) {
         needed.push(format!("requests = {}", behind.requests_needed));
     }
-    format!(
-        "at this budget all is read every {} instead of {}: raise it to {{ {} }}, or run it more often",
-        days(all_in),
-        shown(verify.read_all_within),
-        needed.join(", ")
-    )
+    let raise = match needed.is_empty() {
+        true => String::new(),
+        false => format!("raise it to {{ {} }}, or ", needed.join(", ")),
+    };
+    let (all_in, within) = (days(all_in), shown(verify.read_all_within));
+    format!("at this budget all is read every {all_in} instead of {within}: {raise}run it more often")
 }
 
 /// A folder that is empty when it is made and gone when this is dropped.

@@ -87,10 +87,13 @@ impl Turn {
         waiting.sort_by_key(|waiting| waiting.read.filter(|read| *read <= now).map(|read| read.seconds));
         let pace = share(all.bytes, self.interval, self.within);
         let (mut taken, mut chosen) = (Cost::default(), Vec::new());
+        let costs: Vec<Cost> = waiting.iter().map(|waiting| waiting.cost).collect();
+        let largest = |of: fn(&Cost) -> u64| costs.iter().map(of).max().unwrap_or(0);
+        let requests = share(all.requests, self.interval, self.within);
         let mut behind = Behind {
-            runs_for_all: self.budget.runs_for(all),
-            bytes_needed: pace,
-            requests_needed: share(all.requests, self.interval, self.within),
+            runs_for_all: self.budget.runs_for(&costs),
+            bytes_needed: self.enough(&costs, pace, largest(|cost| cost.bytes), Budget::of_bytes),
+            requests_needed: self.enough(&costs, requests, largest(|cost| cost.requests), Budget::of_requests),
             ..Behind::default()
         };
         let mut is_spent = false;
@@ -111,6 +114,12 @@ impl Turn {
         (chosen, behind)
     }
 
+    /// What a run must have so that all is read in time: the even pace, and another pack where packs do not fit into that.
+    fn enough(self, costs: &[Cost], pace: u64, largest: u64, budget: fn(u64) -> Budget) -> u64 {
+        let runs = self.within.as_secs().checked_div(self.interval.as_secs()).unwrap_or(u64::MAX).max(1);
+        if budget(pace).runs_for(costs) <= runs { pace } else { pace.saturating_add(largest) }
+    }
+
     /// Whether a pack that was read then is to be read again. A time to come is none.
     fn is_due(self, read: Timestamp, now: Timestamp) -> bool {
         let age = u64::try_from(now.seconds.saturating_sub(read.seconds));
@@ -123,9 +132,24 @@ impl Budget {
         self.bytes.is_none_or(|most| cost.bytes <= most) && self.requests.is_none_or(|most| cost.requests <= most)
     }
 
-    fn runs_for(self, all: Cost) -> u64 {
-        let runs = |most: Option<u64>, all: u64| most.map_or(1, |most| all.div_ceil(most.max(1)));
-        runs(self.bytes, all.bytes).max(runs(self.requests, all.requests)).max(1)
+    const fn of_bytes(bytes: u64) -> Self {
+        Self { bytes: Some(bytes), requests: None }
+    }
+
+    const fn of_requests(requests: u64) -> Self {
+        Self { bytes: None, requests: Some(requests) }
+    }
+
+    /// Runs that it takes to read packs in this order. One is read whole or not at all, and each run reads one.
+    fn runs_for(self, costs: &[Cost]) -> u64 {
+        let (mut runs, mut taken): (u64, Option<Cost>) = (1, None);
+        for cost in costs {
+            let more = taken.map_or(*cost, |taken| taken.plus(*cost));
+            let is_spent = taken.is_some() && !self.allows(more);
+            runs = runs.saturating_add(u64::from(is_spent));
+            taken = Some(if is_spent { *cost } else { more });
+        }
+        runs
     }
 }
 
@@ -193,6 +217,15 @@ mod tests {
         let (_, behind) = turn(5, bytes(20)).choose(packs(&[None; 30]), at(100));
         assert_eq!((behind.packs, behind.bytes, behind.runs_for_all), (28, 280, 15));
         assert_eq!((behind.bytes_needed, behind.requests_needed), (60, 12));
+    }
+
+    #[test]
+    fn packs_are_read_whole_so_that_a_budget_may_be_too_small_by_a_part_of_one() {
+        // Two packs of ten fit into 29 bytes, and not 2.9.
+        let (_, behind) = turn(10, bytes(29)).choose(packs(&[None; 29]), at(100));
+        assert_eq!((behind.runs_for_all, behind.bytes_needed), (15, 39));
+        let (_, behind) = turn(10, bytes(39)).choose(packs(&[None; 29]), at(100));
+        assert_eq!(behind.runs_for_all, 10);
     }
 
     #[test]

@@ -557,6 +557,16 @@ fn suspected(name: &str, source: &str, snapshot: SnapshotId, reason: &str) -> Fo
     Found { subject, word: Some(Word::Suspect), text }
 }
 
+/// Whether a suspect snapshot is all that makes a run incomplete.
+fn is_suspect_alone(steps: &[Step]) -> bool {
+    let is_incomplete = |step: &Step| match step {
+        Step::BackedUp { errors, .. } | Step::Found { errors, .. } => *errors > 0,
+        Step::Held { .. } | Step::Failed { .. } => true,
+        _ => false,
+    };
+    steps.iter().any(|step| matches!(step, Step::Suspect { .. })) && !steps.iter().any(is_incomplete)
+}
+
 /// What a run says of its job; nothing where it is tried again, or says nothing of what the next will do.
 fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
     let (_, retry) = work.retries();
@@ -564,7 +574,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
     let word = match past.ending? {
         Ending::Done => None,
         // That is told by itself.
-        Ending::Incomplete if past.steps.iter().any(|step| matches!(step, Step::Suspect { .. })) => return None,
+        Ending::Incomplete if is_suspect_alone(&past.steps) => return None,
         Ending::Incomplete => Some(Word::Incomplete),
         Ending::Damaged => Some(Word::Damage),
         Ending::Refused | Ending::Spent => Some(Word::Failed),

@@ -302,3 +302,14 @@ async fn a_promise_in_numbers_counts_copies_over_all_repositories() {
     assert_eq!(ear.words()[2..], ["promise-broken"]);
     assert!(ear.heard()[2].json()["text"].as_str().unwrap().contains("@second cannot be asked"));
 }
+
+#[test]
+fn a_run_with_a_suspect_snapshot_is_incomplete_by_itself_where_more_was_amiss() {
+    let snapshot = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let suspect = Step::Suspect { source: "/s".to_owned(), snapshot, reason: "all is gone".to_owned() };
+    let found = |errors| Step::Found { source: "/s".to_owned(), snapshot, errors };
+    assert!(super::is_suspect_alone(&[found(0), suspect.clone()]));
+    assert!(!super::is_suspect_alone(&[found(2), suspect.clone()]));
+    assert!(!super::is_suspect_alone(&[suspect, Step::Held { removals: 5, delete_max: 3 }]));
+    assert!(!super::is_suspect_alone(&[found(0)]));
+}
