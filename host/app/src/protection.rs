@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use credenza_model::Timestamp;
 
-use crate::jobs::promise::{self, Kept};
+use crate::jobs::promise::{self, Kept, Promise};
 
 /// Times of snapshots, of those before the newest, that say what is usual.
 const USUAL_MAX: usize = 10;
@@ -43,13 +43,13 @@ pub struct Protection {
 
 /// Judges by the times of the good snapshots, oldest first.
 #[must_use]
-pub fn judge(times: &[Timestamp], promise: Option<Duration>, now: Timestamp) -> Protection {
+pub fn judge(times: &[Timestamp], promise: Option<Promise>, now: Timestamp) -> Protection {
     let newest = times.last().copied();
     let (by, span) = match (promise, usual(times)) {
-        (Some(promise), _) => (Measure::Promise(promise), promise),
+        (Some(promise), _) => (Measure::Promise(promise.age), promise),
         // The next is due after one span, late after two, and missing after four.
-        (None, Some(usual)) => (Measure::Usual(usual), usual.saturating_mul(4)),
-        (None, None) => (Measure::Nothing, UNUSUAL_MAX),
+        (None, Some(usual)) => (Measure::Usual(usual), Promise::of(usual.saturating_mul(4))),
+        (None, None) => (Measure::Nothing, Promise::of(UNUSUAL_MAX)),
     };
     let (slack, judged) = promise::judge(span, newest, now);
     let kept = match by {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_source_is_measured_by_its_promise_where_there_is_one() {
-        let promise = Some(Duration::from_hours(26));
+        let promise = Some(Promise::of(Duration::from_hours(26)));
         let judged = |now| judge(&times(&[0, 24]), promise, at(now));
         assert_eq!((judged(25).kept, judged(47).kept, judged(51).kept), (Kept::Kept, Kept::Risk, Kept::Broken));
         assert_eq!((judged(47).broken_since, judged(60).broken_since), (None, Some(at(50))));

@@ -27,7 +27,6 @@ use super::lock::Held;
 use super::log::Past;
 use super::notify::ping;
 use super::outcome::{Ending, Step};
-use super::promise;
 use super::recording::Recording;
 pub use super::recording::{Cause, Heard, Occasion};
 use super::schedule::instant;
@@ -220,6 +219,20 @@ impl Runner<'_> {
         };
         Ok(snapshots.whole.iter().rev().take(most).map(past).collect())
     }
+}
+
+/// The sources of a job as its snapshots have them; nothing is asked for that.
+///
+/// # Errors
+/// When the configuration cannot be read, or names no such source.
+pub fn sources(app: &App, job: &Job) -> Result<Vec<String>, Error> {
+    let mut sources = Vec::new();
+    for word in &job.sources {
+        sources.push(app.place(Kind::Source, OsStr::new(word), Settings::new())?.text());
+    }
+    let streams = job.hooks.iter().filter(|hook| hook.moment == Moment::During);
+    sources.extend(streams.filter_map(|hook| hook.stdin_of.as_deref()).map(stream::location));
+    Ok(sources)
 }
 
 impl Run<'_> {
@@ -521,7 +534,7 @@ impl Run<'_> {
         let Ok(snapshots) = open.repository.snapshots().await else { return made };
         let of_host = SnapshotFilter { hosts: vec![environment::host_name()], ..SnapshotFilter::default() };
         let (snapshots, judged) = (snapshots.filtered(&of_host), self.judged());
-        let sources = promise::sources(self.runner.app, self.job);
+        let sources = sources(self.runner.app, self.job);
         let sources = sources.unwrap_or_else(|_| made.iter().map(|(source, _)| source.clone()).collect());
         let mut found = Vec::new();
         for source in &sources {

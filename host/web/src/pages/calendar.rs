@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use credenza_app::jobs::log::Past;
-use credenza_app::jobs::promise::Kept;
+use credenza_app::jobs::promise::{Kept, Promise};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::{Ending, Job, JobsError};
 use credenza_app::protection;
@@ -163,7 +163,11 @@ fn kept(site: &Site, looks: &Looks<'_>, jobs: &[&Job]) -> BTreeMap<Date, Day> {
             for (date, end) in &ends {
                 let until = times.partition_point(|time| time <= end);
                 let before = times.get(..until).filter(|before| !before.is_empty());
-                let Some(judged) = before.map(|before| protection::judge(before, job.promise, *end)) else { continue };
+                let Some((before, newest)) = before.and_then(|before| before.last().map(|newest| (before, *newest)))
+                else {
+                    continue;
+                };
+                let judged = protection::judge(before, Promise::of_job(job, newest), *end);
                 let day = days.entry(*date).or_default();
                 if judged.kept == Kept::Broken {
                     let comma = if day.text.is_empty() { "broken: " } else { ", " };

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use credenza_app::jobs::Job;
-use credenza_app::jobs::promise::Kept;
+use credenza_app::jobs::promise::{Kept, Promise};
 use credenza_app::protection::{self, Measure, Protection};
 use credenza_app::{Kind, Settings, environment, stream};
 use credenza_engine::SnapshotHandle;
@@ -207,7 +207,9 @@ pub(super) fn promised(site: &Site, job: &Job) -> Promised {
 
 /// How the promise of a job stands for a source, by what its repository holds.
 pub(super) fn measure(site: &Site, look: &Look, job: &Job, location: &str, promise: Duration) -> Protection {
-    protection::judge(&times_of(look, job, location), Some(promise), site.clock.now().wall)
+    let times = times_of(look, job, location);
+    let promise = times.last().and_then(|newest| Promise::of_job(job, *newest)).unwrap_or(Promise::of(promise));
+    protection::judge(&times, Some(promise), site.clock.now().wall)
 }
 
 /// When a job has made good snapshots of a source on this machine, oldest first.

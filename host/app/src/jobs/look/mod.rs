@@ -34,7 +34,7 @@ use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
-use super::run::{Cause, Runner};
+use super::run::{self, Cause, Runner};
 use super::schedule::{instant, later, timestamp};
 use crate::error::Error;
 use crate::open::StoreUse;
@@ -357,7 +357,7 @@ impl Looking<'_> {
     /// What is known of a promise that cannot be measured becomes worse by the clock alone, and never better.
     fn not_measured(&mut self, job: &Job, why: &str, now: Timestamp) -> Timestamp {
         let mut known = self.book.known.remove(&job.name).unwrap_or_default();
-        for source in promise::sources(self.look.runner.app, job).unwrap_or_default() {
+        for source in run::sources(self.look.runner.app, job).unwrap_or_default() {
             known.entry(source).or_insert(Known { snapshot: None, time: now, unknown: None });
         }
         let mut again = later(now, UNKNOWN_AGAIN);
@@ -514,7 +514,7 @@ impl<'a> Look<'a> {
         if job.guard.is_none() {
             return Ok((standings, Ok(Vec::new())));
         }
-        let sources = promise::sources(self.runner.app, job)?;
+        let sources = run::sources(self.runner.app, job)?;
         let of_job = |suspects: Vec<Suspect>| -> Vec<Suspect> {
             suspects.into_iter().filter(|suspect| sources.contains(&suspect.source)).collect()
         };
