@@ -104,7 +104,8 @@ impl App {
     }
 
     /// What may be spent, where that is bounded.
-    pub(crate) const fn budget(&self) -> Option<&Arc<Budget>> {
+    #[must_use]
+    pub const fn budget(&self) -> Option<&Arc<Budget>> {
         self.budget.as_ref()
     }
 

@@ -17,8 +17,8 @@ use credenza_engine::{DamageKind, Repository, RunContext, Secret};
 use credenza_format::{Access, DamagedObject, Fact, Hex, Note, ObjectKind, ReadPack, seal_document};
 use credenza_model::{ObjectId, StoreKey};
 
-const STRUCTURE: CheckOptions = CheckOptions { read_data: None };
-const ALL: CheckOptions = CheckOptions { read_data: Some(Sample::All) };
+const STRUCTURE: CheckOptions = CheckOptions { read_data: None, one_by_one: false };
+const ALL: CheckOptions = CheckOptions::reading(Sample::All);
 
 async fn check(repository: &Repository, options: CheckOptions) -> CheckReport {
     check::run(repository, &options, &RunContext::default()).await.unwrap()

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use credenza_connect::wrap::Spent;
 use credenza_engine::Clock;
 use credenza_model::Timestamp;
 
@@ -114,8 +115,31 @@ pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, Jo
             line(&mut text, name, &[("job", job), ("outcome", ending.name())], 1);
         }
     }
+    spent(&mut text, &runs);
     promises(&mut text, jobs, &Book::read(&state.notices()), now);
     Ok(text)
+}
+
+/// What the last runs have asked of the repository and of all sources.
+fn spent(text: &mut String, runs: &[(&str, Vec<&Past>)]) {
+    let of_step = |step: &Step| if let Step::Spent { bill } = step { Some(bill.spent) } else { None };
+    let last_spent = |past: &[&Past]| last(past)?.steps.iter().find_map(of_step);
+    let name = "credenza_job_last_requests";
+    head(text, name, "Requests of the last run, by what they ask.");
+    for (job, past) in runs {
+        let Some(Spent { list, get, head, put, delete, .. }) = last_spent(past) else { continue };
+        for (verb, count) in [("list", list), ("get", get), ("head", head), ("put", put), ("delete", delete)] {
+            line(text, name, &[("job", job), ("verb", verb)], count);
+        }
+    }
+    let name = "credenza_job_last_transferred_bytes";
+    head(text, name, "Bytes of the last run to places and from them.");
+    for (job, past) in runs {
+        let Some(Spent { bytes_up, bytes_down, .. }) = last_spent(past) else { continue };
+        for (direction, bytes) in [("up", bytes_up), ("down", bytes_down)] {
+            line(text, name, &[("job", job), ("direction", direction)], bytes);
+        }
+    }
 }
 
 /// What the last look found.

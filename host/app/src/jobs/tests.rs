@@ -738,6 +738,12 @@ async fn figures_are_written_at_each_end_whatever_it_is() {
     let success = figure("credenza_job_last_success_timestamp_seconds");
     assert!(success >= 1_700_002_800 && figure("credenza_job_last_ok") == 1);
     assert!(figure("credenza_job_last_added_bytes") > 0);
+    let text = fs::read_to_string(bed.path("credenza.prom")).unwrap();
+    assert!(
+        text.contains("credenza_job_last_requests{job=\"a\",verb=\"put\"} 0"),
+        "a folder takes no requests: {text}"
+    );
+    assert!(!text.contains("credenza_job_last_transferred_bytes{job=\"a\",direction=\"up\"} 0"), "{text}");
     fs::rename(bed.path("repository"), bed.path("aside")).unwrap();
     bed.clock.pass(Duration::from_mins(60));
     assert_eq!(bed.run(&file, &Occasion::default()).await.0, Ending::Unreachable);

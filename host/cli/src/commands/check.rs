@@ -123,7 +123,7 @@ impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let open = session.open_for_reading().await?;
         if self.spending.estimate {
-            let options = CheckOptions { read_data: self.read_data };
+            let options = CheckOptions { read_data: self.read_data, ..CheckOptions::default() };
             return Ok(spending::tell(estimate::check(&open, options, &session.run_context()).await?, session));
         }
         verify(&open.repository, self.read_data, session).await
@@ -136,7 +136,8 @@ pub(super) async fn verify(
     read_data: Option<Sample>,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
-    let report = check::run(repository, &CheckOptions { read_data }, &session.run_context()).await?;
+    let options = CheckOptions { read_data, one_by_one: session.app.budget().is_some() };
+    let report = check::run(repository, &options, &session.run_context()).await?;
     report_findings(&report.findings, session);
     warn_unrecorded(report.unrecorded.as_deref(), session);
     report_strays(&report.strays, session);

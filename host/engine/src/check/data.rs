@@ -24,7 +24,7 @@ use crate::{Damage, DamageKind, Error, Result};
 /// Sealed bytes of a pack read in one request.
 pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
-const PACKS_IN_FLIGHT: usize = 2;
+pub(crate) const PACKS_IN_FLIGHT: usize = 2;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
@@ -49,7 +49,7 @@ pub(crate) struct Reading {
 /// With a liveness, one that the store fails to give is passed over. What is found is added as it is found: `reading` says what was read before an
 /// error, or where this is dropped.
 pub(crate) async fn verify(
-    (repository, liveness): (&Repository, Option<&Arc<Liveness>>),
+    (repository, liveness, at_once): (&Repository, Option<&Arc<Liveness>>, usize),
     index: &Arc<BlobIndex>,
     packs: &[PackOrdinal],
     users: &Users,
@@ -58,7 +58,7 @@ pub(crate) async fn verify(
     let checks = described(index, packs)
         .into_iter()
         .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
-    let mut checked = futures_util::stream::iter(checks).buffer_unordered(PACKS_IN_FLIGHT);
+    let mut checked = futures_util::stream::iter(checks).buffer_unordered(at_once);
     while let Some((pack, (damage, parity))) = checked.try_next().await? {
         reading.bytes += pack.size;
         findings.progress(1, pack.size);

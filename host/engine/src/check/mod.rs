@@ -38,7 +38,7 @@ pub use self::sample::Sample;
 pub use self::turn::{Behind, Budget, Turn};
 pub use crate::findings::Finding;
 
-pub(crate) use self::data::{PIECE_BYTES, Reading, described, verify};
+pub(crate) use self::data::{PACKS_IN_FLIGHT, PIECE_BYTES, Reading, described, verify};
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::blobs::BlobLoader;
@@ -62,13 +62,15 @@ const PART_BYTES_MIN: u64 = 1 << 30;
 pub struct CheckOptions {
     /// Which packs to read and verify byte by byte; `None` for the structure alone.
     pub read_data: Option<Sample>,
+    /// Packs are read one after the other: of a check that a budget ends, one at most was read in part, which is on no record.
+    pub one_by_one: bool,
 }
 
 impl CheckOptions {
     /// The structure, and the packs of a sample.
     #[must_use]
     pub const fn reading(sample: Sample) -> Self {
-        Self { read_data: Some(sample) }
+        Self { read_data: Some(sample), one_by_one: false }
     }
 }
 
@@ -188,7 +190,7 @@ async fn verified(
         let mut reading = Reading::default();
         let heeding = stop.heeding();
         let found = (&mut findings, &mut reading, &mut health);
-        let work = Box::pin(read((repository, &liveness), &index, &chosen, &users, found));
+        let work = Box::pin(read((repository, &liveness, options.one_by_one), &index, &chosen, &users, found));
         if let Err(ended) = stop.unless(work).await.flatten() {
             // Days of reading are not to be lost with the rest: what was read whole and what was damaged stays known.
             let damages = findings.iter().map(|finding| &finding.damage);
@@ -219,7 +221,7 @@ async fn verified(
 
 /// Reads packs, and puts what was found on record some times on the way: a process that is killed has not read for days in vain.
 async fn read(
-    (repository, liveness): (&Repository, &Arc<Liveness>),
+    (repository, liveness, one_by_one): (&Repository, &Arc<Liveness>, bool),
     index: &Arc<BlobIndex>,
     chosen: &[PackOrdinal],
     users: &Users,
@@ -233,7 +235,8 @@ async fn read(
             // The end of the run tries it again, and says where it cannot be done.
             let _ = health.record(repository, damages, &reading.whole).await;
         }
-        data::verify((repository, Some(liveness)), index, packs, users, (findings, reading)).await?;
+        let at_once = if one_by_one { 1 } else { PACKS_IN_FLIGHT };
+        data::verify((repository, Some(liveness), at_once), index, packs, users, (findings, reading)).await?;
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ impl Survey {
             let sizes = read.iter().filter_map(|pack| index.pack(*pack)).map(|pack| pack.size);
             findings.expect(read.len() as u64, sizes.sum());
             let found = (&mut findings, &mut reading);
-            check::verify((repository, Some(&liveness)), &index, &read, &users, found).await?;
+            check::verify((repository, Some(&liveness), check::PACKS_IN_FLIGHT), &index, &read, &users, found).await?;
             whole = reading.whole;
         }
         check::add_healed(repository, &users, &mut findings);

@@ -96,7 +96,7 @@ impl Case<'_> {
     async fn check(&self, repository: &Repository) -> Result<Witness, String> {
         let mut last = Witness::Nobody;
         for (witness, read_data) in [(Witness::Check, false), (Witness::ReadData, true)] {
-            let options = CheckOptions { read_data: read_data.then_some(Sample::All) };
+            let options = CheckOptions { read_data: read_data.then_some(Sample::All), ..CheckOptions::default() };
             let report = check::run(repository, &options, &RunContext::default())
                 .await
                 .map_err(|cause| format!("check: {cause}"))?;
