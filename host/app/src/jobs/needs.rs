@@ -111,10 +111,7 @@ impl Found {
 /// # Errors
 /// When the configuration cannot be read.
 pub async fn ask(runner: &Runner<'_>, jobs: &JobsFile) -> Result<Found, Error> {
-    let wants = Wants {
-        verified: jobs.promises.iter().any(|needs| needs.verified.is_some()),
-        restored: jobs.promises.iter().any(|needs| needs.restorable.is_some()),
-    };
+    let wants = Wants::of(jobs);
     let mut found = Found::default();
     let mut places = repositories(runner.app, jobs)?.into_iter().peekable();
     while places.peek().is_some() {
@@ -166,10 +163,25 @@ fn repositories(app: &App, jobs: &JobsFile) -> Result<Vec<Place>, Error> {
 }
 
 /// What is asked for beside snapshots, since it takes more requests.
-#[derive(Clone, Copy)]
-struct Wants {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wants {
     verified: bool,
     restored: bool,
+}
+
+impl Wants {
+    /// What the promises of a file take.
+    pub(super) fn of(jobs: &JobsFile) -> Self {
+        Self {
+            verified: jobs.promises.iter().any(|needs| needs.verified.is_some()),
+            restored: jobs.promises.iter().any(|needs| needs.restorable.is_some()),
+        }
+    }
+
+    /// Whether a promise takes no more than that.
+    pub(super) const fn suffice(self, needs: &Needs) -> bool {
+        (self.verified || needs.verified.is_none()) && (self.restored || needs.restorable.is_none())
+    }
 }
 
 /// The newest good snapshot of each source in a repository.

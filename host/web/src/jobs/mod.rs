@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use credenza_app::App;
 use credenza_app::jobs::log::Past;
+use credenza_app::jobs::look::book::Book as Looked;
 use credenza_app::jobs::schedule::instant;
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{JobsError, JobsFile};
@@ -72,6 +73,12 @@ impl Book {
     pub(crate) async fn newest(&self) -> Result<BTreeMap<String, Past>, JobsError> {
         let (log, jobs) = (self.state.log(), self.names());
         at_leisure(move || log.newest(&jobs)).await
+    }
+
+    /// What the daemon found when it looked last; nothing of it where it never did.
+    pub(crate) async fn looked(&self) -> Result<Looked, JobsError> {
+        let notices = self.state.notices();
+        at_leisure(move || Ok(Looked::read(&notices))).await
     }
 
     /// Runs, the newest first, of one job or of all.

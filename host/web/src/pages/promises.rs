@@ -2,10 +2,15 @@
 //!
 //! Only what is open here, or what the configuration opens, is asked, and each repository for a bounded time: what does not answer is not known, and the
 //! rest is shown. Nothing is written to a repository, so that now is what this machine says; `credenza promises` asks the store.
+//!
+//! Promises with numbers are judged by what the daemon found when it looked last, and no repository is asked for them. What it has not looked at for longer
+//! than [`TRUE_SECONDS`] is not known.
 
 use std::sync::Arc;
 
 use askama::Template;
+use credenza_app::jobs::look::book::Book as Looked;
+use credenza_app::jobs::needs::{self, Found, Needs};
 use credenza_app::jobs::{Job, JobsError};
 use http::StatusCode;
 
@@ -17,10 +22,13 @@ use super::places::of_repository;
 use super::problem::{Problem, render};
 use super::protected::{Looks, NOT_KNOWN, Promised, measure, promised, says, state};
 use super::run::State;
-use crate::jobs::words;
+use crate::jobs::{Book, words};
 use crate::reply::Reply;
 use crate::shown::{self, Time};
 use crate::site::Site;
+
+/// What was measured is true for so long: it is measured once a day, and that takes a while.
+const TRUE_SECONDS: i64 = 25 * 3600;
 
 #[derive(Template)]
 #[template(path = "promises.html")]
@@ -29,6 +37,8 @@ struct Page {
     rows: Vec<Row>,
     /// Jobs that promise nothing.
     silent: Vec<Link>,
+    /// Where there are promises with numbers, how they stand.
+    counted: Option<Counted>,
 }
 
 struct Row {
@@ -41,11 +51,31 @@ struct Row {
     see: Option<Link>,
 }
 
+/// Promises with numbers.
+struct Counted {
+    rows: Vec<CountedRow>,
+    /// Those that were not measured yet, by name.
+    unmeasured: String,
+    /// Repositories that could not be asked.
+    unknown: String,
+    /// What measures them now.
+    command: String,
+}
+
+struct CountedRow {
+    promise: String,
+    source: String,
+    state: State,
+    lacks: String,
+    measured: Time,
+}
+
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     let book = match site.jobs.read(site.clock.now().wall).await {
         Err(JobsError::NoFile { .. }) => return Err(Problem::see("/jobs")),
         book => book.map_err(unread)?,
     };
+    let counted = counted(site, &book).await?;
     let promising = || book.file.jobs.values().filter(|job| job.promise.is_some());
     let mut names: Vec<String> = promising().filter_map(|job| named(site, job)).collect();
     names.sort_unstable();
@@ -64,6 +94,7 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
             .filter(|job| job.promise.is_none())
             .map(|job| Link::new(of_job(&job.name), &*job.name))
             .collect(),
+        counted,
     };
     render(StatusCode::OK, &page)
 }
@@ -114,4 +145,55 @@ fn not_known(site: &Site, repository: Option<&str>) -> String {
         Some(seen) => format!("Not known since {}: {name} cannot be looked into.", site.zone.time(seen).text),
         None => format!("{name} cannot be looked into: it is locked, or does not answer."),
     }
+}
+
+/// How promises with numbers stand; nothing where there are none.
+async fn counted(site: &Site, book: &Book) -> Result<Option<Counted>, Problem> {
+    let promises = &book.file.promises;
+    if promises.is_empty() {
+        return Ok(None);
+    }
+    let looked = book.looked().await.map_err(unread)?;
+    let mut found = Found::default();
+    found.remember(looked.copies.keys());
+    let is_measured = |needs: &Needs| looked.asked.as_ref().is_some_and(|asked| asked.is_about(needs));
+    let (measured, unmeasured): (Vec<&Needs>, Vec<&Needs>) = promises.iter().partition(|needs| is_measured(needs));
+    let unknown = looked.asked.iter().flat_map(|asked| &asked.unknown);
+    Ok(Some(Counted {
+        rows: measured.into_iter().flat_map(|needs| counted_rows(site, needs, &found, &looked)).collect(),
+        unmeasured: unmeasured.into_iter().map(|needs| shown::text(&needs.name)).collect::<Vec<_>>().join(", "),
+        unknown: unknown.map(|repository| shown::text(repository)).collect::<Vec<_>>().join(", "),
+        command: site.jobs.command("promises"),
+    }))
+}
+
+/// How a promise with numbers stands for each of its sources.
+fn counted_rows(site: &Site, needs: &Needs, found: &Found, looked: &Looked) -> Vec<CountedRow> {
+    let Some(asked) = &looked.asked else { return Vec::new() };
+    let now = site.clock.now().wall;
+    let is_true = now.seconds.saturating_sub(asked.at.seconds) <= TRUE_SECONDS;
+    let without_source = |lacks: String| CountedRow {
+        promise: shown::text(&needs.name),
+        source: shown::text(&needs.sources.join(", ")),
+        state: NOT_KNOWN,
+        lacks,
+        measured: site.zone.time(asked.at),
+    };
+    let sources = match needs::sources(site.repositories.app(), needs, found) {
+        Ok(sources) if !sources.is_empty() => sources,
+        Ok(_) => return vec![without_source("no source is called so".to_owned())],
+        Err(error) => return vec![without_source(shown::text(&error.to_string()))],
+    };
+    let row = |source: String| {
+        let held = looked.held(&source, now)?;
+        let judged = needs::judge(needs, &source, &held.copies);
+        Some(CountedRow {
+            promise: shown::text(&needs.name),
+            source: shown::text(&source),
+            state: if is_true { state(judged.kept) } else { NOT_KNOWN },
+            lacks: shown::text(&judged.lacks.join("; ")),
+            measured: site.zone.time(held.at),
+        })
+    };
+    sources.into_iter().filter_map(row).collect()
 }

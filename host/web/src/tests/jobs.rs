@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use credenza_app::jobs::daemon::{Daemon, Options};
 use credenza_app::jobs::log::{Record, run_id};
+use credenza_app::jobs::look::{Hears, Look, Told};
+use credenza_app::jobs::run::Runner;
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{Ending, Step};
 use credenza_app::{Kind, OpenOptions, Settings, StoreUse, environment};
@@ -388,6 +390,52 @@ async fn a_promise_of_a_source_that_is_not_found_does_not_vanish() {
     let promises = stand.page("/promises").await;
     assert!(promises.text().contains("@gone") && promises.text().contains("</span> Not known<br>"));
     assert!(stand.page("/calendar").await.text().contains("not known: @gone: "));
+}
+
+/// Hears nothing.
+struct Deaf;
+
+impl Hears for Deaf {
+    fn told(&self, _: Told<'_>) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promises_with_numbers_stand_as_they_were_measured_last() {
+    let mut stand = with_job("at = \"02:30\"").await;
+    stand.backup("main", &[(b"a", b"1")]).await;
+    let job = "[job.a]\nbackup = \"@home\"\nto = \"@main\"\nat = \"02:30\"\n";
+    let promise = |name: &str, needs: &str| format!("[promise.{name}]\nsources = [\"mem*\"]\nneeds = {{ {needs} }}\n");
+    let promises = promise("one", "copies = 1") + &promise("two", "copies = 2");
+    write(&stand, &format!("{job}{promises}"));
+    let page = stand.page("/promises").await;
+    for said in ["Not measured yet: one, two.", "To measure now: <code>credenza promises</code>"] {
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+    }
+    let book = stand.site.jobs.read_now(stand.clock.now().wall).unwrap();
+    let stop = Stop::default();
+    let runner = Runner { app: &stand.app, state: &book.state, clock: &*stand.clock, stop: &stop };
+    Look { runner, jobs: &book.file, hears: Arc::new(Deaf) }.at_all(None).await.unwrap();
+    // What is not there cannot be asked, and is not.
+    std::fs::rename(stand.folder.path().join("main"), stand.folder.path().join("aside")).unwrap();
+    let page = stand.page("/promises").await;
+    let row = |name: &str| {
+        let begin = format!("<th scope=\"row\">{name}</th><td class=\"path\">memory</td>");
+        page.text().split("<tr>").find(|row| row.starts_with(&begin)).unwrap_or_else(|| panic!("{}", page.text()))
+    };
+    assert!(row("one").contains("</span> Protected</td>") && row("one").contains("nothing"), "{}", row("one"));
+    assert!(
+        row("two").contains("</span> Not protected</td>") && row("two").contains("1 of 2 copies"),
+        "{}",
+        row("two")
+    );
+    assert!(row("two").contains("<time datetime=") && !page.text().contains("Not measured yet"), "{}", page.text());
+    // What a promise needs that nobody has asked for is not measured.
+    write(&stand, &format!("{job}{promises}{}", promise("whole", "verified = \"30d\"")));
+    assert!(stand.page("/promises").await.text().contains("Not measured yet: whole."));
+    stand.clock.advance(Duration::from_hours(26));
+    stand.enter().await;
+    let page = stand.page("/promises").await;
+    assert_eq!(page.text().matches("</span> Not known</td>").count(), 2, "{}", page.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

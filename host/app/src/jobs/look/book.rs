@@ -14,9 +14,10 @@ use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::JobsError;
-use super::super::needs::Copy;
+use super::super::needs::{Copy, Needs, Wants};
 use super::super::notify::change::{Bad, States};
 use super::super::notify::{Notice, Subject};
+use super::DAY;
 
 /// Notices that wait for one who hears; of more, the oldest go, and that is put on record.
 pub(super) const WAITING_MAX: usize = 100;
@@ -31,6 +32,34 @@ pub struct Known {
     /// Since when it cannot be measured, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<(Timestamp, String)>,
+}
+
+/// When the repositories were asked last for promises with numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The time.
+    pub at: Timestamp,
+    /// Those that could not be asked then.
+    pub unknown: Vec<String>,
+    /// What they were asked for.
+    pub(super) wants: Wants,
+}
+
+impl Asked {
+    /// Whether what a promise needs was asked for.
+    #[must_use]
+    pub const fn is_about(&self, needs: &Needs) -> bool {
+        self.wants.suffice(needs)
+    }
+}
+
+/// What is held of a source by what was found last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// As old as they are by now.
+    pub copies: Vec<Copy>,
+    /// When the first of that was found.
+    pub at: Timestamp,
 }
 
 /// A notice on its way to one who hears.
@@ -58,6 +87,8 @@ pub struct Book {
     pub copies: BTreeMap<String, Vec<Copy>>,
     /// By repository: when that was.
     pub(super) copies_at: BTreeMap<String, Timestamp>,
+    /// When the repositories were asked last for promises with numbers; nothing where they never were.
+    pub asked: Option<Asked>,
     /// When promises with numbers are to be measured again.
     pub(super) needs_at: Option<Timestamp>,
     /// By section: the time of the last summary.
@@ -76,6 +107,7 @@ struct Written {
     runs: BTreeMap<String, Timestamp>,
     copies: BTreeMap<String, Vec<Copy>>,
     copies_at: BTreeMap<String, Timestamp>,
+    asked: Option<Asked>,
     needs_at: Option<Timestamp>,
     digests: BTreeMap<String, Timestamp>,
     waiting: Vec<Waiting>,
@@ -86,10 +118,26 @@ impl Book {
     #[must_use]
     pub fn read(path: &Path) -> Self {
         let written = std::fs::read(path).ok().and_then(|text| serde_json::from_slice::<Written>(&text).ok());
-        let Written { states, known, measure_at, runs, copies, copies_at, needs_at, digests, waiting } =
+        let Written { states, known, measure_at, runs, copies, copies_at, asked, needs_at, digests, waiting } =
             written.unwrap_or_default();
         let states = States(states.into_iter().collect());
-        Self { states, known, measure_at, runs, copies, copies_at, needs_at, digests, waiting }
+        Self { states, known, measure_at, runs, copies, copies_at, asked, needs_at, digests, waiting }
+    }
+
+    /// What is held of a source by what was found last; nothing where nothing was asked for yet. As in a look, what a repository held that could not be asked
+    /// then counts for another day.
+    #[must_use]
+    pub fn held(&self, source: &str, now: Timestamp) -> Option<Held> {
+        let asked = self.asked.as_ref()?;
+        let mut held = Held { copies: Vec::new(), at: asked.at };
+        for copy in self.copies.get(source).into_iter().flatten() {
+            let Some(at) = self.copies_at.get(&copy.repository).copied() else { continue };
+            if passed(at, asked.at) <= DAY.as_secs() {
+                held.copies.push(copy.older_by(passed(at, now)));
+                held.at = held.at.min(at);
+            }
+        }
+        Some(held)
     }
 
     /// How many notices wait.
@@ -101,7 +149,7 @@ impl Book {
     /// Writes it, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<(), JobsError> {
         let states = self.states.0.iter().map(|(subject, bad)| (subject.clone(), *bad)).collect();
-        let Self { known, measure_at, runs, copies, copies_at, needs_at, digests, waiting, .. } = self;
+        let Self { known, measure_at, runs, copies, copies_at, asked, needs_at, digests, waiting, .. } = self;
         let written = Written {
             states,
             known: known.clone(),
@@ -109,6 +157,7 @@ impl Book {
             runs: runs.clone(),
             copies: copies.clone(),
             copies_at: copies_at.clone(),
+            asked: asked.clone(),
             needs_at: *needs_at,
             digests: digests.clone(),
             waiting: waiting.clone(),
@@ -139,6 +188,11 @@ impl Book {
     }
 }
 
+/// Seconds from one time to another; none where that comes before.
+fn passed(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.seconds.saturating_sub(from.seconds)).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::notify::Word;
@@ -162,6 +216,30 @@ mod tests {
         assert_eq!((read.states, read.waiting), (book.states, book.waiting));
         std::fs::write(&path, "{").unwrap();
         assert!(Book::read(&path).waiting.is_empty() && Book::read(Path::new("/nowhere")).waiting.is_empty());
+    }
+
+    #[test]
+    fn what_was_held_where_nobody_could_ask_counts_for_another_day_and_grows_older() {
+        let at = |seconds| Timestamp { seconds, nanoseconds: 0 };
+        let copy = |repository: &str| Copy {
+            repository: repository.to_owned(),
+            provider: String::new(),
+            region: String::new(),
+            is_immutable: false,
+            age: 10,
+            verified: None,
+            restored: Some(20),
+        };
+        let mut book = Book::default();
+        book.copies.insert("/s".to_owned(), ["@asked", "@shut", "@lost"].map(copy).to_vec());
+        assert_eq!(book.held("/s", at(0)), None);
+        let wants = serde_json::from_str("{\"verified\":false,\"restored\":false}").unwrap();
+        book.asked = Some(Asked { at: at(100_000), unknown: vec!["@shut".to_owned(), "@lost".to_owned()], wants });
+        let found = [("@asked", 100_000), ("@shut", 50_000), ("@lost", 10_000)];
+        book.copies_at = found.map(|(repository, seconds)| (repository.to_owned(), at(seconds))).into();
+        let held = book.held("/s", at(100_001)).unwrap();
+        assert_eq!(held.copies, [copy("@asked").older_by(1), copy("@shut").older_by(50_001)]);
+        assert_eq!((held.at, book.held("/t", at(0)).unwrap().copies), (at(50_000), Vec::new()));
     }
 
     #[test]

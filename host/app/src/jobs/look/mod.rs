@@ -38,7 +38,7 @@ use super::run::{self, Cause, Runner};
 use super::schedule::{instant, later, timestamp};
 use crate::error::Error;
 use crate::open::StoreUse;
-use book::{Book, Known, Waiting};
+use book::{Asked, Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
 const DAY: Duration = Duration::from_hours(24);
@@ -436,6 +436,8 @@ impl Looking<'_> {
             copies.entry(source.clone()).or_default().extend(held.iter().filter(|copy| !unknown(copy)).cloned());
         }
         self.book.copies = copies;
+        let unknown = found.unknown.into_iter().map(|(repository, _)| repository).collect();
+        self.book.asked = Some(Asked { at: now, unknown, wants: needs::Wants::of(self.look.jobs) });
         self.book.needs_at = Some(again);
     }
 
