@@ -165,13 +165,14 @@ fn ten_minutes_for_real() {
         let file = setup.path("jobs.toml");
         fs::write(&file, text)?;
         let daemon = setup.credenza.start(["daemon", "--jobs", &file.to_string_lossy()])?;
-        std::thread::sleep(Duration::from_secs(240));
+        // No program of the tests may run for longer than ten minutes.
+        std::thread::sleep(Duration::from_secs(230));
         println!("{:>4} s  *** the repository is gone", begun.elapsed().as_secs());
         fs::rename(setup.path("repository"), setup.path("aside"))?;
         std::thread::sleep(Duration::from_secs(120));
         println!("{:>4} s  *** it is back", begun.elapsed().as_secs());
         fs::rename(setup.path("aside"), setup.path("repository"))?;
-        std::thread::sleep(Duration::from_secs(240));
+        std::thread::sleep(Duration::from_secs(230));
         let memory = daemon.memory()? / 1024 / 1024;
         daemon.signal(Signal::TERM)?;
         daemon.wait()?.expect_code(0)?;
@@ -180,7 +181,9 @@ fn ten_minutes_for_real() {
         let ended = |ending: &str| runs.iter().filter(|run| run["ending"] == ending).count();
         println!("{} runs: {} done, {} unreachable; {memory} MiB", runs.len(), ended("done"), ended("unreachable"));
         let heard: Vec<String> = heard.try_iter().collect();
-        ensure!(ended("done") >= 3 * 20 && ended("done") + ended("unreachable") == runs.len(), "{runs:?}");
+        // What was under way when the daemon was asked to end is interrupted.
+        let others = runs.len() - ended("done") - ended("unreachable");
+        ensure!(ended("done") >= 3 * 20 && others == ended("interrupted") && others <= 3, "{runs:?}");
         let count = |word: &str| heard.iter().filter(|heard| heard.starts_with(word)).count();
         ensure!(count("promise-broken") == 6 && count("failed") == 1 && count("recovered") == 7, "{heard:?}");
         Ok(())
