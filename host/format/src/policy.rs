@@ -56,6 +56,19 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The rules that keep a number of snapshots, with their names in commands and that number.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let counts = [
+            ("last", self.last),
+            ("hourly", self.hourly),
+            ("daily", self.daily),
+            ("weekly", self.weekly),
+            ("monthly", self.monthly),
+            ("yearly", self.yearly),
+        ];
+        counts.into_iter().filter(|(_, number)| *number > 0)
+    }
+
     /// Whether no rule keeps anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -102,19 +102,7 @@ struct PolicyLine<'a> {
 impl Display for PolicyLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(policy) = self.policy else { return f.write_str("no policy") };
-        let counts = [
-            ("last", policy.last),
-            ("hourly", policy.hourly),
-            ("daily", policy.daily),
-            ("weekly", policy.weekly),
-            ("monthly", policy.monthly),
-            ("yearly", policy.yearly),
-        ];
-        let mut words: Vec<String> = counts
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("--keep-{name} {count}"))
-            .collect();
+        let mut words: Vec<String> = policy.counts().map(|(name, count)| format!("--keep-{name} {count}")).collect();
         words.extend(policy.within_seconds.map(|seconds| format!("--keep-within {}h", seconds / 3600)));
         words.extend(policy.tags.iter().map(|tag| format!("--keep-tag {}", printable(tag))));
         let groups: Vec<&str> = policy.group_by.iter().map(|grouping| word(*grouping)).collect();

@@ -41,16 +41,7 @@ impl Operation for SetPolicy {
 
 /// The rules as options of a command, each with a space before it.
 pub(crate) fn rules(policy: &Policy) -> String {
-    let counts = [
-        ("last", policy.last),
-        ("hourly", policy.hourly),
-        ("daily", policy.daily),
-        ("weekly", policy.weekly),
-        ("monthly", policy.monthly),
-        ("yearly", policy.yearly),
-    ];
-    let given = counts.into_iter().filter(|(_, number)| *number > 0);
-    let mut words: Vec<String> = given.map(|(name, number)| format!(" --keep-{name} {number}")).collect();
+    let mut words: Vec<String> = policy.counts().map(|(name, number)| format!(" --keep-{name} {number}")).collect();
     words.extend(policy.within_seconds.map(|seconds| format!(" --keep-within {}h", seconds / 3600)));
     words.extend(policy.tags.iter().map(|tag| format!(" --keep-tag {}", command::word(tag))));
     words.concat()
