@@ -205,6 +205,26 @@ impl Failure {
         }
     }
 
+    /// A replica takes snapshots from its origin alone.
+    fn of_role(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what).exit(Exit::Conflict);
+        match error {
+            EngineError::IsReplica { .. } => said.hint(
+                "do it at the origin; if that is lost for good, make this repository one of its own: credenza at REPOSITORY promote",
+            ),
+            EngineError::ReplicaOfAnother { .. } => said.hint(
+                "carry them to a repository of their own; if the target's origin is lost for good, promote it first: credenza at TARGET promote",
+            ),
+            EngineError::Promoted { .. } => {
+                said.hint("bring what it has got since to its old origin: credenza at REPOSITORY sync from TARGET")
+            }
+            EngineError::OwnSnapshots { .. } => said.hint(
+                "replicate to a repository without snapshots of its own; or bring these to the origin first: credenza at TARGET sync to ORIGIN",
+            ),
+            _ => said,
+        }
+    }
+
     /// What a store lists, or the snapshots in it, cannot be relied on.
     fn of_listing(what: String, error: &EngineError) -> Self {
         let said = Self::new(what);

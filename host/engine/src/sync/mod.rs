@@ -32,6 +32,7 @@ use credenza_model::{ObjectId, SnapshotId};
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::flags::{self, Flags};
+use crate::replica;
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
@@ -78,7 +79,7 @@ pub struct SyncReport {
 /// Carries snapshots from `origin` to `target`, oldest first. Those that the target has are skipped; those that are damaged are reported and left out.
 ///
 /// # Errors
-/// [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
+/// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
 /// written at all; [`Error::Cancelled`] when it was to stop. What was committed before stays, and what was uploaded of the next snapshot is found by the next
 /// run ([`Event::Kept`]).
 pub async fn run(
@@ -90,6 +91,7 @@ pub async fn run(
     let listener = &*run.events;
     let _heeding = run.stop.heeding();
     listener.on(Event::Phase { phase: Phase::Opening });
+    replica::require(origin.config().repository, target)?;
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
