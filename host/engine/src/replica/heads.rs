@@ -177,6 +177,10 @@ pub(super) async fn retreats(
         twin.map(|handle| handle.snapshot.id)
     };
     let unaccounted = |head: &&&OriginHead| !removed.contains(&(head.writer.0, head.sequence, head.digest));
+    let is_damaged = |snapshot: SnapshotId| {
+        let name = format!("snapshot/{snapshot}");
+        there.damaged.iter().any(|damaged| damaged.damage.object == name)
+    };
     let retreat = |head: &&OriginHead| {
         let newest =
             live.iter().filter(|(writer, ..)| *writer == head.writer.0).map(|(_, sequence, _)| *sequence).max();
@@ -187,7 +191,9 @@ pub(super) async fn retreats(
         let OriginHead { writer, sequence, .. } = **head;
         Retreat { origin: kept.origin, writer, sequence, snapshot: twin(head), as_of: kept.as_of, became }
     };
-    Ok(lost.iter().filter(unaccounted).map(retreat).collect())
+    let retreats = lost.iter().filter(unaccounted).map(retreat);
+    // One that is there and cannot be read is damage, which is told as such.
+    Ok(retreats.filter(|retreat| !retreat.snapshot.is_some_and(is_damaged)).collect())
 }
 
 /// Writes the note of heads that are others than before. Its time is that of the origin's newest snapshot, and later than that of the note before in any case.

@@ -139,7 +139,8 @@ pub async fn keep_heads_of(
     let known = Heads::load(target, &options.trusted).await?;
     let heads = heads::of(there);
     if let (Some(Role::Replica { .. }), Some(kept)) = (target.role(), known.newest())
-        && kept.heads == heads
+        // One that cannot be read is not gone.
+        && (kept.heads == heads || !there.damaged.is_empty())
     {
         return Ok(KeptHeads::of(kept));
     }
