@@ -42,8 +42,6 @@ pub const NAME: &str = crate::bootstrap::JOBS;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.
 const VERSION: u32 = 1;
-/// Longest name of a job, in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// What the names of verifications begin with.
 const VERIFY: &str = "verify.";
 /// When a verification is due that says nothing else.
@@ -53,8 +51,6 @@ const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
 /// A drill takes place so often, and restores so many bytes at most.
 const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
 const DRILL_BYTES: u64 = 1 << 30;
-/// The keys that say when something is due.
-const WAYS: [&str; 3] = ["at", "every", "cron"];
 /// A hook is ended after so much time where it says nothing else.
 const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -204,37 +200,6 @@ pub struct OnChange {
     pub quiet: Duration,
     /// At the latest so long after the first change.
     pub longest: Duration,
-}
-
-/// What becomes of runs that were due while nothing ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missed {
-    /// One run makes up for all.
-    Once,
-    /// They are left out.
-    Skip,
-}
-
-/// How a run that failed is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// In all.
-    pub tries: u32,
-    /// Before the second try.
-    pub wait: Duration,
-    /// It doubles up to here.
-    pub wait_max: Duration,
-}
-
-impl Retry {
-    const DEFAULT: Self = Self { tries: 3, wait: Duration::from_mins(1), wait_max: Duration::from_hours(1) };
-
-    /// The wait after so many tries that failed, from 1.
-    #[must_use]
-    pub fn wait_after(&self, tries: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(tries.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
-        self.wait.saturating_mul(doubled).min(self.wait_max)
-    }
 }
 
 /// What of a source is left out.
@@ -551,13 +516,6 @@ fn here(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
-        part.problem("", "that is no name for what runs by itself", remedy);
-    }
-}
-
 /// One verification.
 fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Verify> {
     require_name(name, part, "use letters, digits, - and _, 64 at most, such as [verify.main]");
@@ -596,24 +554,6 @@ fn drill(part: &Part<'_>) -> DrillRule {
     DrillRule { every: part.parsed("every", parse_span).unwrap_or(DRILL_EVERY), sample }
 }
 
-/// What a job says itself, or the defaults say.
-fn own_or_default<'t, T>(
-    part: &Part<'t>,
-    defaults: Option<&Part<'t>>,
-    key: &str,
-    read: impl Fn(&Part<'t>) -> Option<T>,
-) -> Option<T> {
-    if part.has(key) { read(part) } else { read(defaults?) }
-}
-
-fn missed(text: &str) -> Result<Missed, String> {
-    match text {
-        "once" => Ok(Missed::Once),
-        "skip" => Ok(Missed::Skip),
-        _ => Err("it is no such word: write once or skip".to_owned()),
-    }
-}
-
 fn within(part: &Part<'_>) -> Option<budget::Limits> {
     let part = part.part("budget")?;
     if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
@@ -629,86 +569,9 @@ fn within(part: &Part<'_>) -> Option<budget::Limits> {
     })
 }
 
-fn limits(part: &Part<'_>) -> Option<Limits> {
-    part.has("limits").then(|| {
-        let limit = |part: &Part<'_>| Limit {
-            window: part.parsed("at", Window::parse),
-            up: part.parsed("up", limits::parse_rate).flatten(),
-            down: part.parsed("down", limits::parse_rate).flatten(),
-        };
-        Limits(part.parts("limits").iter().map(limit).collect())
-    })
-}
-
-fn retry(part: &Part<'_>) -> Option<Retry> {
-    let part = part.part("retry")?;
-    let (wait, wait_max) = part.parsed("wait", parse_range).unwrap_or((Retry::DEFAULT.wait, Retry::DEFAULT.wait_max));
-    Some(Retry { tries: part.count("tries", 1..=20).unwrap_or(Retry::DEFAULT.tries), wait, wait_max })
-}
-
-fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
-    let given: Vec<&str> = WAYS.into_iter().filter(|way| part.has(way)).collect();
-    let times = match given.as_slice() {
-        ["at"] => at(part),
-        ["every"] => part.parsed("every", |text| match parse_span(text)? {
-            span if span < EVERY_MIN => Err("it is less than 10 s: write 10s or more".to_owned()),
-            span => Ok(Times::Every(span)),
-        }),
-        ["cron"] => part.parsed("cron", schedule::parse_cron),
-        [_, second, ..] => {
-            part.problem(second, "there are two schedules", "keep one of at, every and cron");
-            None
-        }
-        _ => {
-            part.problem(
-                "",
-                "nothing says when it is due",
-                "add one of: at = \"02:30\", every = \"1h\", cron = \"30 2 * * *\"",
-            );
-            None
-        }
-    };
-    let schedule = timed(name, times?, part, defaults);
-    if schedule.next_after(now).is_none() {
-        let key = given.first().copied().unwrap_or_default();
-        part.problem(key, "that never comes", "look at day and month: the 30th of February is none");
-        return None;
-    }
-    Some(schedule)
-}
-
 fn on_change(part: &Part<'_>) -> Option<OnChange> {
     let (quiet, longest) = part.parsed("on_change", parse_range)?;
     Some(OnChange { quiet, longest })
-}
-
-/// Times in their zone, moved by the part of the jitter that is a job's own.
-fn timed(name: &str, times: Times, part: &Part<'_>, defaults: Option<&Part<'_>>) -> Schedule {
-    let zone = own_or_default(part, defaults, "zone", zone_of);
-    let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
-    let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
-    Schedule::new(times, zone.unwrap_or_else(TimeZone::system), offset)
-}
-
-fn zone_of(part: &Part<'_>) -> Option<TimeZone> {
-    part.parsed("zone", |text| {
-        TimeZone::get(text)
-            .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
-    })
-}
-
-/// The zone of what is no job's.
-fn zone(defaults: Option<&Part<'_>>) -> TimeZone {
-    defaults.filter(|part| part.has("zone")).and_then(zone_of).unwrap_or_else(TimeZone::system)
-}
-
-fn at(part: &Part<'_>) -> Option<Times> {
-    let texts = part.texts("at");
-    if texts.is_empty() {
-        part.problem("at", "it names no time", "write a time such as \"02:30\"");
-    }
-    let times: Option<Vec<At>> = texts.into_iter().map(|text| part.understood("at", text, At::parse(text))).collect();
-    times.filter(|times| !times.is_empty()).map(Times::At)
 }
 
 fn needs(name: &str, part: &Part<'_>) -> Needs {
@@ -782,27 +645,6 @@ fn backup(text: &str) -> Result<(), String> {
 fn parse_when(text: &str) -> Result<When, String> {
     let found = When::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, when)| when);
     found.ok_or_else(|| "it is no ending: write done, incomplete, failed or always".to_owned())
-}
-
-fn keep(part: &Part<'_>) -> Option<Policy> {
-    let part = part.part("keep")?;
-    let count = |key: &str| part.count(key, 0..=u32::MAX).unwrap_or(0);
-    let policy = Policy {
-        last: count("last"),
-        hourly: count("hourly"),
-        daily: count("daily"),
-        weekly: count("weekly"),
-        monthly: count("monthly"),
-        yearly: count("yearly"),
-        within_seconds: part.parsed("within", parse_span).map(|span| span.as_secs()),
-        tags: part.texts("tags").into_iter().map(str::to_owned).collect(),
-        ..Policy::default()
-    };
-    if policy.is_empty() {
-        part.problem("", "it keeps nothing", "write how many: keep = { last = 3, daily = 14 }");
-        return None;
-    }
-    Some(policy)
 }
 
 #[cfg(test)]
