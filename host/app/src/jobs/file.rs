@@ -18,22 +18,23 @@ use credenza_engine::drill::DrillOptions;
 use credenza_format::Policy;
 use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
+use super::clauses::{self, WAYS, own_or_default, require_name};
+pub use super::clauses::{Missed, Retry};
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
-use super::limits::{self, Limit, Limits, Window};
+use super::limits::Limits;
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
-use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
+use super::replication::{self, REPLICATE, Replicate};
+use super::schedule::{At, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
 use crate::cost::{Money, budget};
-use crate::environment;
 use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
@@ -50,7 +51,7 @@ const VERIFY_AT: &str = "04:30";
 const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
 /// A drill takes place so often, and restores so many bytes at most.
 const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
-const DRILL_BYTES: u64 = 1 << 30;
+pub(super) const DRILL_BYTES: u64 = 1 << 30;
 /// A hook is ended after so much time where it says nothing else.
 const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -63,6 +64,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// By the name that a run has: `verify.NAME`.
     pub verifies: BTreeMap<String, Verify>,
+    /// By the name that a run has: `replicate.NAME`.
+    pub replicates: BTreeMap<String, Replicate>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
     /// What is promised of sources over all repositories, in the order of the file.
@@ -153,6 +156,8 @@ pub enum Work<'a> {
     Job(&'a Job),
     /// It reads again.
     Verify(&'a Verify),
+    /// It carries copies.
+    Replicate(&'a Replicate),
 }
 
 impl<'a> Work<'a> {
@@ -162,15 +167,17 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.name,
             Self::Verify(verify) => &verify.name,
+            Self::Replicate(policy) => &policy.name,
         }
     }
 
-    /// The repository, as it is written.
+    /// The repository, as it is written; of a policy of replication the origin.
     #[must_use]
     pub fn repository(self) -> &'a str {
         match self {
             Self::Job(job) => &job.repository,
             Self::Verify(verify) => &verify.repository,
+            Self::Replicate(policy) => &policy.from,
         }
     }
 
@@ -180,6 +187,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.schedule,
             Self::Verify(verify) => &verify.schedule,
+            Self::Replicate(policy) => &policy.schedule,
         }
     }
 
@@ -189,6 +197,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => (job.missed, job.retry),
             Self::Verify(verify) => (verify.missed, verify.retry),
+            Self::Replicate(policy) => (policy.missed, policy.retry),
         }
     }
 }
@@ -357,12 +366,14 @@ impl JobsFile {
         let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
-        let notify = section::read(&top, &zone(defaults.as_ref()));
+        let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
+        let replicates = replicates.map(|policy| (policy.name.clone(), policy)).collect();
+        let notify = section::read(&top, &clauses::zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, verifies, textfile, promises, metrics, notify });
+            return Ok(Self { path: path.to_owned(), jobs, verifies, replicates, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -375,9 +386,23 @@ impl JobsFile {
         self.jobs.get(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// All that runs by itself: jobs, then verifications, by name.
+    /// All that runs by itself on this machine: jobs, then verifications, then policies of replication, by name.
     pub fn works(&self) -> impl Iterator<Item = Work<'_>> {
-        self.jobs.values().map(Work::Job).chain(self.verifies.values().map(Work::Verify))
+        let replicates = self.replicates.values().filter(|policy| policy.is_here()).map(Work::Replicate);
+        self.jobs.values().map(Work::Job).chain(self.verifies.values().map(Work::Verify)).chain(replicates)
+    }
+
+    /// The policy of replication of a name, with or without `replicate.`, wherever it is run.
+    ///
+    /// # Errors
+    /// [`JobsError::UnknownJob`].
+    pub fn replicate(&self, name: &str) -> Result<&Replicate, JobsError> {
+        let found = self.replicates.values().find(|policy| policy.name == name || policy.short_name() == name);
+        found.ok_or_else(|| JobsError::UnknownJob {
+            path: self.path.clone(),
+            name: format!("{REPLICATE}{}", name.strip_prefix(REPLICATE).unwrap_or(name)),
+            near: suggestion(name, self.replicates.values().map(Replicate::short_name)).map(str::to_owned),
+        })
     }
 
     /// The job of a name, or the verification: `verify.NAME`.
@@ -440,6 +465,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if name.starts_with(VERIFY) {
         part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
     }
+    if name.starts_with(REPLICATE) {
+        part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
+    }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
     let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
     if sources.is_empty() && !hooks.iter().any(|hook| hook.stdin_of.is_some()) {
@@ -456,8 +484,8 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if !part.has("to") {
         part.problem("to", "no repository is named", "name one: to = \"@main\"");
     }
-    let schedule = schedule(name, part, defaults, now);
-    let (keep, prunes) = (keep(part), part.flag("prune"));
+    let schedule = clauses::schedule(name, part, defaults, now);
+    let (keep, prunes) = (clauses::keep(part), part.flag("prune"));
     let prune = match (keep, prunes) {
         (Some(policy), _) => Some(Prune::By(policy)),
         (None, true) => Some(Prune::OfRepository),
@@ -480,9 +508,10 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         repository: repository?,
         schedule: schedule?,
         on_change: on_change(part),
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", clauses::missed))
+            .unwrap_or(Missed::Once),
+        retry: own_or_default(part, defaults, "retry", clauses::retry).unwrap_or(Retry::DEFAULT),
+        limits: own_or_default(part, defaults, "limits", clauses::limits).unwrap_or_default(),
         leaving_out: LeavingOut {
             patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
             files: part
@@ -523,8 +552,8 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
     let name = format!("{VERIFY}{name}");
     let is_scheduled = WAYS.iter().any(|way| part.has(way));
     let schedule = match is_scheduled {
-        true => schedule(&name, part, defaults, now)?,
-        false => timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
+        true => clauses::schedule(&name, part, defaults, now)?,
+        false => clauses::timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
     };
     let budget = part.part("budget");
     let requests = budget.as_ref().and_then(|budget| budget.count("requests", 1..=u32::MAX)).map(u64::from);
@@ -533,9 +562,10 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
         name,
         repository,
         schedule,
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", clauses::missed))
+            .unwrap_or(Missed::Once),
+        retry: own_or_default(part, defaults, "retry", clauses::retry).unwrap_or(Retry::DEFAULT),
+        limits: own_or_default(part, defaults, "limits", clauses::limits).unwrap_or_default(),
         read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
         budget: Budget { bytes, requests },
         drill: part.part("drill").map(|part| drill(&part)),
@@ -720,7 +750,9 @@ prune = true
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
         assert!(
             said.contains("line 2, `zzz`")
-                && said.contains("there are version, defaults, metrics, notify, mail, ping, promise, job, verify"),
+                && said.contains(
+                    "there are version, defaults, metrics, notify, mail, ping, promise, job, verify, replicate"
+                ),
             "{said}"
         );
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");

@@ -253,7 +253,8 @@ fn keep(part: &Part<'_>) -> Keep {
 
 /// Notes which policies contradict each other, at the later of two.
 fn contradictions(policies: &[Replicate], parts: &[(&str, Part<'_>)]) {
-    let part_of = |policy: &Replicate| parts.iter().find(|(name, _)| *name == policy.short_name()).map(|(_, part)| part);
+    let part_of =
+        |policy: &Replicate| parts.iter().find(|(name, _)| *name == policy.short_name()).map(|(_, part)| part);
     let mut written: BTreeMap<&str, &Replicate> = BTreeMap::new();
     let mut ways: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for policy in policies {
@@ -294,4 +295,127 @@ fn leads<'a>(ways: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &st
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::error::JobsError;
+    use super::super::file::{JobsFile, Work};
+    use super::*;
+
+    fn parse(text: &str) -> Result<JobsFile, JobsError> {
+        let text = format!("version = 1\n{text}\n");
+        JobsFile::parse(Path::new("jobs.toml"), &text, "2027-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    const WHOLE: &str = r#"
+[replicate.main]
+from = "@main"
+where = { source = "@shop*", tag = ["!scratch", "nightly"], host = "web-*" }
+guard = { vanish_max = 5 }
+silent = "26h"
+[[replicate.main.to]]
+target = "@paris"
+rpo = "1h"
+keep = "same"
+lock = "14d"
+prove = "audit"
+[[replicate.main.to]]
+target = "@frankfurt"
+run = "target"
+rpo = "24h"
+keep = { monthly = 24, yearly = 7 }
+prove = "drill:30d"
+"#;
+
+    #[test]
+    fn a_whole_policy_is_understood_and_runs_hourly_and_behind_each_backup_unless_it_says_when() {
+        let file = parse(WHOLE).unwrap();
+        let policy = &file.replicates["replicate.main"];
+        assert_eq!((&*policy.from, policy.vanish_max, policy.follows), ("@main", Some(5), true));
+        assert_eq!(policy.schedule.to_string(), "every 1h");
+        assert_eq!(policy.selection.tags_left_out, ["scratch"]);
+        assert_eq!(
+            (&policy.selection.tags[..], &policy.selection.hosts[..]),
+            (&["nightly".to_owned()][..], &["web-*".to_owned()][..])
+        );
+        let [paris, frankfurt] = policy.targets.as_slice() else { panic!("{:?}", policy.targets) };
+        assert_eq!((&paris.keep, paris.lock_days, paris.prove), (&Keep::Same, Some(14), Proving::Audit));
+        assert_eq!((paris.rpo, paris.is_here), (Some(Duration::from_hours(1)), true));
+        assert!(matches!(&frankfurt.keep, Keep::By(policy) if (policy.monthly, policy.yearly) == (24, 7)));
+        assert_eq!((frankfurt.prove, frankfurt.is_here), (Proving::Drill(Duration::from_hours(720)), false));
+        assert!(matches!(file.work("replicate.main"), Ok(Work::Replicate(_))));
+        assert!(file.replicate("main").is_ok() && file.replicate("replicate.main").is_ok());
+        assert!(
+            matches!(file.replicate("mian"), Err(JobsError::UnknownJob { near: Some(near), .. }) if near == "main")
+        );
+        let timed = parse(&WHOLE.replace("silent =", "at = \"02:30\"\nsilent =")).unwrap();
+        assert!(!timed.replicates["replicate.main"].follows);
+    }
+
+    #[test]
+    fn a_machine_beside_a_target_carries_to_that_and_to_no_other() {
+        let file = parse(&format!("[defaults]\nbeside = \"@frankfurt\"\n{WHOLE}")).unwrap();
+        let here: Vec<bool> = file.replicates["replicate.main"].targets.iter().map(|to| to.is_here).collect();
+        assert_eq!(here, [false, true]);
+        let elsewhere = parse(&format!("[defaults]\nbeside = \"@oslo\"\n{WHOLE}")).unwrap();
+        assert!(elsewhere.works().next().is_none() && elsewhere.replicate("main").is_ok());
+        let beside = parse(WHOLE).unwrap().replicates["replicate.main"].clone().beside(&["@frankfurt".to_owned()]);
+        assert_eq!(beside.targets.iter().map(|to| to.is_here).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_meant_names_line_key_and_remedy() {
+        let to = |target: &str| format!("[[replicate.a.to]]\ntarget = \"{target}\"\n");
+        for (lines, part) in [
+            (
+                "[replicate.a]\nfrom = \"@m\"".to_owned(),
+                "line 2, `replicate.a.to`: its snapshots go nowhere; add: [[replicate.a.to]]",
+            ),
+            (format!("[replicate.a]\n{}", to("@p")), "`replicate.a.from`: no repository is named"),
+            (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}", to("@m")),
+                "line 5, `replicate.a.to.target`: it is the repository that the snapshots come from",
+            ),
+            (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}rpp = \"1h\"", to("@p")),
+                "line 6, `replicate.a.to.rpp`: there is no such key; did you mean `rpo`?",
+            ),
+            (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}prove = \"hope\"", to("@p")),
+                "write list, audit, or drill with how often",
+            ),
+            (format!("[replicate.a]\nfrom = \"@m\"\n{}keep = \"some\"", to("@p")), "write all, same, or how many"),
+            (format!("[replicate.a]\nfrom = \"@m\"\n{}keep = {{ }}", to("@p")), "it keeps nothing"),
+            (format!("[replicate.a]\nfrom = \"@m\"\n{}run = \"there\"", to("@p")), "write source or target"),
+            (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}{}", to("@p"), to("@p")),
+                "is a target of `replicate.a` already; name each target once",
+            ),
+            (
+                "[job.\"replicate.a\"]\nto = \"/r\"\nbackup = \"/a\"\nat = \"02:30\"".to_owned(),
+                "so policies of replication are called",
+            ),
+        ] {
+            let said = parse(&lines).unwrap_err().to_string();
+            assert!(said.contains(part), "{lines}: {said}");
+        }
+    }
+
+    #[test]
+    fn two_origins_of_one_target_and_policies_that_lead_round_are_refused() {
+        let policy = |name: &str, from: &str, to: &str| {
+            format!("[replicate.{name}]\nfrom = \"{from}\"\n[[replicate.{name}.to]]\ntarget = \"{to}\"\n")
+        };
+        let two = [policy("a", "@m", "@p"), policy("b", "@n", "@p")].concat();
+        let said = parse(&two).unwrap_err().to_string();
+        assert!(said.contains("`replicate.b.to`: `replicate.a` goes there from @m already"), "{said}");
+        let round = [policy("a", "@m", "@p"), policy("b", "@p", "@q"), policy("c", "@q", "@m")].concat();
+        let said = parse(&round).unwrap_err().to_string();
+        assert!(said.contains("`replicate.c.to`: snapshots would go round: @m leads back to @q"), "{said}");
+        // One behind the other is no circle.
+        assert!(parse(&[policy("a", "@m", "@p"), policy("b", "@p", "@q")].concat()).is_ok());
+    }
 }

@@ -33,6 +33,7 @@ pub(crate) mod place;
 pub(crate) mod policy;
 pub(crate) mod prune;
 pub(crate) mod repair;
+pub(crate) mod replicate;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod serve;

@@ -112,7 +112,8 @@ pub async fn read_new(target: &Repository, handles: &[SnapshotHandle], run: &Run
     let mut health = Health::load(target).await?;
     let damaged = health.damaged_packs();
     let index = Arc::new(target.readable_index().await?);
-    let is_new = |pack: &ObjectId| users.of(pack).is_some() && (health.read_at(pack).is_none() || damaged.contains(pack));
+    let is_new =
+        |pack: &ObjectId| users.of(pack).is_some() && (health.read_at(pack).is_none() || damaged.contains(pack));
     let numbered = (0..).map(PackOrdinal).zip(index.packs());
     let new = numbered.filter(|(ordinal, pack)| index.state(*ordinal) < PackState::Gone && is_new(&pack.id));
     let new: Vec<PackOrdinal> = new.map(|(ordinal, _)| ordinal).collect();

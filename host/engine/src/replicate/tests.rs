@@ -213,7 +213,9 @@ async fn a_target_that_lacks_nothing_costs_few_requests_and_a_copy_of_many_small
     there.clear();
     sync::run(&origin, &target, &named(&missing), &run).await.unwrap();
     let (read, written) = (there.calls().len(), here.calls().len());
-    println!("3 snapshots of 20,000 objects alike: {read} requests at the origin, {written} at the target, {packs} packs");
+    println!(
+        "3 snapshots of 20,000 objects alike: {read} requests at the origin, {written} at the target, {packs} packs"
+    );
     assert!(read <= packs + 40, "{read} requests at the origin, {packs} packs");
     here.clear();
     let target = Repository::open(Arc::new(here.clone()), &secret(), None).await.unwrap();

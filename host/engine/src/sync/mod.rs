@@ -287,8 +287,7 @@ impl<'a> Carrier<'a> {
         let (before, after) = self.there.split_at_checked(place)?;
         let is_parent = |other: &&SnapshotHandle| Some(other.snapshot.id) == handle.snapshot.parent;
         let parent = before.iter().filter(is_shared).find(is_parent);
-        let chosen =
-            parent.or_else(|| before.iter().rfind(is_shared)).or_else(|| after.iter().find(is_shared))?;
+        let chosen = parent.or_else(|| before.iter().rfind(is_shared)).or_else(|| after.iter().find(is_shared))?;
         let twin = self.at_target.get(&chosen.snapshot.id)?;
         let loader = self.target.loader(self.index.current());
         let records = self.origin.walk(&self.loader, &chosen.snapshot.tree, &[]);

@@ -189,7 +189,7 @@ async fn target(
         lag_seconds,
         lag: Some(lag),
         kept,
-        verified_until: verified(sides.target, to, &handles).await?,
+        verified_until: newest_proven(sides.target, to, &handles).await?.and_then(SnapshotHandle::time),
         drilled: drilled(sides.target).await?,
         lock_days: open.repository.config().retain_days,
         ..TargetStatus::of(to)
@@ -214,15 +214,14 @@ pub(in crate::jobs) fn judge(to: &To, behind: u64) -> Kept {
     }
 }
 
-/// When the newest snapshot was made that is proven, of some of the target, the newest first.
-pub(super) async fn verified(
+/// The newest snapshot that is proven, of some of the target, the newest first.
+pub(super) async fn newest_proven<'a>(
     target: &Repository,
     to: &To,
-    handles: &[&SnapshotHandle],
-) -> Result<Option<Timestamp>, Error> {
+    handles: &[&'a SnapshotHandle],
+) -> Result<Option<&'a SnapshotHandle>, Error> {
     let proofs = Proofs::load(target, to.prove.of_packs()).await?;
-    let newest = proofs.newest(target, handles.iter().copied()).await?;
-    Ok(newest.and_then(SnapshotHandle::time))
+    Ok(proofs.newest(target, handles.iter().copied()).await?)
 }
 
 async fn drilled(target: &Repository) -> Result<Option<Timestamp>, Error> {
@@ -240,7 +239,9 @@ fn left(past: &[Past], status: &TargetStatus) -> Option<u64> {
         _ => None,
     };
     let rates = past.iter().flat_map(|past| past.steps.iter().filter_map(of_step)).take(RATES_MAX);
-    let (carried, seconds) = rates.fold((0_u64, 0_u64), |(bytes, seconds), (more, took)| (bytes + more, seconds + took));
-    (carried > 0).then(|| (u128::from(bytes) * u128::from(seconds)).div_ceil(u128::from(carried)))
+    let (carried, seconds) =
+        rates.fold((0_u64, 0_u64), |(bytes, seconds), (more, took)| (bytes + more, seconds + took));
+    (carried > 0)
+        .then(|| (u128::from(bytes) * u128::from(seconds)).div_ceil(u128::from(carried)))
         .and_then(|left| u64::try_from(left).ok())
 }
