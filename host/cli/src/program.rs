@@ -118,6 +118,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Maintain(command) => command.run(session).await,
         Command::Key(command) => command.run(session).await,
         Command::Sync(command) => command.run(session).await,
+        Command::Replicate(command) => command.run(session).await,
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
         Command::Mount(command) => command.run(session).await,

@@ -80,6 +80,7 @@ mod rehearsal;
 pub mod remove;
 pub mod repair;
 pub mod replica;
+pub mod replicate;
 mod repository;
 pub mod restore;
 pub mod retention;
