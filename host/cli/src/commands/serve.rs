@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::{Args, Subcommand};
+use credenza_app::StoreUse;
 use credenza_serve::{HTTP_USER, HttpFront, S3Front, S3Keys, Speech};
 use serde::Serialize;
 
@@ -116,7 +117,7 @@ impl ServeCommand {
 
 impl ServeOptions {
     async fn by_s3(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let keys = S3Keys::random()?;
         let front = S3Front::bind(self.listen, shelf, &keys, kept.trouble(session.reporter)).await?;
@@ -133,7 +134,7 @@ impl ServeOptions {
     }
 
     async fn by_http(self, speech: Speech, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let trouble = kept.trouble(session.reporter);
         let front = HttpFront::bind(self.listen, speech, shelf, trouble, session.stop.clone()).await?;

@@ -23,6 +23,7 @@ mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
+mod spare;
 mod two_copies;
 mod usage;
 
@@ -50,6 +51,8 @@ pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
 pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
+pub use spare::Spared;
+pub(crate) use spare::{Missed, Spare};
 pub(crate) use two_copies::{TwoCopies, put_text};
 
 use crate::cached::CacheFolder;
@@ -77,6 +80,8 @@ pub struct Repository {
     cache: Option<CacheFolder>,
     /// Where reads of data are counted instead of made, in a rehearsal.
     unread: Option<Arc<Tally>>,
+    /// Where chunks are read that are lost here.
+    spare: Option<Arc<dyn Spare>>,
 }
 
 impl Repository {
@@ -109,6 +114,7 @@ impl Repository {
             store: shadow(Arc::clone(&self.store), self.cache.clone()),
             bare: shadow(Arc::clone(&self.store), None),
             unread: Some(Arc::clone(tally)),
+            spare: None,
             ..self.clone()
         }
     }
