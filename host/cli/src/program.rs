@@ -80,7 +80,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let session = session.within(arguments.command.budget());
     let done = perform(arguments.command, &session).await.map_err(|failure| spending::ended(failure, &session));
-    session.tell_healed();
+    session.tell_healed().await;
     done.map_err(|failure| failure.of_repository(session.at_repository().as_deref()))
 }
 

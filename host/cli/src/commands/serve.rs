@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use credenza_app::StoreUse;
 use credenza_serve::{Certificate, HTTP_USER, HttpFront, Others, Reach, S3Front, S3Keys, Speech};
 use serde::Serialize;
 
@@ -148,7 +149,7 @@ impl ServeOptions {
     }
 
     async fn by_s3(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let keys = S3Keys::random()?;
         let front = S3Front::bind(&self.reach(), shelf, &keys, kept.trouble(session.reporter)).await?;
@@ -165,7 +166,7 @@ impl ServeOptions {
     }
 
     async fn by_http(self, speech: Speech, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let trouble = kept.trouble(session.reporter);
         let front = HttpFront::bind(&self.reach(), speech, shelf, trouble, session.stop.clone()).await?;
