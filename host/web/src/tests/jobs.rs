@@ -505,7 +505,7 @@ async fn the_overview_says_of_each_source_when_it_was_read_again_restored_for_tr
     let place = stand.app.place(Kind::Repository, "@main".as_ref(), Settings::new()).unwrap();
     let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
     let open = stand.app.open_repository(place, options).await.unwrap();
-    let packs = super::pages::walk(&stand.folder.path().join("main/data"));
+    let packs = super::pages::walk(&stand.folder.path().join("main/meta"));
     let pack = packs.first().unwrap().strip_prefix(stand.folder.path().join("main")).unwrap();
     let (object, detail) = (pack.to_string_lossy().into_owned(), "a bit has flipped".to_owned());
     let damage = Damage { object, kind: DamageKind::Corrupt, chunk: None, detail };
