@@ -79,7 +79,7 @@ impl RepositoryDetails {
     /// What was read again, and what was restored for trial.
     fn write_verified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = Zone::new(false);
-        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged }) = &self.readings {
+        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged, .. }) = &self.readings {
             let way = "`credenza check --read-data` reads them";
             match oldest {
                 None => write!(f, "\nverified     never: no pack was read again ({way})")?,

@@ -215,7 +215,8 @@ impl Restore {
             no_sync: self.no_sync,
         };
         if self.spending.estimate {
-            let estimate = estimate::restore(&open, &snapshot, &destination, &options, &session.run_context()).await?;
+            let meant = [(snapshot, options)];
+            let estimate = estimate::restore(&open, &meant, &destination, &session.run_context()).await?;
             return Ok(spending::tell(estimate, session));
         }
         let report =

@@ -47,6 +47,7 @@ use crate::findings::Findings;
 use crate::health::Health;
 use crate::liveness::Liveness;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, Spared};
+use crate::view::View;
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
 
 /// How often the repository is looked at before it counts as never at rest.
@@ -267,6 +268,8 @@ pub struct Readings {
     pub oldest: Option<Timestamp>,
     /// Packs that are on record as damaged.
     pub packs_damaged: u64,
+    /// When damage was found the last time, mended or not; nothing where none is on record. What is mended is forgotten some time after.
+    pub damage_found: Option<Timestamp>,
 }
 
 /// What is on record of the reading of packs. No pack is looked for.
@@ -274,10 +277,23 @@ pub struct Readings {
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
 pub async fn readings(repository: &Repository) -> Result<Readings> {
+    readings_in(repository, &repository.readable_index().await?).await
+}
+
+impl View {
+    /// What is on record of the reading of the packs that this view knows. No pack is looked for.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or with the keys of a writer.
+    pub async fn readings(&self) -> Result<Readings> {
+        readings_in(self.repository(), self.loader().index()).await
+    }
+}
+
+async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readings> {
     let health = Health::load(repository).await?;
-    let index = repository.readable_index().await?;
     let damaged = health.damaged_packs();
-    let mut readings = Readings::default();
+    let mut readings = Readings { damage_found: health.damage_found(), ..Readings::default() };
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         if pack.moved || index.state(ordinal) != PackState::Live {
             continue;
