@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod array;
 mod app;
 mod ask;
 mod aws;

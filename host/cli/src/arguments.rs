@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Promote(promote::Promote),
     /// Reclaim the space that no snapshot needs.
     Maintain(maintain::Maintain),
+    /// Make one snapshot of the parts that `backup --shard` made.
+    Merge(merge::Merge),
     /// Verify what can be verified without any key.
     Audit(audit::Audit),
     /// The keys of repositories and of their writers.

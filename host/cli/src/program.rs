@@ -111,6 +111,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Audit(command) => command.run(session).await,
         Command::Repair(command) => command.run(session).await,
         Command::Tag(command) => command.run(session).await,
+        Command::Merge(command) => command.run(session).await,
         Command::Rm(command) => command.run(session).await,
         Command::Prune(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,

@@ -11,6 +11,7 @@
 //! repair   survey > copy what can be read of damaged packs > index > condemn > usage lists
 //! gc       mark > repack > condemn > look again > delete > merge the index > expire
 //! archive  walk the tree > fetch, open and verify a window > name > tar or zip
+//! shards   borders > a backup of a range of keys, by each process > parts > merge: trees joined > one snapshot
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 //!
@@ -86,6 +87,7 @@ mod repository;
 pub mod restore;
 pub mod retention;
 mod run;
+pub mod shards;
 mod standing;
 mod stated;
 mod stop;
