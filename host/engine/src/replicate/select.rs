@@ -108,6 +108,7 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
     let both: BTreeMap<SnapshotId, SnapshotHandle> =
         target.whole.iter().chain(there.iter().copied()).map(|handle| (handle.snapshot.id, handle.clone())).collect();
     let snapshots = Snapshots {
+        parts: Vec::new(),
         whole: both.into_values().collect(),
         damaged: Vec::new(),
         ahead: origin.ahead.union(&target.ahead).copied().collect(),

@@ -96,6 +96,7 @@ pub struct SyncReport {
 
 /// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
 /// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
+/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
 /// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
