@@ -26,6 +26,7 @@ use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
 use super::limits::{self, Limit, Limits, Window};
+use super::mirror::{self, Mirror};
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
@@ -67,6 +68,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// By the name that a run has: `verify.NAME`.
     pub verifies: BTreeMap<String, Verify>,
+    /// By the name that a run has: `replicate-bucket.NAME`.
+    pub mirrors: BTreeMap<String, Mirror>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
     /// What is promised of sources over all repositories, in the order of the file.
@@ -157,6 +160,8 @@ pub enum Work<'a> {
     Job(&'a Job),
     /// It reads again.
     Verify(&'a Verify),
+    /// It mirrors.
+    Mirror(&'a Mirror),
 }
 
 impl<'a> Work<'a> {
@@ -166,15 +171,17 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.name,
             Self::Verify(verify) => &verify.name,
+            Self::Mirror(mirror) => &mirror.name,
         }
     }
 
-    /// The repository, as it is written.
+    /// The repository, as it is written; of a mirror that names none, that of the configuration is meant.
     #[must_use]
     pub fn repository(self) -> &'a str {
         match self {
             Self::Job(job) => &job.repository,
             Self::Verify(verify) => &verify.repository,
+            Self::Mirror(mirror) => mirror.via.as_deref().unwrap_or_default(),
         }
     }
 
@@ -184,6 +191,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.schedule,
             Self::Verify(verify) => &verify.schedule,
+            Self::Mirror(mirror) => &mirror.schedule,
         }
     }
 
@@ -193,6 +201,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => (job.missed, job.retry),
             Self::Verify(verify) => (verify.missed, verify.retry),
+            Self::Mirror(mirror) => (mirror.missed, mirror.retry),
         }
     }
 }
@@ -392,12 +401,15 @@ impl JobsFile {
         let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
+        let read = |(name, part): (&str, Part<'_>)| mirror::read(name, &part, defaults.as_ref(), now);
+        let mirrors = top.named_parts("replicate-bucket").into_iter().filter_map(read);
+        let mirrors = mirrors.map(|mirror| (mirror.name.clone(), mirror)).collect();
         let notify = section::read(&top, &zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, verifies, textfile, promises, metrics, notify });
+            return Ok(Self { path: path.to_owned(), jobs, verifies, mirrors, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -410,9 +422,10 @@ impl JobsFile {
         self.jobs.get(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// All that runs by itself: jobs, then verifications, by name.
+    /// All that runs by itself: jobs, then verifications, then mirrors, by name.
     pub fn works(&self) -> impl Iterator<Item = Work<'_>> {
-        self.jobs.values().map(Work::Job).chain(self.verifies.values().map(Work::Verify))
+        let verifies = self.verifies.values().map(Work::Verify);
+        self.jobs.values().map(Work::Job).chain(verifies).chain(self.mirrors.values().map(Work::Mirror))
     }
 
     /// The job of a name, or the verification: `verify.NAME`.
@@ -475,6 +488,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if name.starts_with(VERIFY) {
         part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
     }
+    if name.starts_with(mirror::PREFIX) {
+        part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
+    }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
     let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
     if sources.is_empty() && !hooks.iter().any(|hook| hook.stdin_of.is_some()) {
@@ -515,9 +531,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         repository: repository?,
         schedule: schedule?,
         on_change: on_change(part),
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        missed: missed_of(part, defaults),
+        retry: retry_of(part, defaults),
+        limits: limits_of(part, defaults),
         leaving_out: LeavingOut {
             patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
             files: part
@@ -551,7 +567,7 @@ fn here(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
+pub(super) fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
         part.problem("", "that is no name for what runs by itself", remedy);
@@ -575,9 +591,9 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
         name,
         repository,
         schedule,
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", limits).unwrap_or_default(),
+        missed: missed_of(part, defaults),
+        retry: retry_of(part, defaults),
+        limits: limits_of(part, defaults),
         read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
         budget: Budget { bytes, requests },
         drill: part.part("drill").map(|part| drill(&part)),
@@ -604,6 +620,21 @@ fn own_or_default<'t, T>(
     read: impl Fn(&Part<'t>) -> Option<T>,
 ) -> Option<T> {
     if part.has(key) { read(part) } else { read(defaults?) }
+}
+
+/// What becomes of runs that were due while nothing ran.
+pub(super) fn missed_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Missed {
+    own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once)
+}
+
+/// How a run that failed is tried again.
+pub(super) fn retry_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Retry {
+    own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT)
+}
+
+/// Bytes a second by the time of day.
+pub(super) fn limits_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Limits {
+    own_or_default(part, defaults, "limits", limits).unwrap_or_default()
 }
 
 fn missed(text: &str) -> Result<Missed, String> {
@@ -646,7 +677,7 @@ fn retry(part: &Part<'_>) -> Option<Retry> {
     Some(Retry { tries: part.count("tries", 1..=20).unwrap_or(Retry::DEFAULT.tries), wait, wait_max })
 }
 
-fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
+pub(super) fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
     let given: Vec<&str> = WAYS.into_iter().filter(|way| part.has(way)).collect();
     let times = match given.as_slice() {
         ["at"] => at(part),

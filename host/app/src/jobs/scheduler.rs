@@ -49,6 +49,8 @@ pub enum Lane {
     Backup,
     /// It reads.
     Verify,
+    /// It mirrors: each by itself.
+    Mirror,
 }
 
 impl From<Work<'_>> for Rules {
@@ -57,8 +59,11 @@ impl From<Work<'_>> for Rules {
         let lane = match work {
             Work::Job(_) => Lane::Backup,
             Work::Verify(_) => Lane::Verify,
+            Work::Mirror(_) => Lane::Mirror,
         };
-        Self { schedule: work.schedule().clone(), repository: work.repository().to_owned(), lane, missed, retry }
+        // A mirror adds little to its repository, and much to its targets.
+        let place = if lane == Lane::Mirror { work.name() } else { work.repository() };
+        Self { schedule: work.schedule().clone(), repository: place.to_owned(), lane, missed, retry }
     }
 }
 

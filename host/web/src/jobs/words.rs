@@ -87,6 +87,14 @@ pub(crate) fn step(step: &Step) -> String {
             let entries = count(*entries, "entry", "entries");
             format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))
         }
+        Step::Mirrored { target, cut, held: Some(_), .. } => {
+            format!("Left {target} as it is: it is not {}", short(cut))
+        }
+        Step::Mirrored { target, cut, new, changed, removed, bytes, .. } => format!(
+            "Mirrored {} to {target}: {new} new, {changed} changed, {removed} removed, {}",
+            short(cut),
+            shown::size(*bytes)
+        ),
         Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
     };
     shown::text(&said)
@@ -210,6 +218,19 @@ pub(crate) fn facts_of_verification(verify: &Verify) -> Vec<(&'static str, Strin
     if let Some(drill) = verify.drill {
         facts.push(("Restores a sample for trial", format!("each {}", long(drill.every))));
     }
+    facts
+}
+
+/// What there is to know of a mirror.
+pub(crate) fn facts_of_mirror(mirror: &Mirror) -> Vec<(&'static str, String)> {
+    let mut facts = timing(Work::Mirror(mirror));
+    let gone = match mirror.deletes {
+        Deletes::Keep => "stays".to_owned(),
+        Deletes::Now => "goes at once".to_owned(),
+        Deletes::After(span) => format!("goes after {}", long(span)),
+    };
+    facts.push(("Mirrors to", mirror.to.join(", ")));
+    facts.push(("What the source no longer has", gone));
     facts
 }
 

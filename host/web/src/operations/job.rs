@@ -60,6 +60,9 @@ impl JobRun {
         let ending = match work {
             Work::Job(job) => runner.run(job, &occasion, &heard).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
+            Work::Mirror(mirror) => {
+                mirror::run(&runner, (mirror, &book.file), (&occasion, &Wish::default()), &heard).await?
+            }
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
         // What could not be sent or written is told by the daemon, or after the next run.

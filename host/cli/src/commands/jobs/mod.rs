@@ -244,6 +244,7 @@ impl Check {
             let (above, lacks) = match work {
                 Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
                 Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
+                Work::Mirror(mirror) => (mirror.name.clone(), preflight::lacks_of_mirror(&session.app, mirror, &file)),
             };
             for lack in lacks {
                 lacking += 1;
@@ -369,6 +370,9 @@ impl Run {
             Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
+            Work::Mirror(mirror) => {
+                mirror::run(&runner, (mirror, &file), (&occasion, &self.wish), &printed).await?
+            }
         };
         let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
         // What could not be sent or written is told by the daemon, or after the next run.

@@ -118,6 +118,7 @@ impl<'a> JobLine<'a> {
         let (does, sources) = match work {
             Work::Job(job) => ("backup", job.sources.as_slice()),
             Work::Verify(_) => ("verify", [].as_slice()),
+            Work::Mirror(mirror) => ("mirror", std::slice::from_ref(&mirror.from)),
         };
         Self {
             name: work.name(),
