@@ -11,7 +11,8 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, serve, sync, tag, ui,
+    info, jobs, key, login, ls, maintain, man, mirror, mount, place, policy, prune, repair, restore, rm, serve, sync,
+    tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -125,6 +126,9 @@ pub(crate) enum Command {
     /// See, run and pause what `jobs.toml` says is to run by itself.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Make buckets and folders what another was at one moment.
+    #[command(subcommand)]
+    Mirror(mirror::MirrorCommand),
     /// Run the jobs of `jobs.toml` when they are due.
     Daemon(daemon::Daemon),
     /// Write the configuration of a machine that is gone on this one.

@@ -60,7 +60,11 @@ pub(super) const FILE: &[Key] = &[
     key("promise", Form::Named(PROMISE), "What is promised of sources over all repositories, in numbers."),
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
     key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
-    key("replicate-bucket", Form::Named(mirror::KEYS), "A mirror: a place of which others are made to be consistent cuts, and when."),
+    key(
+        "replicate-bucket",
+        Form::Named(mirror::KEYS),
+        "A mirror: a place of which others are made to be consistent cuts, and when.",
+    ),
 ];
 
 /// What a job may say for itself as well.

@@ -27,6 +27,7 @@ pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod maintain;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod mount;
 mod newest;
 pub(crate) mod place;

@@ -72,7 +72,8 @@ impl<'a> Cuts<'a> {
         let mut is_old = false;
         for handle in &self.past {
             let mut records = self.repository.walk(&self.loader, &handle.snapshot.tree, key.as_bytes());
-            let has_it = records.next().await?.is_some_and(|record| record.entry.key == *key && record.entry.is_current());
+            let has_it =
+                records.next().await?.is_some_and(|record| record.entry.key == *key && record.entry.is_current());
             if has_it {
                 return Ok(is_old);
             }

@@ -199,7 +199,10 @@ mod tests {
         let strangers = [found("longer", PARTS, 150), found("eno", TWO, 150), found("one", OTHER_PARTS, 150)];
         for there in strangers {
             let known = record("one", if there.fingerprint.as_deref() == Some(OTHER_PARTS) { PARTS } else { ONE }, 5);
-            assert_eq!(bucket().judge(Some(&there), Some(&record("new", PARTS, 7)), (Some(&known), &[])), Verdict::Foreign);
+            assert_eq!(
+                bucket().judge(Some(&there), Some(&record("new", PARTS, 7)), (Some(&known), &[])),
+                Verdict::Foreign
+            );
             assert_eq!(bucket().judge(Some(&there), None, (Some(&known), &[])), Verdict::Extra);
         }
         assert_eq!(folder().judge(Some(&found("eno", "", 50)), Some(&b), (Some(&a), &[])), Verdict::Foreign);

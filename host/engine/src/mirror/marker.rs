@@ -118,7 +118,9 @@ pub(super) async fn read(target: &Target) -> Result<Option<Read>> {
 }
 
 fn strange(why: &str) -> ConnectError {
-    let message = format!("it is no marker of a mirror that this program knows ({why}): move it away, or mirror to another place");
+    let message = format!(
+        "it is no marker of a mirror that this program knows ({why}): move it away, or mirror to another place"
+    );
     ConnectError::new(ErrorClass::Corrupt, "mirror.marker", message)
 }
 

@@ -184,7 +184,8 @@ pub async fn run(
         marker::write(target, &going).await?;
         carry_out(repository, cut, target, (&info, &mut plan), run, &mut report).await?;
     }
-    let whole = Marker { cut: Some(cut.snapshot.id), lacking: report.lacking() + (report.gone - report.removed), ..own };
+    let whole =
+        Marker { cut: Some(cut.snapshot.id), lacking: report.lacking() + (report.gone - report.removed), ..own };
     marker::write(target, &whole).await?;
     Ok(report)
 }
@@ -267,7 +268,9 @@ impl Removal<'_> {
         };
         match done {
             Ok(()) => Ok(1),
-            Err(cause) if cause.is_transient() => Err(Error::connector(format!("removing `{key}` at the target"))(cause)),
+            Err(cause) if cause.is_transient() => {
+                Err(Error::connector(format!("removing `{key}` at the target"))(cause))
+            }
             Err(cause) => {
                 self.run.events.on(Event::EntryFailed { key, reason: cause.message });
                 Ok(0)

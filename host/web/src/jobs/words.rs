@@ -5,8 +5,9 @@ use std::time::Duration;
 use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When};
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::schedule::Schedule;
-use credenza_app::jobs::{Ending, Step, Verify, Work};
+use credenza_app::jobs::{Ending, Mirror, Step, Verify, Work};
 use credenza_app::prune::Policy;
+use credenza_engine::mirror::Deletes;
 
 use crate::runs::Outcome;
 use crate::shown::{self, count};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use credenza_app::Result;
 use credenza_app::jobs::look::{Hears, Look, Told};
+use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, verify};
 use credenza_engine::Listener;

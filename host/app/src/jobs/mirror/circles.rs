@@ -16,7 +16,9 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Circle {
     /// The target lies in the source, or the source in the target.
-    #[error("{target} and what is mirrored to it, {source_place}, lie in each other: each run would mirror what the last has written")]
+    #[error(
+        "{target} and what is mirrored to it, {source_place}, lie in each other: each run would mirror what the last has written"
+    )]
     Itself {
         /// The source.
         source_place: String,
@@ -112,9 +114,8 @@ mod tests {
     fn circles_are_found_through_any_number_of_policies_and_through_prefixes() {
         let a = policy("a", "s3://h/one", &["s3://h/two"]);
         assert_eq!(found(&a, &[policy("b", "s3://h/two", &["s3://h/three"])]), None);
-        let round = |policies: &[&str]| {
-            Some(Circle::Round { policies: policies.iter().map(ToString::to_string).collect() })
-        };
+        let round =
+            |policies: &[&str]| Some(Circle::Round { policies: policies.iter().map(ToString::to_string).collect() });
         assert_eq!(found(&a, &[policy("b", "s3://h/two", &["s3://h/one"])]), round(&["a", "b", "a"]));
         let others = [policy("b", "s3://h/two/deep", &["az://x/c"]), policy("c", "az://x/c/", &["s3://h/one/below"])];
         assert_eq!(found(&a, &others), round(&["a", "b", "c", "a"]));
@@ -125,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_target_in_its_source_and_one_target_of_two_policies_are_refused() {
-        let itself = |from: &str, to: &str| matches!(found(&policy("a", from, &[to]), &[]), Some(Circle::Itself { .. }));
+        let itself =
+            |from: &str, to: &str| matches!(found(&policy("a", from, &[to]), &[]), Some(Circle::Itself { .. }));
         assert!(itself("/srv/a", "/srv/a") && itself("/srv/a", "/srv/a/copy") && itself("/srv/a/b", "/srv"));
         assert!(!itself("/srv/a", "/srv/ab") && !itself("s3://h/one", "s3://h/one-copy"));
         let two = found(&policy("a", "/x", &["/copy"]), &[policy("b", "/y", &["/copy/of/y"])]);

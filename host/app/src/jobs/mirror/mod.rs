@@ -8,6 +8,7 @@
 pub mod circles;
 mod section;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use credenza_connect::Patterns;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::flags::Flags;
 use credenza_engine::mirror::{self, Held, MARKER, Marker, MirrorOptions, MirrorReport, Target};
-use credenza_engine::{Error as EngineError, Left, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots};
+use credenza_engine::{
+    Error as EngineError, Left, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
+};
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
@@ -67,6 +70,12 @@ pub struct TargetStatus {
     pub age: Option<i64>,
 }
 
+/// The name that runs of a mirror have, whether it is written with what all of them begin with or not.
+#[must_use]
+pub fn whole_name(name: &str) -> String {
+    if name.starts_with(PREFIX) { name.to_owned() } else { format!("{PREFIX}{name}") }
+}
+
 /// Runs a mirror to its end.
 ///
 /// # Errors
@@ -80,7 +89,7 @@ pub async fn run(
     let _held = runner.state.be_run(&mirror.name)?;
     let work = async |runner: &Runner<'_>| {
         let recording = Recording::begin(&mirror.name, occasion, (runner.state, runner.clock, runner.stop), heard);
-        let mut run = Run { runner, mirror, wish, recording };
+        let mut run = Run { runner, mirror, wish, recording, judged: BTreeSet::new() };
         run.all(file).await;
         run.recording.end(mirror.retry)
     };
@@ -142,9 +151,13 @@ pub async fn list(app: &App, mirror: &Mirror) -> Result<Snapshots> {
 pub(super) fn lacks(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<(&'static str, Error)> {
     let via = via(app, mirror).and_then(|word| app.place(Kind::Repository, OsStr::new(&word), Settings::new()));
     let from = app.place(Kind::Source, OsStr::new(&mirror.from), Settings::new());
-    let to = mirror.to.iter().map(|word| ("to", app.place(Kind::Destination, OsStr::new(word), Settings::new()).map(drop)));
-    let mut lacks: Vec<(&'static str, Error)> =
-        [("via", via.map(drop)), ("from", from.map(drop))].into_iter().chain(to).filter_map(|(key, found)| Some((key, found.err()?))).collect();
+    let to =
+        mirror.to.iter().map(|word| ("to", app.place(Kind::Destination, OsStr::new(word), Settings::new()).map(drop)));
+    let mut lacks: Vec<(&'static str, Error)> = [("via", via.map(drop)), ("from", from.map(drop))]
+        .into_iter()
+        .chain(to)
+        .filter_map(|(key, found)| Some((key, found.err()?)))
+        .collect();
     if lacks.is_empty() {
         match circle(app, mirror, file.mirrors.values()) {
             Ok(None) => {}
@@ -173,8 +186,12 @@ async fn cuts(open: &OpenRepository, mirror: &Mirror) -> Result<Snapshots> {
 fn chosen<'a>(cuts: &'a Snapshots, wish: &Wish) -> Result<&'a SnapshotHandle> {
     let name = wish.to.clone().unwrap_or_else(|| SnapshotName("latest".to_owned()));
     let id = cuts.find(&name)?.snapshot.id;
-    let missing = || EngineError::NoSnapshot { name: name.0.clone() };
+    let missing = || no_cut(&name.0);
     Ok(cuts.whole.iter().find(|handle| handle.snapshot.id == id).ok_or_else(missing)?)
+}
+
+fn no_cut(name: &str) -> EngineError {
+    EngineError::NoSnapshot { reason: format!("there is no cut `{}`", name.escape_debug()) }
 }
 
 fn targets<'a>(mirror: &'a Mirror, wish: &'a Wish) -> impl Iterator<Item = &'a String> {
@@ -203,6 +220,8 @@ struct Run<'a> {
     mirror: &'a Mirror,
     wish: &'a Wish,
     recording: Recording<'a>,
+    /// The cuts that the guard has looked at.
+    judged: BTreeSet<SnapshotId>,
 }
 
 impl Run<'_> {
@@ -237,7 +256,7 @@ impl Run<'_> {
         let cuts = cuts(open, self.mirror).await?;
         let cut = match made {
             Some(made) => {
-                let gone = || EngineError::NoSnapshot { name: made.to_string() };
+                let gone = || no_cut(&made.to_string());
                 cuts.whole.iter().find(|handle| handle.snapshot.id == made).ok_or_else(gone)?
             }
             None => chosen(&cuts, self.wish)?,
@@ -254,7 +273,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Makes a cut, and has the guard look at it. Nothing where it could not be judged.
+    /// Makes a cut, or takes the last one where nothing has changed; nothing where there is none.
     async fn back_up(&mut self, open: &OpenRepository) -> Result<Option<SnapshotId>> {
         let place = self.runner.app.place(Kind::Source, OsStr::new(&self.mirror.from), Settings::new())?;
         let source = self.runner.app.source(&place, None).await?;
@@ -275,7 +294,8 @@ impl Run<'_> {
         let cut = report.snapshot.or(report.unchanged_since);
         if report.errors > 0 {
             let from = &self.mirror.from;
-            self.recording.worsen(Ending::Incomplete, || format!("{} entries of {from} could not be read", report.errors));
+            self.recording
+                .worsen(Ending::Incomplete, || format!("{} entries of {from} could not be read", report.errors));
         }
         self.recording.did(Step::BackedUp {
             source: report.source,
@@ -285,20 +305,21 @@ impl Run<'_> {
             bytes_read: report.bytes_read,
             bytes_added: report.bytes_added,
         });
-        if let Some(snapshot) = report.snapshot {
-            let reason = guard::examine(&open.repository, snapshot, &self.mirror.guard, &self.context()).await?;
-            if let Some(reason) = reason {
-                self.recording.did(Step::Suspect { source: self.mirror.from.clone(), snapshot, reason });
-            }
-        }
         Ok(cut)
     }
 
-    async fn mirror_to(&mut self, word: &str, open: &OpenRepository, (cuts, cut): (&Snapshots, &SnapshotHandle)) -> Result<()> {
+    async fn mirror_to(
+        &mut self,
+        word: &str,
+        open: &OpenRepository,
+        (cuts, cut): (&Snapshots, &SnapshotHandle),
+    ) -> Result<()> {
         let target = target(self.runner.app, word, DestinationUse::WriteHistory).await?;
-        let flags = Flags::load(&open.repository).await?;
         let at = mirror::marker(&target).await?.and_then(|marker| marker.cut);
-        if let Some(suspect) = suspect(cuts, cut, (at, self.wish.to.is_some()), &flags) {
+        let coming = coming(cuts, cut, at, self.wish.to.is_some());
+        self.look_at(open, coming).await?;
+        let flags = Flags::load(&open.repository).await?;
+        if let Some(suspect) = coming.iter().find(|handle| flags.suspicion(handle).is_some()) {
             let id = suspect.snapshot.id;
             let via = via(self.runner.app, self.mirror)?;
             self.recording.worsen(Ending::Incomplete, || {
@@ -319,6 +340,22 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Has the guard look at each cut that is to come to a target, and at which nobody has looked.
+    async fn look_at(&mut self, open: &OpenRepository, coming: &[SnapshotHandle]) -> Result<()> {
+        let flags = Flags::load(&open.repository).await?;
+        for handle in coming.iter().filter(|handle| flags.of(handle).is_none()) {
+            let snapshot = handle.snapshot.id;
+            if !self.judged.insert(snapshot) {
+                continue;
+            }
+            let reason = guard::examine(&open.repository, snapshot, &self.mirror.guard, &self.context()).await?;
+            if let Some(reason) = reason {
+                self.recording.did(Step::Suspect { source: self.mirror.from.clone(), snapshot, reason });
+            }
+        }
+        Ok(())
+    }
+
     /// What a report means for the run.
     fn judge(&mut self, word: &str, report: &MirrorReport) {
         let name = self.mirror.short_name();
@@ -331,7 +368,8 @@ impl Run<'_> {
         }
         if report.written.damaged > 0 {
             let damaged = report.written.damaged;
-            self.recording.worsen(Ending::Damaged, || format!("{damaged} objects of the cut are damaged in the repository"));
+            self.recording
+                .worsen(Ending::Damaged, || format!("{damaged} objects of the cut are damaged in the repository"));
         }
         if !report.is_whole(self.mirror.deletes) {
             let (lacking, left) = (report.lacking(), report.gone - report.removed);
@@ -366,7 +404,11 @@ pub fn why(held: Held, report: &MirrorReport) -> String {
     match held {
         Held::OtherMirror => "it is the mirror of another policy, repository or source".to_owned(),
         Held::Foreign => {
-            format!("{} objects there were put or changed by somebody else{}", report.foreign.entries, named(&report.foreign))
+            format!(
+                "{} objects there were put or changed by somebody else{}",
+                report.foreign.entries,
+                named(&report.foreign)
+            )
         }
         Held::Removals => format!("{} objects were to be removed, of all that are there more than half", report.gone),
     }
@@ -399,18 +441,16 @@ fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
     }
 }
 
-/// The suspect cut that keeps one from being mirrored to a target that is at another: itself, or where it is not asked for by name, any between.
-fn suspect<'a>(
+/// The cuts that come to a target with one: that itself, and where it is not asked for by name those since the one that the target is, since what one of
+/// them has destroyed the next no longer shows.
+fn coming<'a>(
     cuts: &'a Snapshots,
-    cut: &'a SnapshotHandle,
-    (at, is_asked_for): (Option<SnapshotId>, bool),
-    flags: &Flags,
-) -> Option<&'a SnapshotHandle> {
-    if is_asked_for {
-        return flags.suspicion(cut).map(|_| cut);
-    }
-    let until = cuts.whole.iter().position(|handle| handle.snapshot.id == cut.snapshot.id)?;
-    let from = at.and_then(|at| cuts.whole.iter().position(|handle| handle.snapshot.id == at)).map_or(0, |at| at + 1);
-    let between = cuts.whole.get(from..=until)?;
-    between.iter().find(|handle| flags.suspicion(handle).is_some())
+    cut: &SnapshotHandle,
+    at: Option<SnapshotId>,
+    is_asked_for: bool,
+) -> &'a [SnapshotHandle] {
+    let place = |id: SnapshotId| cuts.whole.iter().position(|handle| handle.snapshot.id == id);
+    let Some(until) = place(cut.snapshot.id) else { return &[] };
+    let since = if is_asked_for { None } else { at.and_then(place) };
+    cuts.whole.get(since.map_or(until, |since| since + 1)..=until).unwrap_or_default()
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::super::file::{self, Missed, Retry};
 use super::super::guard::Guard;
 use super::super::keys::{
-    AT, CRON, EVERY, GUARD, GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK, Form, JITTER, Key, LIMITS, MISSED, RETRY, ZONE,
-    key,
+    AT, CRON, EVERY, Form, GUARD, GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK, JITTER, Key, LIMITS, MISSED,
+    RETRY, ZONE, key,
 };
 use super::super::limits::Limits;
 use super::super::reader::Part;
@@ -35,7 +35,11 @@ pub(in super::super) const KEYS: &[Key] = &[
         Form::Text,
         "What becomes of what the source no longer has: keep; after:7d, when no cut of so much time has it; now. [keep]",
     ),
-    key("guard", Form::Table(GUARD), "From when on a cut is suspect, and is not mirrored until it is acknowledged. [the usual limits]"),
+    key(
+        "guard",
+        Form::Table(GUARD),
+        "From when on a cut is suspect, and is not mirrored until it is acknowledged. [the usual limits]",
+    ),
     AT,
     EVERY,
     CRON,
@@ -86,7 +90,12 @@ impl Mirror {
 }
 
 /// One mirror; nothing where what it cannot do without is missing, which is noted.
-pub(in super::super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Mirror> {
+pub(in super::super) fn read(
+    name: &str,
+    part: &Part<'_>,
+    defaults: Option<&Part<'_>>,
+    now: Timestamp,
+) -> Option<Mirror> {
     file::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate-bucket.assets]");
     let name = format!("{PREFIX}{name}");
     let from = part.text("from").map(str::to_owned);
@@ -103,12 +112,8 @@ pub(in super::super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part
         }
     }
     let schedule = file::schedule(&name, part, defaults, now);
-    let usual = Guard {
-        shrink: GUARD_SHRINK,
-        changed: GUARD_CHANGED,
-        incompressible: GUARD_INCOMPRESSIBLE,
-        delete_max: None,
-    };
+    let usual =
+        Guard { shrink: GUARD_SHRINK, changed: GUARD_CHANGED, incompressible: GUARD_INCOMPRESSIBLE, delete_max: None };
     Some(Mirror {
         from: from?,
         to,

@@ -18,6 +18,7 @@ use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
+use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::needs;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -61,7 +62,7 @@ impl JobsAt {
         self.file.clone()
     }
 
-    fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
+    pub(super) fn read(&self, session: &Session<'_>) -> Result<JobsFile, Failure> {
         Ok(JobsFile::read(&self.path(session)?, instant(now()))?)
     }
 }
@@ -139,6 +140,10 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     at: JobsAt,
+
+    /// What is wished of a mirror, by the command of those.
+    #[arg(skip)]
+    wish: Wish,
 }
 
 /// Let a job rest until it is resumed. What is due meanwhile is left out, and recorded so.
@@ -345,7 +350,12 @@ impl List {
 }
 
 impl Run {
-    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    /// The same for a mirror.
+    pub(super) fn of_mirror(name: String, at: JobsAt, wish: Wish) -> Self {
+        Self { name, due: false, at, wish }
+    }
+
+    pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let work = file.work(&self.name)?;
         let state = state(&file.path)?;
@@ -370,9 +380,7 @@ impl Run {
             Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
             Work::Job(job) => runner.run(job, &occasion, &printed).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
-            Work::Mirror(mirror) => {
-                mirror::run(&runner, (mirror, &file), (&occasion, &self.wish), &printed).await?
-            }
+            Work::Mirror(mirror) => mirror::run(&runner, (mirror, &file), (&occasion, &self.wish), &printed).await?,
         };
         let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
         // What could not be sent or written is told by the daemon, or after the next run.
