@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::tree::noise;
-use credenza_e2e::{Outcome, Report, Setup, bucket, memory_server, number, tree};
+use credenza_e2e::{Outcome, Report, Setup, Signal, bucket, memory_server, number, tree};
 use credenza_s3_server::{Attributes, Server};
 use serde_json::Value;
 
@@ -254,6 +254,72 @@ fn a_folder_is_made_what_another_is() {
         let held = mirror(&setup, &["run", "a"])?.expect_code(3)?;
         ensure!(held.whole().contains("foreign"), "{}", held.whole());
         ensure!(fs::read(to.join("plain.txt"))? == b"by somebody else");
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
+fn a_run_that_is_killed_says_so_and_the_next_one_goes_on() {
+    let mut report = Report::default();
+    report.scenario("killed in the midst of its second cut", || {
+        let (server, setup) = buckets("deletes = \"now\"")?;
+        bucket::fill_many(&server.buckets, "source", 20);
+        run(&setup, &[], 0)?;
+        let before = server.buckets.keys("copy").len();
+        bucket::fill_many(&server.buckets, "source", 300);
+        server.buckets.remove("source", "dir-000/object-000002");
+        let file = setup.path("jobs.toml").display().to_string();
+        let mut killed = setup.credenza.start(["mirror", "run", "a", "--jobs", &file])?;
+        while !killed.has_ended()? && server.buckets.keys("copy").len() < before + 5 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        killed.signal(Signal::Kill)?;
+        killed.wait()?;
+        let marker: Value = serde_json::from_slice(&body(&server, "copy", MARKER).context("no marker")?)?;
+        if server.buckets.keys("copy").len() < 300 {
+            ensure!(marker["towards"].as_array().is_some_and(|cuts| cuts.len() == 1), "{marker}");
+            let status = mirror(&setup, &["status", "a"])?.expect_code(0)?;
+            ensure!(status.whole().contains("towards"), "{}", status.whole());
+        }
+        run(&setup, &[], 0)?;
+        expect_mirrored(&server)
+    });
+    report.finish();
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_a_folder_and_a_folder_to_a_bucket() {
+    let mut report = Report::default();
+    report.scenario("a bucket to a folder", || {
+        let (server, setup) = buckets("")?;
+        let to = setup.path("to");
+        policy(&setup, "@a", &to.to_string_lossy(), "deletes = \"now\"")?;
+        for key in ["plain", "a/b/c", "a/x", "gone/away"] {
+            put(&server, "source", key, key);
+        }
+        mirror(&setup, &["run", "a"])?;
+        put(&server, "source", "a/x", "changed");
+        server.buckets.remove("source", "gone/away");
+        let step = run(&setup, &[], 0)?;
+        ensure!(figures(&step, DONE)? == [0, 1, 1, 2], "{step}");
+        ensure!(fs::read(to.join("a/x"))? == b"changed" && fs::read(to.join("a/b/c"))? == b"a/b/c");
+        ensure!(!to.join("gone/away").exists());
+        Ok(())
+    });
+    report.scenario("a folder to a bucket", || {
+        let (server, setup) = buckets("")?;
+        let from = setup.path("from");
+        fs::create_dir_all(from.join("sub"))?;
+        fs::write(from.join("sub/one"), "one")?;
+        fs::write(from.join("two"), "two")?;
+        policy(&setup, &from.to_string_lossy(), "@b", "deletes = \"now\"")?;
+        run(&setup, &[], 0)?;
+        fs::write(from.join("two"), "two again")?;
+        fs::remove_file(from.join("sub/one"))?;
+        run(&setup, &[], 0)?;
+        ensure!(body(&server, "copy", "two").as_deref() == Some(b"two again"));
+        ensure!(body(&server, "copy", "sub/one").is_none());
         Ok(())
     });
     report.finish();

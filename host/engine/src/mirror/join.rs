@@ -112,6 +112,7 @@ pub(super) async fn plan(
         settled: cuts.known.and_then(|known| known.settled),
         keeps_times: info.has(ability::POSIX_ATTRIBUTES),
         has_etags: namespace == ability::FLAT && info.namespace == ability::FLAT,
+        is_lacking: cuts.known.is_some_and(|known| known.lacking > 0),
     };
     let mut wanted = cuts.walk(&cuts.cut.snapshot.tree, mapping);
     let mut base = cuts.base.as_ref().map(|root| cuts.walk(root, mapping));

@@ -19,6 +19,8 @@ pub(super) struct Ground {
     pub(super) keeps_times: bool,
     /// Source and target are buckets, whose fingerprints are ETags.
     pub(super) has_etags: bool,
+    /// It lacked something of its cut when it was whole otherwise, so that an object may be as a cut before has it.
+    pub(super) is_lacking: bool,
 }
 
 /// What is to become of a key.
@@ -55,7 +57,9 @@ impl Ground {
         let Some(wanted) = wanted else {
             return if self.is_ours(found, base, towards) { Verdict::Gone } else { Verdict::Extra };
         };
-        if let Some(base) = base.filter(|base| self.is_untouched(base, found)) {
+        if let Some(base) = base
+            && self.is_untouched(base, found)
+        {
             return if self.are_alike(base, wanted) { Verdict::Same } else { Verdict::Changed };
         }
         if let Some(other) = towards.iter().flatten().find(|other| self.is_as_written(other, found)) {
@@ -63,7 +67,7 @@ impl Ground {
         }
         match () {
             () if self.is_surely(wanted, found) => Verdict::Same,
-            () if self.is_settled(found) => Verdict::Changed,
+            () if self.may_be_older(base) && self.is_settled(found) => Verdict::Changed,
             () => Verdict::Foreign,
         }
     }
@@ -71,7 +75,12 @@ impl Ground {
     fn is_ours(&self, found: &Entry, base: Option<&Record>, towards: &[Option<Record>]) -> bool {
         base.is_some_and(|base| self.is_untouched(base, found))
             || towards.iter().flatten().any(|other| self.is_as_written(other, found))
-            || self.is_settled(found)
+            || (self.may_be_older(base) && self.is_settled(found))
+    }
+
+    /// Whether the cut that the target was does not say how a key was there: it has it not, or the target lacked it.
+    const fn may_be_older(&self, base: Option<&Record>) -> bool {
+        base.is_none() || self.is_lacking
     }
 
     /// Whether what is there may be what a record says, by what both state.
@@ -170,11 +179,11 @@ mod tests {
     const WHOLE: i64 = 100;
 
     fn bucket() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: false, has_etags: true }
+        Ground { settled: at(WHOLE), keeps_times: false, has_etags: true, is_lacking: false }
     }
 
     fn folder() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: true, has_etags: false }
+        Ground { settled: at(WHOLE), keeps_times: true, has_etags: false, is_lacking: false }
     }
 
     #[test]
@@ -196,7 +205,12 @@ mod tests {
     fn what_somebody_else_wrote_is_foreign_whatever_shows_it() {
         let (a, b) = (record("one", ONE, 5), record("two", TWO, 6));
         // Another size; another ETag of the same size; the same size and an ETag that proves nothing, but written later.
-        let strangers = [found("longer", PARTS, 150), found("eno", TWO, 150), found("one", OTHER_PARTS, 150)];
+        let strangers = [
+            found("longer", PARTS, 150),
+            found("longer", PARTS, WHOLE),
+            found("eno", TWO, 150),
+            found("one", OTHER_PARTS, 150),
+        ];
         for there in strangers {
             let known = record("one", if there.fingerprint.as_deref() == Some(OTHER_PARTS) { PARTS } else { ONE }, 5);
             assert_eq!(

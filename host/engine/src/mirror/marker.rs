@@ -68,14 +68,14 @@ impl Marker {
     /// The one that stands while a target goes from what it was to a cut.
     pub(super) fn going_on(self, known: Option<Self>, cut: SnapshotId) -> Self {
         let known = known.filter(|known| known.is_of(&self));
-        let Some(Self { cut: was, cut_made, mut towards, settled, .. }) = known else {
+        let Some(Self { cut: was, cut_made, mut towards, settled, lacking, .. }) = known else {
             return Self { cut_made: None, towards: vec![cut], ..self };
         };
         towards.retain(|id| *id != cut);
         towards.push(cut);
         let surplus = towards.len().saturating_sub(TOWARDS_MAX);
         towards.drain(..surplus);
-        Self { cut: was, cut_made, towards, settled, ..self }
+        Self { cut: was, cut_made, towards, settled, lacking, ..self }
     }
 
     /// Whether both are of one policy, repository and source.

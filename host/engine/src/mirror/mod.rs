@@ -21,7 +21,7 @@ mod marker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Destination, DestinationInfo, Source, ability};
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Source, ability};
 use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
 
 use crate::repository::{Repository, SnapshotHandle};
@@ -264,7 +264,14 @@ impl Removal<'_> {
             self.target.destination.remove(&entry).await
         } else {
             let version = Some(Version { id: String::new(), latest: true, deleted: true });
-            self.target.destination.create(&Entry { version, ..entry }, true).await.map(drop)
+            match self.target.destination.create(&Entry { version, ..entry }, true).await {
+                Ok(Some(writer)) => {
+                    writer.abort().await;
+                    let message = format!("`{key}` stays: the connector of the target removes nothing");
+                    Err(ConnectError::new(ErrorClass::Unsupported, "mirror.remove", message))
+                }
+                done => done.map(drop),
+            }
         };
         match done {
             Ok(()) => Ok(1),

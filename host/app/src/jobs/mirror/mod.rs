@@ -278,6 +278,7 @@ impl Run<'_> {
         let place = self.runner.app.place(Kind::Source, OsStr::new(&self.mirror.from), Settings::new())?;
         let source = self.runner.app.source(&place, None).await?;
         let excludes: Patterns = PatternList::gather(&[format!("/{MARKER}").into()], &[])?.of(&place.location)?;
+        let cuts = cuts(open, self.mirror).await?;
         let options = BackupOptions {
             location: place.text(),
             excludes,
@@ -290,7 +291,15 @@ impl Run<'_> {
             signing_key: signing::provided(None, &open.place.settings)?,
             ..BackupOptions::default()
         };
-        let report = backup::run(&open.repository, Arc::clone(&source.connector), &options, &self.context()).await?;
+        let back_up = async |options: &BackupOptions| {
+            backup::run(&open.repository, Arc::clone(&source.connector), options, &self.context()).await
+        };
+        let mut report = back_up(&options).await?;
+        let is_cut = |id| cuts.whole.iter().any(|handle| handle.snapshot.id == id);
+        if report.unchanged_since.is_some_and(|id| !is_cut(id)) {
+            // The snapshot of a job, or of another policy.
+            report = back_up(&BackupOptions { skip_unchanged: false, ..options }).await?;
+        }
         let cut = report.snapshot.or(report.unchanged_since);
         if report.errors > 0 {
             let from = &self.mirror.from;
