@@ -127,6 +127,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Ui(command) => command.run(session).await,
         Command::Jobs(command) => command.run(session).await,
         Command::Daemon(command) => command.run(session).await,
+        Command::Mirror(command) => command.run(session).await,
         Command::Bootstrap(command) => command.run(session).await,
         Command::Promises(command) => command.run(session).await,
         Command::Man(command) => command.run(Arguments::command()),

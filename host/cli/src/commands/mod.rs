@@ -29,6 +29,7 @@ pub(crate) mod ls;
 pub(crate) mod maintain;
 pub(crate) mod man;
 pub(crate) mod merge;
+pub(crate) mod mirror;
 pub(crate) mod mount;
 mod newest;
 pub(crate) mod place;

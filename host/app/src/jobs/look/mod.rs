@@ -588,6 +588,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
         Work::Job(_) => "made no backup",
         Work::Verify(_) => "verified nothing",
         Work::Replicate(_) => "carried not all",
+        Work::Mirror(_) => "mirrored nothing",
     };
     let why = past.reason.as_deref().unwrap_or("the log says no more");
     let next = format!("See what it did: credenza jobs history {name}");

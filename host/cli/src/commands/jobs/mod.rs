@@ -18,6 +18,7 @@ use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
+use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::needs;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -139,6 +140,10 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     at: JobsAt,
+
+    /// What is wished of a mirror, by the command of those.
+    #[arg(skip)]
+    wish: Wish,
 }
 
 /// Let a job rest until it is resumed. What is due meanwhile is left out, and recorded so.
@@ -245,6 +250,7 @@ impl Check {
                 Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
                 Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
                 Work::Replicate(policy) => (policy.name.clone(), preflight::lacks_of_replicate(&session.app, policy)),
+                Work::Mirror(mirror) => (mirror.name.clone(), preflight::lacks_of_mirror(&session.app, mirror, &file)),
             };
             for lack in lacks {
                 lacking += 1;
@@ -346,7 +352,12 @@ impl List {
 }
 
 impl Run {
-    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    /// The same for a mirror.
+    pub(super) fn of_mirror(name: String, at: JobsAt, wish: Wish) -> Self {
+        Self { name, due: false, at, wish }
+    }
+
+    pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let work = file.work(&self.name)?;
         let state = state(&file.path)?;
@@ -363,6 +374,7 @@ impl Run {
             Work::Job(job) => runner.run(job, &occasion, printed).await,
             Work::Verify(verify) => verify::run(runner, verify, &occasion, printed).await,
             Work::Replicate(policy) => replicate::run(runner, policy, false, &occasion, printed).await,
+            Work::Mirror(mirror) => mirror::run(runner, (mirror, &file), (&occasion, &self.wish), printed).await,
         })
         .await
     }
