@@ -173,7 +173,8 @@ pub(super) async fn retreats(
     let twin = |head: &OriginHead| {
         let is_twin =
             |origin: &credenza_format::Origin| (origin.writer, origin.sequence) == (head.writer, head.sequence);
-        let twin = here.whole.iter().find(|handle| handle.snapshot.origin.as_ref().is_some_and(is_twin));
+        // A place that a removed one has left is taken by the next.
+        let twin = here.whole.iter().rfind(|handle| handle.snapshot.origin.as_ref().is_some_and(is_twin));
         twin.map(|handle| handle.snapshot.id)
     };
     let unaccounted = |head: &&&OriginHead| !removed.contains(&(head.writer.0, head.sequence, head.digest));
