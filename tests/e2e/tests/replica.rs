@@ -86,7 +86,7 @@ fn a_replica_is_read_by_all_and_refuses_what_is_for_its_origin_to_do() -> Result
         let outcome = pair.at(replica, words)?.expect_code(11)?;
         let why =
             format!("this repository is a replica of {id}: {what} is for its replication to do; nothing was done");
-        outcome.expect_message(&[&why, &format!("credenza at {replica} promote")])
+        outcome.expect_message(&[&why])?.expect_message(&[&format!("credenza at {replica} promote")])
     };
     refused(&["backup", &source], "backing up")?;
     refused(&["rm", "latest"], "removing snapshots")?;
@@ -116,7 +116,7 @@ fn a_replica_takes_nothing_from_another_repository() -> Result<()> {
     let why = format!(
         "the target is a replica of repository {id}, and these snapshots are from {strange}; nothing was carried"
     );
-    refused.expect_message(&[&why, &format!("credenza at {replica} promote")])?;
+    refused.expect_message(&[&why])?.expect_message(&[&format!("credenza at {replica} promote")])?;
     pair.at(&other, &["sync", "from", replica])?.expect_code(0)?;
     ensure!((pair.snapshots(replica)?, pair.snapshots(&other)?) == (1, 2), "only the other took something");
     Ok(())
@@ -173,7 +173,9 @@ fn a_promoted_replica_is_a_repository_of_its_own_and_the_old_origin_is_sent_away
     let pair = Pair::new()?;
     let (replica, origin, id) = (&pair.replica, pair.origin(), pair.id()?);
     let refused = pair.at(replica, &["promote"])?.expect_code(2)?;
-    refused.expect_message(&["nobody is there to agree", &format!("credenza at {replica} promote --yes")])?;
+    refused
+        .expect_message(&["nobody is there to agree"])?
+        .expect_message(&[&format!("credenza at {replica} promote --yes")])?;
     ensure!(pair.info(replica)?["role"] == "replica", "nothing was changed");
     let promoted = pair.at(replica, &["--json", "promote", "--yes"])?.expect_code(0)?;
     let line = promoted.lines_of("promoted")?.into_iter().next().context("nothing was promoted")?;
@@ -188,7 +190,7 @@ fn a_promoted_replica_is_a_repository_of_its_own_and_the_old_origin_is_sent_away
     let why =
         format!("it was a replica of repository {id} and was promoted at {at}: it takes nothing from there since");
     let way = format!("credenza at {origin} sync from {replica}");
-    refused.expect_message(&[&why, &way])?;
+    refused.expect_message(&[&why])?.expect_message(&[&way])?;
     // The command works as it is printed.
     let words: Vec<&str> = way.split(' ').skip(1).collect();
     pair.precious.setup.credenza.ok(words)?;
