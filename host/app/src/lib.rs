@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod array;
 mod app;
 mod ask;
 mod aws;
@@ -60,6 +61,7 @@ pub mod prune;
 mod recognise;
 pub mod remove;
 pub mod replica;
+mod replicas;
 mod repository;
 pub mod restored;
 pub mod search;

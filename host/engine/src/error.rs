@@ -2,7 +2,7 @@
 
 use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
-use credenza_format::{SlotError, SlotKind};
+use credenza_format::{Hex, SlotError, SlotKind};
 use credenza_model::{ChunkId, ObjectId, RepositoryId, SnapshotId, StoreKey, Timestamp};
 
 /// The result of the engine's calls.
@@ -167,6 +167,40 @@ pub enum Error {
     NoSnapshot {
         /// The sentence for a person.
         reason: String,
+    },
+    /// A source that many processes cannot share.
+    #[error("{source_name} cannot be backed up in shards: {reason}")]
+    Unshardable {
+        /// The source's identity.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No group of parts, or more than one, is meant.
+    #[error("nothing is merged: {reason}")]
+    NoGroup {
+        /// The sentence for a person.
+        reason: String,
+    },
+    /// Parts of a group are not there.
+    #[error("nothing is merged: of the {of} parts of group {group} {} are not there: {}", missing.len(), numbers(missing))]
+    PartsMissing {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The numbers of those that are not there, from 0.
+        missing: Vec<u32>,
+        /// How many there are to be.
+        of: u32,
+    },
+    /// A part does not begin where the one before ends, or does not end where the source does.
+    #[error("nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began")]
+    PartsApart {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The number of the part, from 0.
+        number: u32,
+        /// How many there are.
+        of: u32,
     },
     /// The newest snapshot cannot be read, and an older one was not asked for.
     #[error("the newest snapshot cannot be read: {damage}")]
@@ -344,7 +378,7 @@ pub enum Error {
     /// One side has gone silent, so that it is not a matter of single entries.
     #[error("the {side} has answered nothing for {seconds} s; {doing} failed: {cause}")]
     Unanswered {
-        /// "source" or "destination".
+        /// "source", "destination", "repository" or "replica".
         side: &'static str,
         /// For how long.
         seconds: u64,
@@ -401,6 +435,13 @@ fn and_damaged(slots: &[String]) -> String {
         [] => String::new(),
         slots => format!("; `{}` is damaged and may be the one", slots.join("`, `")),
     }
+}
+
+/// Some numbers of parts, of more the first.
+fn numbers(numbers: &[u32]) -> String {
+    let named: Vec<String> = numbers.iter().take(QUOTED_MAX).map(u32::to_string).collect();
+    let more = if numbers.len() > named.len() { " …" } else { "" };
+    format!("{}{more}", named.join(", "))
 }
 
 impl Error {

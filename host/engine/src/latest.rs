@@ -11,7 +11,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use credenza_format::{Drill, Fact, MachineConfiguration, ObjectKind, PublicKey, Replica};
+pub use credenza_format::Drill;
+use credenza_format::{Fact, MachineConfiguration, ObjectKind, PublicKey, Replica};
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 use crate::notes::{self, put_note};

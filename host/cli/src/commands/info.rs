@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
-use credenza_app::{Located, OpenRepository, SnapshotPath};
+use credenza_app::{Located, OpenRepository, SnapshotPath, StoreUse};
 use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
 use credenza_engine::latest::last_drill;
@@ -79,7 +79,7 @@ impl RepositoryDetails {
     /// What was read again, and what was restored for trial.
     fn write_verified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = Zone::new(false);
-        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged }) = &self.readings {
+        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged, .. }) = &self.readings {
             let way = "`credenza check --read-data` reads them";
             match oldest {
                 None => write!(f, "\nverified     never: no pack was read again ({way})")?,
@@ -296,7 +296,7 @@ async fn verified(repository: &Repository) -> Result<(Option<Readings>, Option<D
 impl Info {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let Some(path) = subject else {
             let (readings, last_drill) = verified(&open.repository).await?;
             let heads = match readings {
