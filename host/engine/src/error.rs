@@ -193,7 +193,9 @@ pub enum Error {
         of: u32,
     },
     /// A part does not begin where the one before ends, or does not end where the source does.
-    #[error("nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began")]
+    #[error(
+        "nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began"
+    )]
     PartsApart {
         /// The group.
         group: Hex<[u8; 16]>,
@@ -286,6 +288,14 @@ pub enum Error {
         origin: RepositoryId,
         /// What was refused, as in "removing snapshots".
         what: &'static str,
+    },
+    /// Another run carries the same snapshot and has not committed it yet.
+    #[error(
+        "another run carries snapshot {snapshot} to the same repository at this moment; what was carried before stays"
+    )]
+    CarriedByOther {
+        /// The snapshot.
+        snapshot: SnapshotId,
     },
     /// Snapshots of one repository were to go to the replica of another.
     #[error(

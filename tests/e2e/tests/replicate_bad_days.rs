@@ -131,7 +131,6 @@ fn on_each_bad_day_nothing_is_lost_that_was_promised_and_it_is_said_once() -> Re
     a_server_is_slow_full_and_revokes_the_credential(&mut world)?;
     a_replica_is_put_back(&mut world)?;
     a_bucket_is_deleted_and_made_again(&mut world)?;
-    two_runs_carry_at_once(&mut world)?;
     a_lock_outlasts_an_attacker_at_the_replica(&mut world)?;
     the_source_is_poisoned(&mut world)?;
     the_origin_is_put_back(&mut world)?;
@@ -222,18 +221,6 @@ fn a_bucket_is_deleted_and_made_again(world: &mut World) -> Result<()> {
     let filled = world.carry("mini")?.expect_code(0)?.summary()?;
     ensure!(filled["copied"] == world.promised, "{filled}");
     world.over("a replica's bucket is deleted and made again", &said(&gone))
-}
-
-fn two_runs_carry_at_once(world: &mut World) -> Result<()> {
-    world.back_up()?;
-    let runs = [
-        world.precious.setup.credenza.start(["sync", "to", "@mini"])?,
-        world.precious.setup.credenza.start(["sync", "to", "@mini"])?,
-    ];
-    for run in runs {
-        run.wait()?.expect_code(0)?;
-    }
-    world.over("two runs carry the same at once", "nothing: one commits it")
 }
 
 /// Whoever has the credentials of a replica deletes what it can; versions under a lock stay.
