@@ -109,6 +109,7 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
         target.whole.iter().chain(there.iter().copied()).map(|handle| (handle.snapshot.id, handle.clone())).collect();
     let snapshots = Snapshots {
         whole: both.into_values().collect(),
+        parts: Vec::new(),
         damaged: Vec::new(),
         ahead: origin.ahead.union(&target.ahead).copied().collect(),
         now: origin.now.max(target.now),
