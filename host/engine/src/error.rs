@@ -289,6 +289,14 @@ pub enum Error {
         /// What was refused, as in "removing snapshots".
         what: &'static str,
     },
+    /// Another run carries the same snapshot and has not committed it yet.
+    #[error(
+        "another run carries snapshot {snapshot} to the same repository at this moment; what was carried before stays"
+    )]
+    CarriedByOther {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
     /// Snapshots of one repository were to go to the replica of another.
     #[error(
         "the target is a replica of repository {origin}, and these snapshots are from {other}; nothing was carried"

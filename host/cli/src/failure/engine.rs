@@ -81,6 +81,9 @@ impl From<EngineError> for Failure {
             | EngineError::Promoted { .. }
             | EngineError::NoReplica { .. }
             | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
+            EngineError::CarriedByOther { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")
+            }
             EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }

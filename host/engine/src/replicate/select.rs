@@ -110,6 +110,7 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
     let snapshots = Snapshots {
         parts: Vec::new(),
         whole: both.into_values().collect(),
+        parts: Vec::new(),
         damaged: Vec::new(),
         ahead: origin.ahead.union(&target.ahead).copied().collect(),
         now: origin.now.max(target.now),
