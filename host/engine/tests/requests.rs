@@ -80,8 +80,9 @@ async fn small_files_cost_few_requests() {
     assert_eq!(told(&unchanged)["list index"], 1, "all of it is known");
     let restore = async |repository: Repository| restores(&repository, snapshot, &files).await.unwrap();
     let ((), restored) = asked(&store, elsewhere.path(), restore).await;
-    // Two packs of data, of 32 MiB and the rest, 8 MiB at a time and by halves of the listing, and one of the tree.
-    ensure_few(&restored, 10, 10);
+    // At most 8 MiB at a time of two packs of data, by the two batches that the records make. Where workers put the chunks of neighbours hangs on who
+    // came first, and with that how often the windows change between the packs.
+    ensure_few(&restored, 24, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
