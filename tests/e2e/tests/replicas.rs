@@ -110,19 +110,19 @@ fn a_replica_is_read_where_the_repository_is_gone_and_never_written_in_its_place
     }
     for words in [&["backup", "/etc/hostname"][..], &["rm", "latest", "--apply"], &["check"], &["repair"]] {
         let refused = setup.credenza.run(words)?;
-        ensure!(refused.code != 0 && !refused.stderr.contains("instead"), "{words:?}: {}", refused.whole());
+        ensure!(refused.code != Some(0) && !refused.stderr.contains("instead"), "{words:?}: {}", refused.whole());
     }
 
     // Another repository in its place, and a wrong passphrase, are told and not passed over.
     setup.credenza.ok(["at", &setup.path("other").to_string_lossy(), "create"])?;
     fs::rename(setup.path("other"), setup.path("main"))?;
     let swapped = setup.credenza.run(["ls"])?;
-    ensure!(swapped.code != 0 && !swapped.stderr.contains("instead"), "{}", swapped.whole());
+    ensure!(swapped.code != Some(0) && !swapped.stderr.contains("instead"), "{}", swapped.whole());
     fs::remove_dir_all(setup.path("main"))?;
     fs::rename(setup.path("away"), setup.path("main"))?;
     setup.credenza.set("CREDENZA_PASSPHRASE", "not the passphrase");
     let wrong = setup.credenza.run(["ls"])?;
-    ensure!(wrong.code != 0 && !wrong.stderr.contains("instead"), "{}", wrong.whole());
+    ensure!(wrong.code != Some(0) && !wrong.stderr.contains("instead"), "{}", wrong.whole());
     Ok(())
 }
 
