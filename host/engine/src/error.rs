@@ -601,4 +601,9 @@ impl Damage {
     pub(crate) fn of_chunk(object: impl ToString, kind: DamageKind, chunk: ChunkId, detail: impl Into<String>) -> Self {
         Self { object: object.to_string(), kind, chunk: Some(chunk), detail: detail.into() }
     }
+
+    /// Whether it is of a chunk that no pack is known to hold.
+    pub(crate) fn is_of_unknown_chunk(&self) -> bool {
+        self.object == "index" && self.chunk.is_some()
+    }
 }
