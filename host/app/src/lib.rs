@@ -59,6 +59,7 @@ pub mod protection;
 pub mod prune;
 mod recognise;
 pub mod remove;
+pub mod replica;
 mod repository;
 pub mod restored;
 pub mod search;

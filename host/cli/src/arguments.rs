@@ -11,7 +11,8 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, serve, sync, tag, ui,
+    info, jobs, key, login, ls, maintain, man, mount, place, policy, promote, prune, repair, restore, rm, serve, sync,
+    tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     /// Which snapshots `prune` keeps.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make a replica a repository on its own, when its origin is lost.
+    Promote(promote::Promote),
     /// Reclaim the space that no snapshot needs.
     Maintain(maintain::Maintain),
     /// Verify what can be verified without any key.

@@ -114,6 +114,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Rm(command) => command.run(session).await,
         Command::Prune(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
+        Command::Promote(command) => command.run(session).await,
         Command::Maintain(command) => command.run(session).await,
         Command::Key(command) => command.run(session).await,
         Command::Sync(command) => command.run(session).await,

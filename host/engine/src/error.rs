@@ -3,7 +3,7 @@
 use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
 use credenza_format::{SlotError, SlotKind};
-use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey, Timestamp};
+use credenza_model::{ChunkId, ObjectId, RepositoryId, SnapshotId, StoreKey, Timestamp};
 
 /// The result of the engine's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -244,6 +244,54 @@ pub enum Error {
     PlaintextTarget {
         /// The store of the repository in plain text.
         place: String,
+    },
+    /// A replica takes snapshots from its origin alone.
+    #[error("this repository is a replica of {origin}: {what} is for its replication to do; nothing was done")]
+    IsReplica {
+        /// The origin.
+        origin: RepositoryId,
+        /// What was refused, as in "removing snapshots".
+        what: &'static str,
+    },
+    /// Snapshots of one repository were to go to the replica of another.
+    #[error(
+        "the target is a replica of repository {origin}, and these snapshots are from {other}; nothing was carried"
+    )]
+    ReplicaOfAnother {
+        /// Its origin.
+        origin: RepositoryId,
+        /// Where the snapshots are from.
+        other: RepositoryId,
+    },
+    /// A replica was promoted: it is on its own.
+    #[error("it was a replica of repository {origin} and was promoted at {at}: it takes nothing from there since")]
+    Promoted {
+        /// What was its origin.
+        origin: RepositoryId,
+        /// When, by the clock of the machine that did it.
+        at: Timestamp,
+    },
+    /// A repository that is no replica was to be promoted.
+    #[error("repository {repository} is no replica: it takes backups already")]
+    NoReplica {
+        /// The repository.
+        repository: RepositoryId,
+    },
+    /// A repository with snapshots of its own was to become a replica.
+    #[error(
+        "the target cannot be a replica of {origin}: {snapshots} of its snapshots are its own, and a replica takes no backups; nothing was changed"
+    )]
+    OwnSnapshots {
+        /// Which was to be its origin.
+        origin: RepositoryId,
+        /// How many snapshots it has that the origin lacks.
+        snapshots: u64,
+    },
+    /// A repository was to be a replica of itself.
+    #[error("origin and target are one repository, {repository}")]
+    OwnReplica {
+        /// The repository.
+        repository: RepositoryId,
     },
     /// Two repositories cannot have the same ids for the same content.
     #[error("a repository in plain text and an encrypted one cannot be alike")]

@@ -79,6 +79,7 @@ pub mod query;
 mod rehearsal;
 pub mod remove;
 pub mod repair;
+pub mod replica;
 mod repository;
 pub mod restore;
 pub mod retention;

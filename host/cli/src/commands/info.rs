@@ -9,6 +9,7 @@ use credenza_app::{Located, OpenRepository, SnapshotPath};
 use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
 use credenza_engine::latest::last_drill;
+use credenza_engine::replica::{self, KeptHeads, Role};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotHandle};
 use credenza_format::{Digest, Drill, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
@@ -52,9 +53,29 @@ struct RepositoryDetails {
     /// What is on record of the reading of packs; nothing with the keys of a writer.
     readings: Option<Readings>,
     last_drill: Option<Drill>,
+    /// Of a replica, or of one that was: whose, and since when.
+    #[serde(flatten)]
+    role: Option<Role>,
+    /// What it keeps of its origin.
+    heads: Option<KeptHeads>,
 }
 
 impl RepositoryDetails {
+    /// Whose replica it is, or was.
+    fn write_role(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = Zone::new(false);
+        match &self.role {
+            None => return Ok(()),
+            Some(Role::Replica { origin, .. }) => {
+                write!(f, "\nreplica      of repository {origin}; it takes no backups")?
+            }
+            Some(Role::Promoted { origin, at }) => {
+                write!(f, "\npromoted     {}: it was a replica of repository {origin}", zone.minutes(*at))?;
+            }
+        }
+        self.heads.as_ref().map_or(Ok(()), |heads| write!(f, ", known as it was on {}", zone.minutes(heads.as_of)))
+    }
+
     /// What was read again, and what was restored for trial.
     fn write_verified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = Zone::new(false);
@@ -98,6 +119,7 @@ impl Display for RepositoryDetails {
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
         self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))?;
+        self.write_role(f)?;
         self.write_verified(f)
     }
 }
@@ -277,6 +299,10 @@ impl Info {
         let open = session.open_for_reading().await?;
         let Some(path) = subject else {
             let (readings, last_drill) = verified(&open.repository).await?;
+            let heads = match readings {
+                Some(_) => replica::kept(&open.repository, &[]).await?,
+                None => None,
+            };
             let config = open.repository.config();
             let chunker = &config.chunker.params;
             session.reporter.result(&RepositoryDetails {
@@ -292,6 +318,8 @@ impl Info {
                 parity_percent: config.parity.map(ParityRate::percent),
                 readings,
                 last_drill,
+                role: replica::state(&open.repository),
+                heads,
             })?;
             return Ok(Exit::Done);
         };

@@ -2,6 +2,7 @@
 //!
 //! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
+mod agree;
 pub(crate) mod audit;
 mod background;
 pub(crate) mod backup;
@@ -31,6 +32,7 @@ pub(crate) mod mount;
 mod newest;
 pub(crate) mod place;
 pub(crate) mod policy;
+pub(crate) mod promote;
 pub(crate) mod prune;
 pub(crate) mod repair;
 pub(crate) mod restore;

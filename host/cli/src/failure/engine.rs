@@ -62,7 +62,12 @@ impl From<EngineError> for Failure {
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
                 .hint("if whoever can read that repository may read these snapshots, add --allow-plaintext"),
-            EngineError::NotAlike => Self::new(what).exit(Exit::Usage),
+            EngineError::NotAlike | EngineError::OwnReplica { .. } => Self::new(what).exit(Exit::Usage),
+            EngineError::IsReplica { .. }
+            | EngineError::ReplicaOfAnother { .. }
+            | EngineError::Promoted { .. }
+            | EngineError::NoReplica { .. }
+            | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
             EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }

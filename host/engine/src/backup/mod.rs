@@ -173,6 +173,7 @@ pub async fn run(
     options: &BackupOptions,
     run: &RunContext,
 ) -> Result<BackupReport> {
+    repository.require_primary("backing up")?;
     let _heeding = run.stop.heeding();
     match attempt(repository, Arc::clone(&source), options, true, run).await {
         // What can be read once only is gone by now.

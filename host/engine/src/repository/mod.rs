@@ -1,6 +1,6 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating (`probe` tries the store), opening, the config and the retention policy in it, key slots, until when objects are
+//! Owned here: creating (`probe` tries the store), opening, the config with the retention policy and the role in it, key slots, until when objects are
 //! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
 //! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
 //! packs (`blobs`, `write::dedup`). Called by every command of the engine.
@@ -19,6 +19,7 @@ mod parity;
 mod policy;
 mod probe;
 mod removal;
+mod role;
 mod rotate;
 mod secret;
 mod slots;
@@ -45,6 +46,7 @@ pub(crate) use locks::PROBES;
 pub(crate) use parity::{lacking, put_parity};
 pub(crate) use probe::VERSIONS;
 pub use probe::probe;
+pub use role::Role;
 pub use rotate::{Resealing, Rotation};
 pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
@@ -77,6 +79,8 @@ pub struct Repository {
     cache: Option<CacheFolder>,
     /// Where reads of data are counted instead of made, in a rehearsal.
     unread: Option<Arc<Tally>>,
+    /// Whether whoever replicates from its origin is at work, who may do its upkeep.
+    in_charge: bool,
 }
 
 impl Repository {

@@ -71,6 +71,7 @@ impl Repository {
             cautious: false,
             cache,
             unread: None,
+            in_charge: false,
         })
     }
 
