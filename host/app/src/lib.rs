@@ -60,6 +60,7 @@ pub mod prune;
 mod recognise;
 pub mod remove;
 pub mod replica;
+mod replicas;
 mod repository;
 pub mod restored;
 pub mod search;

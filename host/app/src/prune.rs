@@ -5,7 +5,8 @@
 
 use credenza_engine::flags::Flags;
 use credenza_engine::freed::{self, Freed};
-use credenza_engine::retention::{self, Plan};
+use credenza_engine::retention;
+pub use credenza_engine::retention::Plan;
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle};
 use credenza_format::Grouping;

@@ -11,7 +11,7 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, promote, prune, repair, restore, rm, serve, sync,
+    info, jobs, key, login, ls, maintain, man, mount, place, policy, promote, prune, repair, replicate, restore, rm, serve, sync,
     tag, ui,
 };
 use crate::globals::Globals;
@@ -113,6 +113,9 @@ pub(crate) enum Command {
     Key(key::KeyCommand),
     /// Carry snapshots to, from or with another repository.
     Sync(sync::Sync),
+    /// Copies that `jobs.toml` says are to be in other repositories.
+    #[command(subcommand)]
+    Replicate(replicate::ReplicateCommand),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

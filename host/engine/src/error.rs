@@ -344,7 +344,7 @@ pub enum Error {
     /// One side has gone silent, so that it is not a matter of single entries.
     #[error("the {side} has answered nothing for {seconds} s; {doing} failed: {cause}")]
     Unanswered {
-        /// "source" or "destination".
+        /// "source", "destination", "repository" or "replica".
         side: &'static str,
         /// For how long.
         seconds: u64,

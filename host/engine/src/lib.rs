@@ -80,6 +80,8 @@ mod rehearsal;
 pub mod remove;
 pub mod repair;
 pub mod replica;
+mod replicas;
+pub mod replicate;
 mod repository;
 pub mod restore;
 pub mod retention;
@@ -106,9 +108,10 @@ pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
 pub use pin::Pin;
 pub use rehearsal::{Expectation, Rehearsal};
+pub use replicas::Replica;
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
-    SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
+    SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, Spared, key_slots, probe,
 };
 pub use run::RunContext;
 pub use standing::{Conflict, Left, Standing};

@@ -74,6 +74,7 @@ impl Records {
 
     /// The records whose keys lie in these spans; subtrees outside of them are not read.
     fn over(loader: Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Self {
+        loader.note_tree(root);
         let (levels, leaves, ready) = (Vec::new(), VecDeque::new(), VecDeque::new());
         Self { loader, levels, leaves, ready, given: 0, stopped: None, spans, root: Some(*root), lost: None }
     }

@@ -130,6 +130,7 @@ fn key(job: Work<'_>) -> String {
     match job {
         Work::Job(job) => format!("job.{}", job.name),
         Work::Verify(verify) => verify.name.clone(),
+        Work::Replicate(policy) => policy.name.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
-use credenza_app::{Located, OpenRepository, SnapshotPath};
+use credenza_app::{Located, OpenRepository, SnapshotPath, StoreUse};
 use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
 use credenza_engine::latest::last_drill;
@@ -296,7 +296,7 @@ async fn verified(repository: &Repository) -> Result<(Option<Readings>, Option<D
 impl Info {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let Some(path) = subject else {
             let (readings, last_drill) = verified(&open.repository).await?;
             let heads = match readings {

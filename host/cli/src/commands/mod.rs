@@ -35,6 +35,7 @@ pub(crate) mod policy;
 pub(crate) mod promote;
 pub(crate) mod prune;
 pub(crate) mod repair;
+pub(crate) mod replicate;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod serve;

@@ -189,7 +189,7 @@ impl Sync {
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
         let (host, user) = (environment::host_name(), environment::user_name());
-        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, signing_key: None })
+        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, ..SyncOptions::default() })
     }
 }
 

@@ -296,8 +296,9 @@ async fn read(
     let whole = session.scan_options();
     let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
     let sieve = Sieve::new(whole, options.size_max);
-    let join =
-        Join::new(scanner, info, parents, sieve, Some(Arc::clone(&line.dedup))).refreshing(options.metadata_of_all);
+    let join = Join::new(scanner, info, parents, sieve, Some(Arc::clone(&line.dedup)))
+        .refreshing(options.metadata_of_all)
+        .lean(whole.lean);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
@@ -439,7 +440,8 @@ impl<'a> Line<'a> {
         all.extend(parents(session, options));
         let sieve = Sieve::new(session.scan_options(), options.size_max);
         let join = Join::new(Box::new(scan), info, all, sieve, Some(Arc::clone(&self.dedup)))
-            .refreshing(options.metadata_of_all);
+            .refreshing(options.metadata_of_all)
+            .lean(session.scan_options().lean);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? == Ending::OutOfOrder {
             return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });

@@ -131,6 +131,7 @@ impl Session {
             markers: options.markers.clone(),
             one_file_system: options.one_file_system,
             racy_since: before.parent.as_ref().map(|parent| parent.snapshot.started),
+            lean: info.has(ability::LEAN_SCAN) && !options.metadata_of_all,
             whole_seconds_are_racy: before.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
             ..ScanOptions::default()
         };

@@ -46,7 +46,7 @@ use crate::clock::lease_end;
 use crate::findings::Findings;
 use crate::health::Health;
 use crate::liveness::Liveness;
-use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
+use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, Spared};
 use crate::view::View;
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
 
@@ -149,7 +149,7 @@ impl Leftovers {
 /// # Errors
 /// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
-    verified(repository, options, &*run.events, &run.stop).await
+    verified(&repository.alone(), options, &*run.events, &run.stop).await
 }
 
 async fn verified(
@@ -355,7 +355,17 @@ pub(crate) fn add_healed(repository: &Repository, users: &Users, findings: &mut 
     let healed = repository.take_healed_packs();
     let packs = healed.iter().map(|(pack, _)| *pack).collect();
     healed.into_iter().for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    add_spared(repository, users, findings);
     packs
+}
+
+/// Finds what was read from a replica, where that was allowed.
+fn add_spared(repository: &Repository, users: &Users, findings: &mut Findings<'_>) {
+    for Spared { damage, .. } in repository.take_spared() {
+        let key = StoreKey::new(damage.object.clone()).ok();
+        let pack = key.as_ref().and_then(ObjectKind::parse).filter(|(kind, _)| PackKind::of(*kind).is_some());
+        findings.add(damage, pack.into_iter().flat_map(|(_, pack)| users.affected(&pack)).collect::<Vec<_>>());
+    }
 }
 
 /// What there is, without what is in packs.

@@ -24,6 +24,7 @@ mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
+mod spare;
 mod two_copies;
 mod usage;
 
@@ -52,6 +53,8 @@ pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
 pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
+pub use spare::Spared;
+pub(crate) use spare::{Missed, Spare};
 pub(crate) use two_copies::{TwoCopies, put_text};
 
 use crate::cached::CacheFolder;
@@ -81,6 +84,8 @@ pub struct Repository {
     unread: Option<Arc<Tally>>,
     /// Whether whoever replicates from its origin is at work, who may do its upkeep.
     in_charge: bool,
+    /// Where chunks are read that are lost here.
+    spare: Option<Arc<dyn Spare>>,
 }
 
 impl Repository {
@@ -113,6 +118,7 @@ impl Repository {
             store: shadow(Arc::clone(&self.store), self.cache.clone()),
             bare: shadow(Arc::clone(&self.store), None),
             unread: Some(Arc::clone(tally)),
+            spare: None,
             ..self.clone()
         }
     }

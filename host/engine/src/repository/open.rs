@@ -72,6 +72,7 @@ impl Repository {
             cache,
             unread: None,
             in_charge: false,
+            spare: None,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credenza_app::Result;
 use credenza_app::jobs::look::{Hears, Look, Told};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
-use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, verify};
+use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, replicate, verify};
 use credenza_engine::Listener;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -60,6 +60,7 @@ impl JobRun {
         let ending = match work {
             Work::Job(job) => runner.run(job, &occasion, &heard).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
+            Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
         // What could not be sent or written is told by the daemon, or after the next run.

@@ -310,6 +310,7 @@ fn row(
         does: match work {
             Work::Job(job) => format!("backs up {} to", sources(job).join(", ")),
             Work::Verify(_) => "reads again".to_owned(),
+            Work::Replicate(policy) => words::carries(policy),
         },
         to: to(site, work.repository()),
     }
@@ -402,6 +403,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let (sources, facts, hooks) = match work {
         Work::Job(job) => (sources(job), words::facts(job), job.hooks.iter().map(words::hook).collect()),
         Work::Verify(verify) => (Vec::new(), words::facts_of_verification(verify), Vec::new()),
+        Work::Replicate(policy) => (Vec::new(), words::facts_of_replication(policy), Vec::new()),
     };
     let page = Page {
         refusal: frame.refusal(Action::Run),
