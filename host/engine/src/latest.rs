@@ -11,8 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use credenza_format::Drill;
-use credenza_format::{Fact, MachineConfiguration, ObjectKind, PublicKey, Replica};
+use credenza_format::{Drill, Fact, MachineConfiguration, ObjectKind, PublicKey, Replica};
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 use crate::notes::{self, put_note};

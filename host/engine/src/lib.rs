@@ -106,6 +106,7 @@ mod write;
 
 pub use cached::{CachedStore, ObjectCache};
 pub use clock::{Clock, Moment, SystemClock};
+pub use credenza_format::Drill;
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};

@@ -99,6 +99,7 @@ pub(crate) const ROUTES: &[Route] = &[
     page("r/*/s/*/raster", Action::Read),
     page("promises", Action::Look),
     page("calendar", Action::Look),
+    page("replication", Action::Look),
     page("guard", Action::Look),
     page("jobs", Action::Look),
     page("jobs/*", Action::Look),

@@ -63,6 +63,14 @@ pub fn state(repository: &Repository) -> Option<Role> {
     repository.role()
 }
 
+/// The same as it is now, whatever it was when the repository was opened. One request.
+///
+/// # Errors
+/// When the store cannot be read, or the config is damaged.
+pub async fn state_now(repository: &Repository) -> Result<Option<Role>> {
+    repository.role_now().await
+}
+
 /// Requires that a repository takes what is carried from another: any does, but a replica takes from its origin only, and one that was promoted nothing
 /// from what was its origin.
 ///

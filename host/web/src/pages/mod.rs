@@ -33,6 +33,7 @@ mod promises;
 mod proof;
 mod protected;
 mod raster;
+mod replication;
 mod repository;
 mod restore;
 mod run;
@@ -190,6 +191,7 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["sources", name]) => sources::show(site, asked, name).await,
         (None, ["guard"]) => guard::show(site, asked).await,
         (None, ["promises"]) => promises::show(site, asked).await,
+        (None, ["replication"]) => replication::show(site, asked).await,
         (None, ["calendar"]) => calendar::show(site, asked).await,
         (None, ["jobs"]) => jobs::list(site, asked).await,
         (None, ["jobs", name]) => jobs::show(site, asked, name).await,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use credenza_app::PlaceLabel;
 use credenza_app::jobs::schedule::{instant, timestamp};
+use credenza_engine::Drill;
 use credenza_engine::check::Readings;
-use credenza_engine::latest::{Drill, last_drill};
+use credenza_engine::latest::last_drill;
 use futures_util::future::join_all;
 
 use super::frame::Link;

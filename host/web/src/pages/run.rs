@@ -22,7 +22,7 @@ use super::problem::{Problem, render};
 use crate::activity::Who;
 use crate::command;
 use crate::form::{Fields, encode};
-use crate::operations::{Acknowledge, Backup, Check, Maintain, Prune, Remove, Repair, SetPolicy, Sync, Tag};
+use crate::operations::{Acknowledge, Backup, Check, Maintain, Promote, Prune, Remove, Repair, SetPolicy, Sync, Tag};
 use crate::reply::{self, Broken, Reply};
 use crate::runs::{Ending, Operation, Outcome, Reported, Room, Run};
 use crate::shown::{self, Time};
@@ -183,6 +183,7 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
         "untag" => Arc::new(Tag { snapshot: snapshot(), tag: form.text("tag"), is_taken: true }),
         "acknowledge" => Arc::new(Acknowledge { snapshot: snapshot() }),
         "remove" => Arc::new(Remove { snapshot: snapshot() }),
+        "promote" => Arc::new(Promote),
         _ => return Err(wrong("The form does not say what to do")),
     };
     let loses = match form.text("what").as_str() {
@@ -192,6 +193,7 @@ pub(super) async fn start(site: &Arc<Site>, asked: &Asked, name: &str, form: &Fi
             vec!["Retention of its source goes on: the next prune may remove what was made before it.".to_owned()]
         }
         "remove" => vec!["Nothing brings the snapshot back.".to_owned()],
+        "promote" => Promote::means(),
         _ => Vec::new(),
     };
     asked.require(operation.action())?;

@@ -26,7 +26,7 @@ use crate::server::{Options as ServerOptions, Server};
 use crate::watch::Watch;
 
 /// A stand with the repository `@main`, the folder `home` as `@home`, and a job `a` with these lines.
-async fn with_job(lines: &str) -> Stand {
+pub(super) async fn with_job(lines: &str) -> Stand {
     let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
     stand.enter().await;
     prepare(&stand, lines).await;
@@ -42,7 +42,7 @@ async fn prepare(stand: &Stand, lines: &str) {
     write(stand, &format!("[job.a]\nbackup = \"@home\"\nto = \"@main\"\n{lines}"));
 }
 
-fn write(stand: &Stand, text: &str) {
+pub(super) fn write(stand: &Stand, text: &str) {
     let path = stand.app.configuration_folder().unwrap().join("jobs.toml");
     std::fs::write(path, format!("version = 1\n{text}\n")).unwrap();
 }
@@ -58,7 +58,7 @@ fn state(stand: &Stand) -> State {
 }
 
 /// Sends a form of the page.
-async fn send(stand: &Stand, path: &str, fields: &str) -> super::Page {
+pub(super) async fn send(stand: &Stand, path: &str, fields: &str) -> super::Page {
     let token = stand.token().await;
     stand.post(path, &format!("token={token}{fields}")).await
 }
@@ -68,7 +68,7 @@ fn before(now: Timestamp, seconds: i64) -> Timestamp {
 }
 
 /// Puts a run on record that began some time ago.
-fn recorded(stand: &Stand, ago: i64, ending: Ending) -> Timestamp {
+pub(super) fn recorded(stand: &Stand, ago: i64, ending: Ending) -> Timestamp {
     let began = before(stand.clock.now().wall, ago);
     let (log, run, job) = (state(stand).log(), run_id("a", began), "a".to_owned());
     let due = Some(began);
@@ -524,7 +524,7 @@ async fn the_overview_says_of_each_source_when_it_was_read_again_restored_for_tr
     assert!(home.text().contains("<strong>Damaged.</strong> 1 pack is damaged by the record"), "{}", home.text());
 }
 
-async fn run_to_its_end(stand: &Stand, job: &str) {
+pub(super) async fn run_to_its_end(stand: &Stand, job: &str) {
     let begun = send(stand, &format!("/jobs/{job}/run"), "").await;
     assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
     let ended = stand.ended(begun.header("location")).await;

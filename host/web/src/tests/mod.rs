@@ -10,6 +10,7 @@ mod oidc;
 mod outside;
 mod pages;
 mod presence;
+mod replication;
 mod restoring;
 mod runs;
 mod safety;

@@ -115,3 +115,13 @@ pub(crate) fn a_folder_of_many_names_is_gone_through(stand: &mut Stand) -> Resul
     browser.expect("It is empty.")?;
     stand.lock()
 }
+
+/// Each line has a button that copies it.
+pub(crate) fn a_line_to_type_is_copied(stand: &mut Stand) -> Result<()> {
+    stand.show(&stand.in_snapshot("/about"))?;
+    for way in ["a mount", "S3", "WebDAV", "HTTP"] {
+        stand.browser.control(&format!("Copy the line for {way}"))?;
+    }
+    stand.browser.click("Copy the line for S3")?;
+    stand.browser.expect("Copied.")
+}

@@ -11,6 +11,7 @@ mod keyboard;
 mod looking;
 mod looks;
 mod pages;
+mod replication;
 mod restoring;
 mod screens;
 mod stand;
@@ -56,6 +57,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("a file is found and restored by the keyboard alone", restoring::a_file_is_restored_by_keyboard),
     ("a file is found and restored with scripts off", restoring::a_file_is_restored_without_scripts),
     ("a tag is added and shown", restoring::a_tag_is_added_and_shown),
+    ("a line that looks into a snapshot is copied", looking::a_line_to_type_is_copied),
     ("no page asks any other host for anything", hostile::nothing_else_is_asked),
     (
         "axe-core has nothing to say against any page in either scheme, forced colours leave its controls, and none scrolls sideways at 320 pixels",
@@ -79,6 +81,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         jobs::a_file_with_faults_and_none_teach_what_to_do,
     ),
     ("a daemon serves the page, and its runs are cancelled there", jobs::a_daemon_serves_the_page),
+    ("a copy is carried, and promoted after the passphrase", replication::a_copy_is_carried_and_promoted),
     ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
 ];
 

@@ -77,6 +77,7 @@ pub(crate) const PAGES: &[Page] = &[
     to("promises", "promises", "/promises"),
     to("calendar", "calendar", "/calendar"),
     to("guard", "guard", "/guard"),
+    to("replication", "replication", "/replication"),
     to("first-job", "jobs", "EMPTY/jobs"),
     to("activity", "activity", "/activity"),
     to("sources", "sources", "/sources"),
