@@ -11,7 +11,8 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, prune, repair, restore, rm, serve, sync, tag, ui,
+    info, jobs, key, login, ls, maintain, man, merge, mount, place, policy, prune, repair, restore, rm, serve, sync,
+    tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;

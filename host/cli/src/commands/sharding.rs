@@ -3,6 +3,7 @@
 //! Owned here: the option for that, and where its number comes from. Refused here: what a process takes for it. Called by whatever can be shared.
 
 use credenza_app::array::{self, Member};
+use credenza_engine::check::Sample;
 use credenza_engine::shards::{SHARDS_MAX, Shard, group_of};
 
 use crate::failure::Failure;
@@ -42,6 +43,11 @@ impl ShardWord {
         Ok(Shard { group: group_of(&group), number: self.number(member)?, of: self.of })
     }
 
+    /// The share of the packs that are read.
+    pub(crate) fn of_packs(self) -> Result<Sample, Failure> {
+        Ok(Sample::Shard { number: self.number(array::member())?, of: self.of })
+    }
+
     fn number(self, member: Option<Member>) -> Result<u32, Failure> {
         let number = self.number.or_else(|| member.map(|member| member.number)).ok_or_else(|| {
             let what = "--shard /N without a number, and none of JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX and SLURM_ARRAY_TASK_ID is set";
@@ -49,8 +55,10 @@ impl ShardWord {
         })?;
         match number < self.of {
             true => Ok(number),
-            false => Err(Failure::usage(format!("this is number {number} of an array, and --shard speaks of {}", self.of))
-                .hint("let the array have as many processes as there are shards, numbered from 0")),
+            false => {
+                Err(Failure::usage(format!("this is number {number} of an array, and --shard speaks of {}", self.of))
+                    .hint("let the array have as many processes as there are shards, numbered from 0"))
+            }
         }
     }
 }
