@@ -71,7 +71,9 @@ pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> 
     let (backup, merge) = (backup_words(array, source), merge_words(array));
     Ok(match platform {
         Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(array, &backup, &merge))],
-        Platform::Slurm => vec![Unit { name: format!("{}.slurm.sh", name(array)), text: slurm(array, &backup, &merge) }],
+        Platform::Slurm => {
+            vec![Unit { name: format!("{}.slurm.sh", name(array)), text: slurm(array, &backup, &merge) }]
+        }
         Platform::AwsBatch => aws_batch(array, &backup, &merge),
     })
 }
@@ -124,9 +126,7 @@ fn kubernetes(array: Array<'_>, backup: &[String], merge: &[String]) -> Value {
             }
         })
     };
-    let job = |name: &str, spec: Value| {
-        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name }, "spec": spec })
-    };
+    let job = |name: &str, spec: Value| json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name }, "spec": spec });
     let backups = json!({
         "completionMode": "Indexed",
         "completions": array.of,
@@ -246,7 +246,17 @@ mod tests {
         assert_eq!(
             words(backups),
             json!([
-                "at", "@vault", "backup", "@live", "--shard", "/4", "--group", "2027-01", "--tag", "job:photos", "--exclude",
+                "at",
+                "@vault",
+                "backup",
+                "@live",
+                "--shard",
+                "/4",
+                "--group",
+                "2027-01",
+                "--tag",
+                "job:photos",
+                "--exclude",
                 "*.tmp 'x'"
             ])
         );

@@ -58,7 +58,8 @@ impl Together {
             (Platform::Slurm, &self.slurm),
             (Platform::AwsBatch, &self.aws_batch),
         ];
-        let Some((platform, name)) = named.into_iter().find_map(|(platform, name)| Some((platform, name.as_ref()?))) else {
+        let Some((platform, name)) = named.into_iter().find_map(|(platform, name)| Some((platform, name.as_ref()?)))
+        else {
             return Ok(None);
         };
         let Some(job) = file.jobs.get(name) else {

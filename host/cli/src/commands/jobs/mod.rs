@@ -2,8 +2,8 @@
 //!
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
-mod arrays;
 mod acknowledge;
+mod arrays;
 pub(super) mod shown;
 pub(super) mod telling;
 
