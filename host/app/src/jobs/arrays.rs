@@ -44,11 +44,11 @@ pub struct Array<'a> {
     pub image: &'a str,
 }
 
-/// Why a job cannot be run so.
+/// The source of a job that can be run so.
 ///
 /// # Errors
-/// The sentence for a person.
-pub fn refused(job: &Job) -> Result<&str, String> {
+/// Why it cannot, for a person.
+fn shared_source(job: &Job) -> Result<&str, String> {
     let LeavingOut { files, caches, .. } = &job.leaving_out;
     let [source] = job.sources.as_slice() else {
         return Err(format!("it backs up {} sources, and processes share one", job.sources.len()));
@@ -65,9 +65,9 @@ pub fn refused(job: &Job) -> Result<&str, String> {
 /// What is given to a platform.
 ///
 /// # Errors
-/// As [`refused`].
+/// Why the job cannot be run so, for a person.
 pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> {
-    let source = refused(array.job)?;
+    let source = shared_source(array.job)?;
     let (backup, merge) = (backup_words(array, source), merge_words(array));
     Ok(match platform {
         Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(array, &backup, &merge))],
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_job_that_hangs_on_one_machine_is_refused() {
         for more in ["hooks = [ { before = \"backup\", run = [\"true\"] } ]", "exclude-caches = true"] {
-            assert!(refused(&job(more)).is_err(), "{more}");
+            assert!(shared_source(&job(more)).is_err(), "{more}");
         }
     }
 }
