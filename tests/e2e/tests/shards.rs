@@ -57,7 +57,7 @@ fn processes_at_once_make_one_snapshot_though_one_is_killed_and_the_source_chang
         victim.signal(Signal::KILL)?;
         victim.wait()?;
         server.faults().clear();
-        server.buckets.put_object("source", "dir-000/late", "late".into(), Attributes::default());
+        server.buckets.put_object("source", "dir-000/late", "late", Attributes::default());
         for run in runs {
             run.wait()?.expect_code(0)?;
         }
