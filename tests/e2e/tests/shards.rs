@@ -50,8 +50,9 @@ fn processes_at_once_make_one_snapshot_though_one_is_killed_and_the_source_chang
         for number in 0..4 {
             runs.push(shared.start("night", &format!("{number}/4"))?);
         }
-        let victim = runs.remove(2);
+        let mut victim = runs.remove(2);
         while server.log().requests("source") < 40 {
+            ensure!(!victim.has_ended()?, "it ended before it was killed");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         victim.signal(Signal::KILL)?;
