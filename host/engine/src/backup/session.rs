@@ -57,7 +57,11 @@ struct Before {
 impl Before {
     /// Who may add and not read knows no parent.
     async fn find(repository: &Repository, info: &SourceInfo, options: &BackupOptions) -> Result<Self> {
-        let writer = repository.writer(&options.host, &options.user);
+        // Processes on one machine that commit at the same moment would fork its chain.
+        let writer = match options.shard {
+            Some(shard) => repository.writer(&format!("{} shard {}", options.host, shard.number), &options.user),
+            None => repository.writer(&options.host, &options.user),
+        };
         if !repository.can_read() {
             let chain = Chain::stated(repository, writer).await?;
             return Ok(Self {

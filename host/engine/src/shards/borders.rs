@@ -3,10 +3,11 @@
 //! Owned here: finding them, the same wherever the same is seen. Refused here: whether the ranges met in the end (`merge`). Called by `shards`.
 //!
 //! With a snapshot before, its tree counts the entries below each node: a border costs one node a level. Without, the listing is probed: a page
-//! of it tells how close keys lie there, and the widest stretch between two pages is probed next. That finds borders that are right
-//! however wrong the estimate: then some machines have more to do than others.
+//! of it tells how close keys lie there, and where the most keys are expected between two pages is probed next. Borders are right
+//! however wrong that is: then some machines have more to do than others. Probes are printable ASCII, as every server takes it; what else
+//! there is between two pages is not cut.
 //!
-//! Bound: [`PROBES`] pages, of which two keys each are kept, and the borders.
+//! Bound: the keys of [`PROBES`] pages and one, and the borders.
 
 use credenza_connect::{Batches, ScanOptions, Source};
 use credenza_format::{Node, TreeRoot};
@@ -19,12 +20,10 @@ use crate::{Damage, DamageKind, Error, Result};
 const PROBES: usize = 64;
 /// Entries asked for by one probe.
 const PROBE_ENTRIES: usize = 1000;
-/// Bytes of a key behind what all have in common that its place is taken from.
+/// Bytes of two keys behind what they have in common by which the distance between them is taken.
 const PLACE_BYTES: usize = 8;
-/// Behind every key that begins with what stands before it: the last character there is.
-const BEHIND_ALL: &[u8] = "\u{10ffff}".as_bytes();
-/// The last place that is probed. Whatever is not ASCII lies in the last range.
-const LAST_PLACE: u64 = u64::from_be_bytes([b'~'; PLACE_BYTES]);
+/// Behind all keys: the last character there is.
+const END: &str = "\u{10ffff}";
 
 /// The last keys of the first `of - 1` ranges, by a snapshot; fewer where it has nothing.
 pub(super) async fn of_tree(loader: &BlobLoader, root: &TreeRoot, of: u32) -> Result<Vec<Key>> {
@@ -70,145 +69,112 @@ async fn key_at(loader: &BlobLoader, root: &TreeRoot, mut number: u64) -> Result
 
 /// The same by probes of the listing; fewer where it has fewer keys.
 pub(super) async fn of_listing(source: &dyn Source, options: &ScanOptions, of: u32) -> Result<Vec<Key>> {
-    let probe = Probe { source, options };
-    let first = probe.behind(None).await?;
-    let Some(lowest) = first.keys.first().filter(|_| of > 1) else { return Ok(Vec::new()) };
-    if first.is_last {
-        let share = |number: u32| (first.keys.len() as u64).saturating_mul(u64::from(number)) / u64::from(of);
-        let key = |number: u32| first.keys.get(usize::try_from(share(number)).ok()?.saturating_sub(1)).cloned();
-        return Ok((1..of).filter_map(key).collect());
-    }
-    let shared = shared_by_all(&probe, lowest).await?;
-    let prefix = lowest.as_bytes().get(..shared).unwrap_or_default();
-    let mut stretches = Stretches { known: vec![Stretch::of(&first.keys, shared)], end: LAST_PLACE };
+    let first = Page { from: Key::default(), keys: page(source, options, None).await? };
+    let mut known = Known { pages: vec![first], end: Key::from(END) };
     for _ in 0..PROBES {
-        let Some((at, middle)) = stretches.widest() else { break };
-        let page = probe.behind(Some(key_of(prefix, middle).into_bytes())).await?;
-        stretches.note(at, middle, &page.keys, shared);
+        let Some((at, point)) = known.next() else { break };
+        let keys = page(source, options, Some(point.as_bytes().to_vec())).await?;
+        known.note(at, point, keys);
     }
-    Ok(stretches.cut(of).into_iter().map(|place| key_of(prefix, place)).collect())
+    let mut borders = known.cut(of);
+    // They are what ranges are made of: in order, whatever was estimated.
+    borders.sort();
+    Ok(borders)
 }
 
-/// How many first bytes of the lowest key all keys begin with.
-async fn shared_by_all(probe: &Probe<'_>, lowest: &Key) -> Result<usize> {
-    let (mut shared, mut beyond) = (0, lowest.as_bytes().iter().take_while(|byte| byte.is_ascii()).count());
-    while shared < beyond {
-        let tried = shared + (beyond - shared).div_ceil(2);
-        let behind = [lowest.as_bytes().get(..tried).unwrap_or_default(), BEHIND_ALL].concat();
-        if probe.behind(Some(behind)).await?.keys.is_empty() {
-            shared = tried;
-        } else {
-            beyond = tried.saturating_sub(1);
-        }
-    }
-    Ok(shared)
+/// The keys that come behind one.
+async fn page(source: &dyn Source, options: &ScanOptions, start_after: Option<Vec<u8>>) -> Result<Vec<Key>> {
+    let options = ScanOptions { start_after, excludes: options.excludes.fresh(), ..options.clone() };
+    let scanner = source.scan(&options).await.map_err(Error::source("listing the source"))?;
+    let found = Batches::new(scanner).next(PROBE_ENTRIES).await.map_err(Error::source("listing the source"))?;
+    let mut keys: Vec<Key> = found.unwrap_or_default().iter().map(|found| found.key().clone()).collect();
+    keys.dedup();
+    Ok(keys)
 }
 
-struct Probe<'a> {
-    source: &'a dyn Source,
-    options: &'a ScanOptions,
-}
-
-/// A page of the listing.
+/// What a probe told: all keys behind `from`, up to the last of these.
 struct Page {
+    from: Key,
     keys: Vec<Key>,
-    /// Whether nothing follows, as far as the page tells.
-    is_last: bool,
 }
 
-impl Probe<'_> {
-    async fn behind(&self, start_after: Option<Vec<u8>>) -> Result<Page> {
-        let options = ScanOptions { start_after, excludes: self.options.excludes.fresh(), ..self.options.clone() };
-        let scanner = self.source.scan(&options).await.map_err(Error::source("listing the source"))?;
-        let found = Batches::new(scanner).next(PROBE_ENTRIES).await.map_err(Error::source("listing the source"))?;
-        let is_last = found.as_ref().is_none_or(|found| found.len() < PROBE_ENTRIES);
-        let mut keys: Vec<Key> = found.unwrap_or_default().iter().map(|found| found.key().clone()).collect();
-        keys.dedup();
-        Ok(Page { keys, is_last })
+impl Page {
+    fn last(&self) -> &Key {
+        self.keys.last().unwrap_or(&self.from)
+    }
+
+    /// Keys for each unit of distance, where there are some.
+    fn density(&self) -> Option<f64> {
+        let width = distance(self.keys.first()?, self.last());
+        (width > 0.0).then(|| self.keys.len() as f64 / width)
     }
 }
 
-/// A stretch of keys that a page told.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    first: u64,
-    last: u64,
-    keys: u64,
-}
-
-impl Stretch {
-    fn of(keys: &[Key], shared: usize) -> Self {
-        let place = |key: Option<&Key>| key.map_or(0, |key| place_of(key, shared));
-        Self { first: place(keys.first()), last: place(keys.last()), keys: keys.len() as u64 }
-    }
-
-    /// Keys for each place.
-    fn density(self) -> f64 {
-        self.keys as f64 / (self.last.saturating_sub(self.first).max(1)) as f64
-    }
-}
-
-/// What is known of a listing, by the places of its keys.
-struct Stretches {
+/// What is known of a listing.
+struct Known {
     /// In order; never empty.
-    known: Vec<Stretch>,
-    /// No key lies here or behind.
-    end: u64,
+    pages: Vec<Page>,
+    /// No key lies behind it.
+    end: Key,
 }
 
-impl Stretches {
-    /// The widest gap behind a stretch, by that stretch's number, and the middle of it.
-    fn widest(&self) -> Option<(usize, u64)> {
-        let nexts = self.known.iter().skip(1).map(|stretch| stretch.first).chain([self.end]);
-        let gaps =
-            self.known.iter().zip(nexts).map(|(stretch, next)| (stretch.last, next.saturating_sub(stretch.last)));
-        let (at, (from, gap)) = gaps.enumerate().max_by_key(|(at, (_, gap))| (*gap, std::cmp::Reverse(*at)))?;
-        // As a key of that place is understood.
-        let middle = place_of(&key_of(&[], from.saturating_add(gap / 2)), 0);
-        (middle > from).then_some((at, middle))
+impl Known {
+    /// Between which keys nothing is known behind a page, and how many keys are expected there.
+    fn gap(&self, at: usize) -> Option<(&Key, &Key, f64)> {
+        let (page, next) = (self.pages.get(at)?, self.pages.get(at.saturating_add(1)));
+        let (from, to) = (page.last(), next.map_or(&self.end, |next| &next.from));
+        let densities: Vec<f64> = [Some(page), next].into_iter().flatten().filter_map(Page::density).collect();
+        let density = densities.iter().sum::<f64>() / densities.len().max(1) as f64;
+        Some((from, to, if from < to { distance(from, to) * density } else { 0.0 }))
     }
 
-    /// Takes what was told behind the middle of the gap behind a stretch.
-    fn note(&mut self, at: usize, middle: u64, keys: &[Key], shared: usize) {
-        let next = self.known.get(at.saturating_add(1)).copied();
-        let limit = next.map_or(self.end, |next| next.first);
-        let own: Vec<Key> = keys.iter().take_while(|key| place_of(key, shared) < limit).cloned().collect();
-        let found = if own.is_empty() {
-            // Nothing lies from the middle on.
-            Stretch { first: middle, last: limit, keys: 0 }
-        } else {
-            // Nothing lies between the middle and the first of them.
-            Stretch { first: middle, ..Stretch::of(&own, shared) }
-        };
-        match (own.is_empty(), next) {
-            (true, None) => self.end = middle,
-            _ => self.known.insert(at.saturating_add(1), found),
+    /// Where to probe next, behind which page: where the most keys are expected.
+    fn next(&self) -> Option<(usize, Key)> {
+        let probable = (0..self.pages.len()).filter_map(|at| {
+            let (from, to, keys) = self.gap(at)?;
+            (keys > PROBE_ENTRIES as f64).then_some(())?;
+            Some((at, between(from, to)?, keys))
+        });
+        probable.max_by(|(.., a), (.., b)| a.total_cmp(b)).map(|(at, point, _)| (at, point))
+    }
+
+    /// Takes the keys that come behind a point in the gap behind a page.
+    fn note(&mut self, at: usize, point: Key, mut keys: Vec<Key>) {
+        let next = self.pages.get(at.saturating_add(1));
+        let limit = next.map_or(&self.end, |next| &next.from);
+        let beyond = keys.iter().position(|key| key > limit);
+        keys.truncate(beyond.unwrap_or(keys.len()));
+        let meets_next = beyond.is_some() || keys.is_empty();
+        match self.pages.get_mut(at.saturating_add(1)).filter(|_| meets_next) {
+            Some(next) => {
+                next.from = point;
+                keys.append(&mut next.keys);
+                next.keys = keys;
+            }
+            None if keys.is_empty() => self.end = point,
+            None => self.pages.insert(at.saturating_add(1), Page { from: point, keys }),
         }
     }
 
-    /// The places that cut all into shares of about the same number of keys.
-    fn cut(&self, of: u32) -> Vec<u64> {
-        let mut pieces: Vec<(u64, u64, f64)> = Vec::new();
-        for (at, stretch) in self.known.iter().enumerate() {
-            pieces.push((stretch.first, stretch.last, stretch.keys as f64));
-            let next = self.known.get(at.saturating_add(1));
-            let (end, density) = match next {
-                Some(next) => (next.first, f64::midpoint(stretch.density(), next.density())),
-                None => (self.end, stretch.density()),
-            };
-            pieces.push((stretch.last, end, end.saturating_sub(stretch.last) as f64 * density));
-        }
-        let all: f64 = pieces.iter().map(|(.., keys)| keys).sum();
+    /// The keys that cut all into shares of about the same number.
+    fn cut(&self, of: u32) -> Vec<Key> {
+        let told: usize = self.pages.iter().map(|page| page.keys.len()).sum();
+        let guessed: f64 = (0..self.pages.len()).filter_map(|at| self.gap(at)).map(|(.., keys)| keys).sum();
+        let share = (told as f64 + guessed) / f64::from(of);
         let mut cuts = Vec::new();
         let mut before = 0.0;
-        for (first, last, keys) in pieces {
-            while cuts.len() + 1 < of as usize {
-                let wanted = all * (cuts.len() + 1) as f64 / f64::from(of) - before;
-                if wanted > keys || keys <= 0.0 {
-                    break;
-                }
-                let width = last.saturating_sub(first) as f64;
-                cuts.push(first.saturating_add((width * (wanted / keys)) as u64));
+        for (at, page) in self.pages.iter().enumerate() {
+            let keys = page.keys.len() as f64;
+            let wanted = |cuts: &Vec<Key>| (cuts.len() + 1 < of as usize).then_some(share * (cuts.len() + 1) as f64);
+            while let Some(place) = wanted(&cuts).map(|wanted| wanted - before).filter(|place| *place <= keys)
+                && let Some(key) = page.keys.get((place as usize).saturating_sub(1))
+            {
+                cuts.push(key.clone());
+            }
+            before += keys;
+            let Some((from, to, keys)) = self.gap(at) else { break };
+            while let Some(place) = wanted(&cuts).map(|wanted| wanted - before).filter(|place| *place <= keys) {
+                cuts.push(point(from, to, (place / keys.max(1.0)).clamp(0.0, 1.0)).unwrap_or_else(|| from.clone()));
             }
             before += keys;
         }
@@ -216,20 +182,35 @@ impl Stretches {
     }
 }
 
-/// Where a key lies among those that have its first bytes in common.
-fn place_of(key: &Key, shared: usize) -> u64 {
+/// How many first bytes two keys have in common.
+fn shared(from: &Key, to: &Key) -> usize {
+    from.as_bytes().iter().zip(to.as_bytes()).take_while(|(a, b)| a == b).count()
+}
+
+/// The bytes of a key from one on, as a number.
+fn place(key: &Key, from: usize) -> u64 {
     let mut place = [0; PLACE_BYTES];
-    let bytes = key.as_bytes().get(shared..).unwrap_or_default();
+    let bytes = key.as_bytes().get(from..).unwrap_or_default();
     place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     u64::from_be_bytes(place)
 }
 
-/// A key at a place, or as near before it as every server takes one: of printable ASCII behind the prefix. Of two places the later has no
-/// earlier key.
-fn key_of(prefix: &[u8], place: u64) -> Key {
+/// How far apart two keys are, where all keys are the numbers between 0 and 1 of which they are the digits.
+fn distance(from: &Key, to: &Key) -> f64 {
+    let shared = shared(from, to);
+    let digits = i32::try_from(shared).unwrap_or(i32::MAX).min(100);
+    place(to, shared).saturating_sub(place(from, shared)) as f64 * 256.0_f64.powi(-digits)
+}
+
+/// A key between two that is printable ASCII behind what they share, if there is one: at a share of the distance.
+fn point(from: &Key, to: &Key, share: f64) -> Option<Key> {
+    let shared = shared(from, to);
+    let prefix = from.as_bytes().get(..shared).filter(|prefix| prefix.is_ascii())?;
+    let (low, high) = (place(from, shared), place(to, shared));
+    let wanted = low.saturating_add((high.saturating_sub(low) as f64 * share) as u64);
     let mut key = prefix.to_vec();
     let mut is_capped = false;
-    for byte in place.to_be_bytes() {
+    for byte in wanted.to_be_bytes() {
         is_capped |= byte > b'~';
         match byte {
             _ if is_capped => key.push(b'~'),
@@ -237,5 +218,19 @@ fn key_of(prefix: &[u8], place: u64) -> Key {
             _ => break,
         }
     }
-    Key::new(key)
+    Some(Key::new(key)).filter(|key| from < key && key < to)
+}
+
+/// Where to look between two keys. Of a long key whose neighbour is far away half of what they do not share is kept: so the folder in which the
+/// keys end that lie close to it is found by few probes, however deep it is.
+fn between(from: &Key, to: &Key) -> Option<Key> {
+    let shared = shared(from, to);
+    let plain = from.as_bytes().iter().take_while(|byte| (b' '..b'~').contains(*byte)).count();
+    let own = plain.saturating_sub(shared);
+    let deep = (own > PLACE_BYTES)
+        .then(|| from.as_bytes().get(..shared.saturating_add(own / 2)))
+        .flatten()
+        .map(|kept| Key::new([kept, b"~"].concat()))
+        .filter(|key| from < key && key < to);
+    deep.or_else(|| point(from, to, 0.5))
 }

@@ -19,7 +19,6 @@ use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Timestamp};
 use super::fresh::Turn;
 use super::packs::PackWriter;
 use super::record::RunRecord;
-use super::relocate::rehouse;
 use super::usage::UsageMap;
 use crate::poison::lock_unpoisoned;
 use crate::repository::Repository;
@@ -118,7 +117,7 @@ impl Deduplicator {
                 None => return Err(Error::Conflict { packs: 1 }),
             }
         }
-        match moved.is_empty() || rehouse(&self.index, &moved, &mut usage).is_empty() {
+        match moved.is_empty() || usage.rehouse(&self.index, &moved).is_empty() {
             true => Ok(()),
             false => Err(Error::Conflict { packs: moved.len() }),
         }

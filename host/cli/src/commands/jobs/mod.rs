@@ -3,6 +3,7 @@
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
 mod acknowledge;
+mod arrays;
 pub(super) mod shown;
 pub(super) mod telling;
 
@@ -205,12 +206,15 @@ pub(crate) struct Notify {
     at: JobsAt,
 }
 
-/// Write units for systemd: one service for the daemon, or a service and a timer for each job.
+/// Write units for systemd: one service for the daemon, or a service and a timer for each job. Or what starts one job on many machines at once.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
     /// A service and a timer for each job, instead of the daemon.
     #[arg(long)]
     timers: bool,
+
+    #[command(flatten)]
+    together: arrays::Together,
 
     /// Write them there, instead of printing them: /etc/systemd/system, or ~/.config/systemd/user.
     #[arg(long, value_name = "FOLDER", value_parser = path_parser())]
@@ -527,9 +531,12 @@ impl Units {
         let program = std::env::current_exe()?;
         let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
         let paths = units::Paths { program: &program, state: &state };
-        let units = match self.timers {
-            true => units::timers(paths, &file)?,
-            false => vec![units::daemon(paths, &file.path)],
+        let together = self.together.units(&file)?;
+        let is_for_systemd = together.is_none();
+        let units = match together {
+            Some(units) => units,
+            None if self.timers => units::timers(paths, &file)?,
+            None => vec![units::daemon(paths, &file.path)],
         };
         for unit in units {
             let Some(folder) = &self.into else {
@@ -545,7 +552,7 @@ impl Units {
             file.persist(&path).map_err(|error| error.error)?;
             session.reporter.done(&UnitLine { name: unit.name, text: None, path: Some(path) });
         }
-        if self.into.is_some() {
+        if self.into.is_some() && is_for_systemd {
             let what = if self.timers { "its timers" } else { "credenza.service" };
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }
