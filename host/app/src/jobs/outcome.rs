@@ -169,6 +169,9 @@ pub enum Step {
         bytes: u64,
         /// Snapshots that it is to have and lacks still, because something that they need is damaged.
         lacking: u64,
+        /// Bytes that carrying these adds.
+        #[serde(default)]
+        lag_bytes: u64,
         /// Seconds that it took.
         seconds: u64,
         /// When the newest snapshot was made that is meant, at the origin.

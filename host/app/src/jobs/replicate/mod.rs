@@ -13,6 +13,7 @@
 //! Owned here: the order, what a failure of one target means for the others, and how the run ended. Refused here: what is selected
 //! (`credenza_engine::replicate`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
 
+pub(super) mod alarm;
 mod memory;
 mod plan;
 mod status;
@@ -21,7 +22,7 @@ use std::ffi::OsStr;
 
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::replicate::{Meant, Prove, Selection, read_new, select, vanished};
+use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::{
     Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
@@ -220,12 +221,15 @@ impl Run<'_> {
         };
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
+        let still = (left.missing.as_slice(), left.shared.as_slice());
+        let lag = lag(sides.origin, sides.target, still, &self.context()).await?;
         let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
         self.recording.did(Step::Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
             bytes: report.bytes,
             lacking: left.missing.len() as u64,
+            lag_bytes: lag.bytes,
             seconds: u64::try_from(seconds).unwrap_or(0),
             newest_there: left.newest_there,
             newest_here: left.newest_here,
