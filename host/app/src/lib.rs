@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod array;
 mod app;
 mod ask;
 mod aws;
@@ -59,6 +60,8 @@ pub mod protection;
 pub mod prune;
 mod recognise;
 pub mod remove;
+pub mod replica;
+mod replicas;
 mod repository;
 pub mod restored;
 pub mod search;

@@ -32,6 +32,7 @@ use credenza_model::{ObjectId, SnapshotId};
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::flags::{self, Flags};
+use crate::replica::{self, KeepOptions, KeptHeads, Retreat, Role};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
@@ -85,12 +86,19 @@ pub struct SyncReport {
     pub bytes: u64,
     /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
     pub tags: u64,
+    /// What a target that is a replica knew of the origin, and the origin has lost. As data each is a line of its own.
+    #[serde(skip)]
+    pub retreats: Vec<Retreat>,
+    /// What a target that is a replica keeps of the origin now.
+    #[serde(skip)]
+    pub heads: Option<KeptHeads>,
 }
 
 /// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
+/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
-/// [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
+/// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
 /// written at all; [`Error::Cancelled`] when it was to stop. What was committed before stays, and what was uploaded of the next snapshot is found by the next
 /// run ([`Event::Kept`]).
 pub async fn run(
@@ -102,6 +110,7 @@ pub async fn run(
     let listener = &*run.events;
     let _heeding = run.stop.heeding();
     listener.on(Event::Phase { phase: Phase::Opening });
+    replica::require(origin.config().repository, target)?;
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
@@ -115,6 +124,11 @@ pub async fn run(
     let flags = run.stop.unless(Box::pin(Flags::load(origin))).await??;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
+    let is_replica = matches!(target.role(), Some(Role::Replica { .. }));
+    if is_replica {
+        report.retreats = run.stop.unless(Box::pin(replica::retreats((origin, &there), target, &[]))).await??;
+    }
+    let heads = is_replica.then(|| there.clone());
     if options.snapshots.is_empty() {
         report.failed = there.damaged.len() as u64;
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
@@ -148,6 +162,11 @@ pub async fn run(
         meant.iter().map(|handle| handle.snapshot.id).filter(|id| at_target.contains_key(id)).collect();
     report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carried))).await??;
     run.stop.unless(Box::pin(flags::carry(&flags, target, &carried))).await??;
+    if let Some(there) = heads {
+        let keep = KeepOptions { signing_key: options.signing_key.clone(), ..KeepOptions::default() };
+        let keeping = Box::pin(replica::keep_heads_of((origin, &there), target, &keep));
+        report.heads = Some(run.stop.unless(keeping).await??);
+    }
     report.findings = findings.into_list();
     Ok(report)
 }

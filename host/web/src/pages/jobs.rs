@@ -331,7 +331,8 @@ pub(super) fn named(site: &Site, job: &Job) -> Option<String> {
     configured(site, &job.repository).map(str::to_owned)
 }
 
-fn configured<'a>(site: &Site, repository: &'a str) -> Option<&'a str> {
+/// The name of a repository of the configuration, by the word that a job has for it.
+pub(super) fn configured<'a>(site: &Site, repository: &'a str) -> Option<&'a str> {
     repository.strip_prefix('@').filter(|name| site.repositories.place(name).is_ok())
 }
 
