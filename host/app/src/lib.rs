@@ -24,8 +24,8 @@
 //! # }
 //! ```
 
-pub mod array;
 mod app;
+pub mod array;
 mod ask;
 mod aws;
 pub mod bootstrap;

@@ -193,7 +193,9 @@ pub enum Error {
         of: u32,
     },
     /// A part does not begin where the one before ends, or does not end where the source does.
-    #[error("nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began")]
+    #[error(
+        "nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began"
+    )]
     PartsApart {
         /// The group.
         group: Hex<[u8; 16]>,

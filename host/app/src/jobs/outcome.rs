@@ -165,7 +165,7 @@ pub enum Step {
         target: String,
         /// Snapshots that have arrived.
         copied: u64,
-        /// Bytes that were added there.
+        /// Bytes of their chunks that went over, as they are stored: what the lag was before.
         bytes: u64,
         /// Snapshots that it is to have and lacks still, because something that they need is damaged.
         lacking: u64,

@@ -38,7 +38,12 @@ struct GroupLine<'a> {
 impl Display for GroupLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Group { group, source, of, missing, .. } = self.group;
-        write!(f, "{group}  {} of {of} parts of {}", *of as usize - missing.len().min(*of as usize), printable(source))?;
+        write!(
+            f,
+            "{group}  {} of {of} parts of {}",
+            *of as usize - missing.len().min(*of as usize),
+            printable(source)
+        )?;
         if missing.is_empty() {
             return Ok(());
         }

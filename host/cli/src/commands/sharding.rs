@@ -49,8 +49,10 @@ impl ShardWord {
         })?;
         match number < self.of {
             true => Ok(number),
-            false => Err(Failure::usage(format!("this is number {number} of an array, and --shard speaks of {}", self.of))
-                .hint("let the array have as many processes as there are shards, numbered from 0")),
+            false => {
+                Err(Failure::usage(format!("this is number {number} of an array, and --shard speaks of {}", self.of))
+                    .hint("let the array have as many processes as there are shards, numbered from 0"))
+            }
         }
     }
 }

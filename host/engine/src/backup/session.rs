@@ -60,7 +60,14 @@ impl Before {
         let writer = repository.writer(&options.host, &options.user);
         if !repository.can_read() {
             let chain = Chain::stated(repository, writer).await?;
-            return Ok(Self { parent: None, chain, store_time: None, dates: Vec::new(), damaged: Vec::new(), met: Met::default() });
+            return Ok(Self {
+                parent: None,
+                chain,
+                store_time: None,
+                dates: Vec::new(),
+                damaged: Vec::new(),
+                met: Met::default(),
+            });
         }
         let snapshots = repository.snapshots().await?;
         let newest = parent(&snapshots, info, options);

@@ -160,7 +160,8 @@ impl Stretches {
     /// The widest gap behind a stretch, by that stretch's number, and the middle of it.
     fn widest(&self) -> Option<(usize, u64)> {
         let nexts = self.known.iter().skip(1).map(|stretch| stretch.first).chain([self.end]);
-        let gaps = self.known.iter().zip(nexts).map(|(stretch, next)| (stretch.last, next.saturating_sub(stretch.last)));
+        let gaps =
+            self.known.iter().zip(nexts).map(|(stretch, next)| (stretch.last, next.saturating_sub(stretch.last)));
         let (at, (from, gap)) = gaps.enumerate().max_by_key(|(at, (_, gap))| (*gap, std::cmp::Reverse(*at)))?;
         // As a key of that place is understood.
         let middle = place_of(&key_of(&[], from.saturating_add(gap / 2)), 0);

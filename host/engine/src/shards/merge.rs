@@ -148,7 +148,8 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
         None => (commit(repository, &dedup, (&group, tree), (&snapshots, writer), (options, run)).await?, false),
     };
     let removal = remove::run(repository, &group.all, options.signing_key.as_ref()).await?;
-    let sum = |count: fn(&Statistics) -> u64| group.parts.iter().map(|(_, part)| count(&part.snapshot.statistics)).sum();
+    let sum =
+        |count: fn(&Statistics) -> u64| group.parts.iter().map(|(_, part)| count(&part.snapshot.statistics)).sum();
     Ok(MergeReport {
         snapshot,
         was_there,
@@ -207,7 +208,12 @@ impl Group {
         let is_it = |snapshot: &Snapshot| {
             snapshot.source.identity == self.identity && snapshot.tree == *tree && snapshot.started == started
         };
-        snapshots.whole.iter().map(|handle| &handle.snapshot).find(|snapshot| is_it(snapshot)).map(|snapshot| snapshot.id)
+        snapshots
+            .whole
+            .iter()
+            .map(|handle| &handle.snapshot)
+            .find(|snapshot| is_it(snapshot))
+            .map(|snapshot| snapshot.id)
     }
 }
 
@@ -260,7 +266,13 @@ async fn commit(
 
 impl Group {
     /// What the parts say together.
-    fn snapshot(&self, id: SnapshotId, tree: TreeRoot, usage: &Usage, (link, added): (ChainLink, u64)) -> Result<Snapshot> {
+    fn snapshot(
+        &self,
+        id: SnapshotId,
+        tree: TreeRoot,
+        usage: &Usage,
+        (link, added): (ChainLink, u64),
+    ) -> Result<Snapshot> {
         let parts = || self.parts.iter().map(|(_, part)| &part.snapshot);
         let first = parts().next().ok_or_else(|| Error::NoGroup { reason: "it has no parts".to_owned() })?;
         let as_of = first.source.as_of.filter(|time| parts().all(|part| part.source.as_of == Some(*time)));
@@ -268,7 +280,8 @@ impl Group {
         let unlisted = parts().map(|part| part.problems_unlisted).fold(0, u64::saturating_add);
         let cut_off = problems.len().saturating_sub(PROBLEMS_MAX) as u64;
         problems.truncate(PROBLEMS_MAX);
-        let sum = |count: fn(&Statistics) -> u64| parts().map(|part| count(&part.statistics)).fold(0, u64::saturating_add);
+        let sum =
+            |count: fn(&Statistics) -> u64| parts().map(|part| count(&part.statistics)).fold(0, u64::saturating_add);
         Ok(Snapshot {
             id,
             source: SnapshotSource { as_of, ..first.source.clone() },

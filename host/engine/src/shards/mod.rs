@@ -69,7 +69,11 @@ impl KeyRange {
 
 impl Shard {
     /// The newest part of each process of its group that has ended, for a source.
-    fn siblings<'a>(self, snapshots: &'a Snapshots, identity: &'a str) -> impl Iterator<Item = (&'a SnapshotHandle, &'a Part)> {
+    fn siblings<'a>(
+        self,
+        snapshots: &'a Snapshots,
+        identity: &'a str,
+    ) -> impl Iterator<Item = (&'a SnapshotHandle, &'a Part)> {
         let is_sibling = move |part: &Part| part.group == self.group && part.of == self.of;
         let parts = snapshots.parts.iter().filter(move |handle| handle.snapshot.source.identity == identity);
         parts.filter_map(move |handle| Some((handle, handle.snapshot.part.as_ref().filter(|part| is_sibling(part))?)))

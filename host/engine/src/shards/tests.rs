@@ -33,7 +33,13 @@ async fn begun() -> (MemoryStore, Repository) {
     (store, repository)
 }
 
-async fn attempt(repository: &Repository, source: &MemorySource, name: &str, number: u32, of: u32) -> Result<BackupReport> {
+async fn attempt(
+    repository: &Repository,
+    source: &MemorySource,
+    name: &str,
+    number: u32,
+    of: u32,
+) -> Result<BackupReport> {
     let shard = Some(Shard { group: group_of(name), number, of });
     let options = BackupOptions { shard, host: format!("machine {number}"), ..BackupOptions::default() };
     backup::run(repository, Arc::new(source.clone()), &options, &RunContext::default()).await

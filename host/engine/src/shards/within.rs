@@ -26,11 +26,14 @@ impl Scanner for Within {
             return Ok(Batch::default());
         }
         let Batch { mut found, more } = self.inner.next(max).await?;
-        if let Some(early) = self.range.after.as_ref().and_then(|after| found.iter().find(|found| found.key() <= after)) {
-            let message = format!("its listing was to begin behind a key and tells `{}`, which is before it", early.key());
+        if let Some(early) = self.range.after.as_ref().and_then(|after| found.iter().find(|found| found.key() <= after))
+        {
+            let message =
+                format!("its listing was to begin behind a key and tells `{}`, which is before it", early.key());
             return Err(Error::new(ErrorClass::Internal, "listing.start-after", message));
         }
-        let end = self.range.until.as_ref().and_then(|until| found.iter().position(|found: &Found| found.key() > until));
+        let end =
+            self.range.until.as_ref().and_then(|until| found.iter().position(|found: &Found| found.key() > until));
         if let Some(end) = end {
             found.truncate(end);
         }

@@ -238,8 +238,14 @@ impl TreeBuilder {
         let child = Child { last_key: last_key.clone(), id, length, entries, bytes: content_bytes };
         let mut body = Vec::new();
         node::put_child(&mut body, &child);
-        let item =
-            Item { key: last_key, version: Some(&last_version), body, entries, bytes: content_bytes, child: Some(child) };
+        let item = Item {
+            key: last_key,
+            version: Some(&last_version),
+            body,
+            entries,
+            bytes: content_bytes,
+            child: Some(child),
+        };
         self.push_item(above, item, emit)
     }
 

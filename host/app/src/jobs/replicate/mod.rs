@@ -231,7 +231,7 @@ impl Run<'_> {
         self.recording.did(Step::Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
-            bytes: report.bytes,
+            bytes: report.chunk_bytes,
             lacking: left.missing.len() as u64,
             lag_bytes: lag.bytes,
             seconds: u64::try_from(seconds).unwrap_or(0),
