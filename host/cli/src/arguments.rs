@@ -11,7 +11,7 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, promote, prune, repair, replicate, restore, rm,
+    info, jobs, key, login, ls, maintain, man, merge, mount, place, policy, promote, prune, repair, replicate, restore, rm,
     serve, sync, tag, ui,
 };
 use crate::globals::Globals;
