@@ -19,7 +19,7 @@ use super::super::run::Runner;
 use super::super::schedule::instant;
 use super::super::tests::Bed;
 use super::ear::Ear;
-use super::weeks::{DAY, Event, HOUR, World, expect_each_said_once_and_all_well};
+use super::weeks::{DAY, Event, World, expect_each_said_once_and_all_well};
 use crate::open::StoreUse;
 use crate::remove;
 
@@ -46,11 +46,8 @@ const EVENTS: [Event; 13] = [
     }),
     (10 * 24, "an attacker removes five snapshots at the origin", remove_five),
     (11 * 24 + 12, "somebody says that it is known", accept),
-    (15 * 24, "rome loses its packs", |world| hide_packs(world)),
-    (17 * 24, "rome has its packs again", |world| {
-        fs::remove_dir_all(world.root.join("rome/data")).unwrap_or_default();
-        fs::rename(world.root.join("packs"), world.root.join("rome/data")).unwrap();
-    }),
+    (15 * 24 + 3, "rome loses its packs", hide_packs),
+    (15 * 24 + 7, "rome has its packs again", |world| copy(&world.root.join("packs"), &world.root.join("rome/data"))),
     (19 * 24, "nothing is backed up, for three days", |world| world.state.paused().pause("shop", None).unwrap()),
     (22 * 24, "it goes on", |world| drop(world.state.paused().resume("shop").unwrap())),
     (24 * 24, "the machine sleeps for two days", |world| world.skip(2 * DAY)),
@@ -66,7 +63,7 @@ fn bring_back(world: &World, name: &str) {
     fs::rename(world.root.join("aside"), world.root.join(name)).unwrap();
 }
 
-fn hide_packs(world: &World) {
+fn hide_packs(world: &Arc<World>) {
     fs::rename(world.root.join("rome/data"), world.root.join("packs")).unwrap();
 }
 
@@ -190,7 +187,6 @@ async fn a_month_of_copies_with_bad_days_is_told_once_and_nothing_is_lost() {
     events.push((30 * 24 + 12, "a month has passed", |world| world.stop.request()));
     let world = World::of(&bed, begin, &events, stamp);
     let lines = world.live().await;
-    assert_eq!(world.now() / HOUR, begin / HOUR + 30 * 24 + 12);
     expect_each_said_once_and_all_well(&lines);
     let said = |word: &str, subject: &str| {
         lines.iter().filter(|line| line.contains(&format!("--> {word}: ")) && line.ends_with(subject)).count()

@@ -30,7 +30,7 @@ use crate::open::StoreUse;
 
 /// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
 const BEGIN: u64 = 1_805_673_600;
-pub(super) const HOUR: u64 = 3600;
+const HOUR: u64 = 3600;
 pub(super) const DAY: u64 = 24 * HOUR;
 
 /// What happens to the machine at a time, in hours since the begin.
