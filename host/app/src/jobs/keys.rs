@@ -99,7 +99,7 @@ const NOTIFY: &[Key] = &[
     key(
         "when",
         Form::Texts,
-        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, recovered. [all]",
+        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, copy-behind, source-silent, recovered. [all]",
     ),
     key("digest", Form::Text, "When a summary is sent: a time such as mon 08:00."),
     key("key_file", Form::Text, "A file with the key that webhooks know our messages by."),

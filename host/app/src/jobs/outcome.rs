@@ -168,10 +168,13 @@ pub enum Step {
         target: String,
         /// Snapshots that have arrived.
         copied: u64,
-        /// Bytes that were added there.
+        /// Bytes of their chunks that went over, as they are stored: what the lag was before.
         bytes: u64,
         /// Snapshots that it is to have and lacks still, because something that they need is damaged.
         lacking: u64,
+        /// Bytes that carrying these adds.
+        #[serde(default)]
+        lag_bytes: u64,
         /// Seconds that it took.
         seconds: u64,
         /// When the newest snapshot was made that is meant, at the origin.

@@ -82,7 +82,9 @@ pub struct SyncReport {
     pub findings: Vec<Finding>,
     /// Chunks added to the target: of contents, lists of them, and tree nodes.
     pub chunks: u64,
-    /// Bytes added to the target.
+    /// Bytes of these chunks, as they are stored.
+    pub chunk_bytes: u64,
+    /// Bytes added to the target, with what describes the chunks.
     pub bytes: u64,
     /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
     pub tags: u64,
@@ -262,6 +264,7 @@ impl<'a> Carrier<'a> {
             Err(Stopped::Run(cause)) => return Err(cause),
         }
         report.chunks += dedup.record().chunks_added();
+        report.chunk_bytes += dedup.record().chunk_bytes_added();
         report.bytes += dedup.record().bytes_added();
         drop(dedup);
         self.run.stop.unless(Box::pin(self.index.renew())).await??;

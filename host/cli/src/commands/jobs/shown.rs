@@ -303,7 +303,7 @@ impl Display for StepLine<'_> {
             }
             Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
                 let (target, bytes) = (printable(target), HumanBytes(*bytes));
-                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} added")?;
+                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
                 if *lacking > 0 {
                     write!(f, "; IT LACKS {lacking} STILL")?;
                 }
