@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::tree::noise;
-use credenza_e2e::{Outcome, Report, Setup, Signal, bucket, memory_server, number, tree};
+use credenza_e2e::{Outcome, Report, Setup, bucket, memory_server, number, tree};
 use credenza_s3_server::{Attributes, Server};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const MARKER: &str = ".credenza-mirror.json";
@@ -274,7 +275,7 @@ fn a_run_that_is_killed_says_so_and_the_next_one_goes_on() {
         while !killed.has_ended()? && server.buckets.keys("copy").len() < before + 5 {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        killed.signal(Signal::Kill)?;
+        killed.signal(Signal::KILL)?;
         killed.wait()?;
         let marker: Value = serde_json::from_slice(&body(&server, "copy", MARKER).context("no marker")?)?;
         if server.buckets.keys("copy").len() < 300 {
@@ -318,7 +319,7 @@ fn a_bucket_is_mirrored_to_a_folder_and_a_folder_to_a_bucket() {
         fs::write(from.join("two"), "two again")?;
         fs::remove_file(from.join("sub/one"))?;
         run(&setup, &[], 0)?;
-        ensure!(body(&server, "copy", "two").as_deref() == Some(b"two again"));
+        ensure!(body(&server, "copy", "two").as_deref() == Some(&b"two again"[..]));
         ensure!(body(&server, "copy", "sub/one").is_none());
         Ok(())
     });

@@ -129,11 +129,11 @@ pub(super) async fn write(target: &Target, marker: &Marker) -> Result<()> {
     let failed = || Error::connector(format!("writing `{MARKER}` at the target"));
     let text = serde_json::to_vec_pretty(marker).map_err(|error| failed()(strange(&error.to_string())))?;
     let entry = Entry { size: Some(text.len() as u64), ..Entry::new(Key::from(MARKER), EntryKind::File) };
-    if let Some(mut writer) = target.destination.create(&entry, true).await.map_err(failed())? {
-        if let Err(cause) = writer.finish(Payload::new(vec![text.into()])).await {
-            writer.abort().await;
-            return Err(failed()(cause));
-        }
+    if let Some(mut writer) = target.destination.create(&entry, true).await.map_err(failed())?
+        && let Err(cause) = writer.finish(Payload::new(vec![text.into()])).await
+    {
+        writer.abort().await;
+        return Err(failed()(cause));
     }
     target.destination.sync().await.map_err(failed())
 }
