@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use credenza_engine::{Clock, Listener, NoEvents, Stop};
+use credenza_engine::{Listener, NoEvents, Stop};
 use credenza_model::SnapshotId;
 
 use super::super::file::JobsFile;
