@@ -15,8 +15,6 @@ mod digest;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
-mod month;
-#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;
