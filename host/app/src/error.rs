@@ -20,6 +20,7 @@ use crate::cost::prices::PricesError;
 use crate::credentials::CredentialError;
 use crate::home::HomeError;
 use crate::jobs::guard::AcknowledgeError;
+use crate::jobs::mirror::circles::Circle;
 use crate::kept::KeepError;
 use crate::location::LocationError;
 use crate::login::NoLogin;
@@ -211,6 +212,9 @@ pub enum Error {
     /// Suspect snapshots that cannot be cleared as was asked.
     #[error(transparent)]
     Acknowledge(#[from] AcknowledgeError),
+    /// A mirror that would never come to rest.
+    #[error(transparent)]
+    Circle(#[from] Circle),
     /// Snapshots were to go and did not, or without a record.
     #[error(transparent)]
     Removal(#[from] RemovalError),

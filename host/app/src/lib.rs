@@ -25,6 +25,7 @@
 //! ```
 
 mod app;
+pub mod array;
 mod ask;
 mod aws;
 pub mod bootstrap;

@@ -3,6 +3,7 @@
 //! Owned here: from a place and a secret to a repository that is the one that was there before; where nobody has provided the secret, a
 //! person is asked. Refused here: where secrets are from (`secret`), recognition (`recognise`), everything inside (`credenza-engine`).
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use credenza_connect::Store;
@@ -15,13 +16,14 @@ use credenza_format::ChunkerParams;
 use credenza_sandbox::parse_boolean;
 
 use crate::app::App;
-use crate::configuration::{Known, KnownRepository};
+use crate::configuration::{Kind, Known, KnownRepository, Settings};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::notice::Notice;
 use crate::occupied;
 use crate::open::{Opened, StoreUse};
 use crate::place::Place;
+use crate::secret::{self, SecretSources};
 
 /// Copies of small objects of remote repositories; a repository of 10⁸ chunks has an index of some 5 GB.
 const CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
@@ -71,6 +73,16 @@ pub struct OpenOptions {
 }
 
 impl App {
+    /// Opens a repository as a file of jobs names it, with the secret that its settings or the environment provide.
+    ///
+    /// # Errors
+    /// When its place, its secret or the repository itself cannot be had.
+    pub async fn open_named(&self, repository: &str, purpose: StoreUse) -> Result<OpenRepository> {
+        let place = self.place(Kind::Repository, OsStr::new(repository), Settings::new())?;
+        let secret = secret::provided(&SecretSources::default(), &place.settings)?;
+        self.open_repository(place, OpenOptions { purpose, secret, accept_plaintext: false }).await
+    }
+
     /// Opens the repository at a place.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mount, place, policy, promote, prune, repair, replicate, restore, rm,
-    serve, sync, tag, ui,
+    info, jobs, key, login, ls, maintain, man, merge, mirror, mount, place, policy, promote, prune, repair, replicate,
+    restore, rm, serve, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Promote(promote::Promote),
     /// Reclaim the space that no snapshot needs.
     Maintain(maintain::Maintain),
+    /// Make one snapshot of the parts that `backup --shard` made.
+    Merge(merge::Merge),
     /// Verify what can be verified without any key.
     Audit(audit::Audit),
     /// The keys of repositories and of their writers.
@@ -131,6 +133,9 @@ pub(crate) enum Command {
     /// See, run and pause what `jobs.toml` says is to run by itself.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Make buckets and folders what another was at one moment.
+    #[command(subcommand)]
+    Mirror(mirror::MirrorCommand),
     /// Run the jobs of `jobs.toml` when they are due.
     Daemon(daemon::Daemon),
     /// Write the configuration of a machine that is gone on this one.

@@ -6,6 +6,7 @@
 //!
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use credenza_connect::{
     Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
+use credenza_format::ObjectKind;
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
@@ -64,6 +66,14 @@ impl CacheFolder {
         self.path(key).is_some_and(|path| path.exists())
     }
 
+    /// The objects of a kind of which there are copies.
+    pub(crate) async fn ids(&self, kind: ObjectKind) -> HashSet<ObjectId> {
+        let folder = self.folder.join(kind.folder());
+        let listed = move || std::fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.file_name());
+        let parsed = move || listed().filter_map(|name| name.to_str()?.parse().ok()).collect();
+        tokio::task::spawn_blocking(parsed).await.unwrap_or_default()
+    }
+
     /// The key slot that opened the repository the last time: its name, never its content.
     pub(crate) async fn remembered_slot(&self) -> Option<ObjectId> {
         let path = self.folder.join(SLOT_NAME);
@@ -89,7 +99,7 @@ impl CacheFolder {
         let _ = tokio::task::spawn_blocking(move || write_whole(&path, &bytes)).await;
     }
 
-    async fn forget(&self, key: &StoreKey) {
+    pub(crate) async fn forget(&self, key: &StoreKey) {
         if let Some(path) = self.path(key) {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
         }

@@ -2,7 +2,7 @@
 
 use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
-use credenza_format::{SlotError, SlotKind};
+use credenza_format::{Hex, SlotError, SlotKind};
 use credenza_model::{ChunkId, ObjectId, RepositoryId, SnapshotId, StoreKey, Timestamp};
 
 /// The result of the engine's calls.
@@ -168,6 +168,42 @@ pub enum Error {
         /// The sentence for a person.
         reason: String,
     },
+    /// A source that many processes cannot share.
+    #[error("{source_name} cannot be backed up in shards: {reason}")]
+    Unshardable {
+        /// The source's identity.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No group of parts, or more than one, is meant.
+    #[error("nothing is merged: {reason}")]
+    NoGroup {
+        /// The sentence for a person.
+        reason: String,
+    },
+    /// Parts of a group are not there.
+    #[error("nothing is merged: of the {of} parts of group {group} {} are not there: {}", missing.len(), numbers(missing))]
+    PartsMissing {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The numbers of those that are not there, from 0.
+        missing: Vec<u32>,
+        /// How many there are to be.
+        of: u32,
+    },
+    /// A part does not begin where the one before ends, or does not end where the source does.
+    #[error(
+        "nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began"
+    )]
+    PartsApart {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The number of the part, from 0.
+        number: u32,
+        /// How many there are.
+        of: u32,
+    },
     /// The newest snapshot cannot be read, and an older one was not asked for.
     #[error("the newest snapshot cannot be read: {damage}")]
     NewestUnreadable {
@@ -252,6 +288,14 @@ pub enum Error {
         origin: RepositoryId,
         /// What was refused, as in "removing snapshots".
         what: &'static str,
+    },
+    /// Another run carries the same snapshot and has not committed it yet.
+    #[error(
+        "another run carries snapshot {snapshot} to the same repository at this moment; what was carried before stays"
+    )]
+    CarriedByOther {
+        /// The snapshot.
+        snapshot: SnapshotId,
     },
     /// Snapshots of one repository were to go to the replica of another.
     #[error(
@@ -403,6 +447,13 @@ fn and_damaged(slots: &[String]) -> String {
     }
 }
 
+/// Some numbers of parts, of more the first.
+fn numbers(numbers: &[u32]) -> String {
+    let named: Vec<String> = numbers.iter().take(QUOTED_MAX).map(u32::to_string).collect();
+    let more = if numbers.len() > named.len() { " …" } else { "" };
+    format!("{}{more}", named.join(", "))
+}
+
 impl Error {
     /// Whether the store or destination has no room left: what makes room may still be done.
     #[must_use]
@@ -549,5 +600,10 @@ impl Damage {
 
     pub(crate) fn of_chunk(object: impl ToString, kind: DamageKind, chunk: ChunkId, detail: impl Into<String>) -> Self {
         Self { object: object.to_string(), kind, chunk: Some(chunk), detail: detail.into() }
+    }
+
+    /// Whether it is of a chunk that no pack is known to hold.
+    pub(crate) fn is_of_unknown_chunk(&self) -> bool {
+        self.object == "index" && self.chunk.is_some()
     }
 }

@@ -8,9 +8,11 @@
 //! backup   scan > join > load > chunk pipeline (cut, hash, compress) > tree > write (seal, pack, upload, commit)
 //! restore  walk the tree > plan in pack order > fetch ranges > open and verify > write
 //! sync     usage list, or records > fetch ranges > open and verify > write
+//! mirror   cuts and listing side by side > new > changed > removed > marker
 //! repair   survey > copy what can be read of damaged packs > index > condemn > usage lists
 //! gc       mark > repack > condemn > look again > delete > merge the index > expire
 //! archive  walk the tree > fetch, open and verify a window > name > tar or zip
+//! shards   borders > a backup of a range of keys, by each process > parts > merge: trees joined > one snapshot
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 //!
@@ -71,6 +73,7 @@ mod json;
 pub mod latest;
 mod listing;
 mod liveness;
+pub mod mirror;
 mod notes;
 mod parts;
 mod pin;
@@ -86,6 +89,7 @@ mod repository;
 pub mod restore;
 pub mod retention;
 mod run;
+pub mod shards;
 mod standing;
 mod stated;
 mod stop;

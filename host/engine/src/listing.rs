@@ -1,7 +1,7 @@
 //! A listing sorted by key, for sources whose order cannot be relied on: an external merge sort.
 //!
 //! Owned here: sorted runs in temporary files without a name, their merge, one of equal entries, and the end of a listing that
-//! tells the same entries for ever. Refused here: what becomes of an entry. Called by `backup` and `query::live`.
+//! tells the same entries for ever. Refused here: what becomes of an entry. Called by `backup`, `mirror` and `query::live`.
 //!
 //! Bound: [`RUN_ENTRIES`] entries in memory (some 300 bytes each) and [`RUNS_MAX`] open files with a buffer each; on disk, the
 //! listing once, or twice while runs are joined.
@@ -36,6 +36,11 @@ pub(crate) struct SortedScan {
 impl SortedScan {
     pub(crate) async fn collect(source: &dyn Source, options: &ScanOptions) -> Result<Self> {
         let scanner = source.scan(options).await.map_err(Error::source("listing the source"))?;
+        Self::of(scanner).await
+    }
+
+    /// What a walk tells, in the order of keys.
+    pub(crate) async fn of(scanner: Box<dyn Scanner>) -> Result<Self> {
         Self::gather(scanner, RUN_ENTRIES).await
     }
 

@@ -10,7 +10,7 @@ use credenza_connect::Store;
 use credenza_format::{Fact, Header, Keying, Note, ObjectKind, open_document, seal_document};
 use credenza_model::{ObjectId, Timestamp};
 
-use crate::repository::{Repository, random_id};
+use crate::repository::{Repository, Rest, random_id};
 use crate::write::put;
 use crate::{Damage, Result};
 
@@ -29,7 +29,7 @@ pub(crate) async fn read(
         Ok((header?.keying(), Note::decode(&body)?))
     };
     repository
-        .merged_documents_opened(store, ObjectKind::Note, &open, |document| match document.body {
+        .merged_documents_opened(store, ObjectKind::Note, Rest::Proven, &open, |document| match document.body {
             Ok((Keying::Derived, note)) => take(document.id, Ok(note.fact)),
             Ok(_) => false,
             Err(damage) => take(document.id, Err(damage)),

@@ -40,7 +40,7 @@ const LATENCY: Duration = Duration::from_millis(10);
 /// Pages of a listing that are to be in flight at the same time.
 const IN_FLIGHT_MIN: usize = 4;
 /// Requests beside the pages of the listing, of source and store together.
-const REQUESTS_MAX: usize = 12;
+const REQUESTS_MAX: usize = 11;
 /// The cache has room for all that is kept there, as a user's has.
 const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// The most memory that a run may hold, in bytes.

@@ -100,6 +100,6 @@ pub use snapshot::{
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{
     Child, LEVEL_MAX, LIST_REFS_SPLIT, ListBuilder, Node, RECORD_BYTES_MAX, TreeBuilder, TreeRoot, decode_list,
-    decode_record, encode_list, encode_record,
+    decode_record, encode_list, encode_record, join_trees,
 };
 pub use usage::{Bitmap, PackUsage, Usage, body_digest};

@@ -64,7 +64,8 @@ impl DavKind {
 /// A running server; it ends when dropped.
 #[derive(Debug)]
 pub struct RealServer {
-    _process: Process,
+    process: Process,
+    kind: Kind,
     /// A client of it.
     pub s3: S3,
 }
@@ -326,7 +327,36 @@ impl RealServer {
             region: process.value("region")?,
             ca_file: process.value("ca_file").ok(),
         };
-        Ok(Self { _process: process, s3: S3::new(endpoint)? })
+        Ok(Self { process, kind, s3: S3::new(endpoint)? })
+    }
+
+    /// The folder in which it keeps what it was given.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.process.folder.path().join("data")
+    }
+
+    /// Sends a signal to its process, as `KILL`, `STOP` or `CONT`.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let pid = std::fs::read_to_string(self.process.folder.path().join("pid")).context("it was never started")?;
+        let sent = Command::new("kill").args(["-s", name, pid.trim()]).status().context("cannot run kill")?;
+        ensure!(sent.success(), "no signal {name} to process {}", pid.trim());
+        Ok(())
+    }
+
+    /// Starts it again after it was killed, on the same port over the same folder.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        let port = self.s3.endpoint().url.rsplit(':').next().unwrap_or_default().to_owned();
+        let mut command = Command::new(script("start.sh"));
+        let output = command.arg(self.kind.name()).arg(self.process.folder.path()).arg(port).output()?;
+        ensure!(output.status.success(), "it did not start again: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 }
 

@@ -29,13 +29,14 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
     "connector-in-an-afternoon",
     "connector-in-javascript",
     "connector-in-python",
+    "copies",
     "exit-codes",
     "first-steps",
     "install",
@@ -89,6 +90,11 @@ fn the_commands_of_connector_in_javascript_work() -> Result<()> {
 #[test]
 fn the_commands_of_connector_in_python_work() -> Result<()> {
     run_as_author(&page("connector-in-python"), &[], "")
+}
+
+#[test]
+fn the_commands_of_copies_work() -> Result<()> {
+    run(&page("copies"))
 }
 
 #[test]

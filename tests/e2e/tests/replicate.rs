@@ -170,7 +170,7 @@ fn a_copy_that_lost_a_pack_is_not_proven_and_what_vanishes_is_held() {
             let main = copies.text("repository");
             let listed = copies.setup.credenza.ok(["--json", "at", &main, "ls"])?.lines_of("snapshot")?;
             let first = listed.first().and_then(|line| line["id"].as_str()).context("no id")?.to_owned();
-            copies.setup.credenza.ok(["at", &main, "rm", "--force", &first])?;
+            copies.setup.credenza.ok(["at", &main, "rm", &first])?;
             copies.back_up("third")?;
             for _ in 0..2 {
                 let held = copies.replicate(&["run", "main"])?.expect_code(3)?;

@@ -68,7 +68,22 @@ pub(super) fn own_or_default<'t, T>(
     if part.has(key) { read(part) } else { read(defaults?) }
 }
 
-pub(super) fn missed(text: &str) -> Result<Missed, String> {
+/// What becomes of runs that were due while nothing ran.
+pub(super) fn missed_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Missed {
+    own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once)
+}
+
+/// How a run that failed is tried again.
+pub(super) fn retry_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Retry {
+    own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT)
+}
+
+/// Bytes a second by the time of day.
+pub(super) fn limits_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Limits {
+    own_or_default(part, defaults, "limits", limits).unwrap_or_default()
+}
+
+fn missed(text: &str) -> Result<Missed, String> {
     match text {
         "once" => Ok(Missed::Once),
         "skip" => Ok(Missed::Skip),
@@ -76,7 +91,7 @@ pub(super) fn missed(text: &str) -> Result<Missed, String> {
     }
 }
 
-pub(super) fn limits(part: &Part<'_>) -> Option<Limits> {
+fn limits(part: &Part<'_>) -> Option<Limits> {
     part.has("limits").then(|| {
         let limit = |part: &Part<'_>| Limit {
             window: part.parsed("at", Window::parse),
@@ -87,7 +102,7 @@ pub(super) fn limits(part: &Part<'_>) -> Option<Limits> {
     })
 }
 
-pub(super) fn retry(part: &Part<'_>) -> Option<Retry> {
+fn retry(part: &Part<'_>) -> Option<Retry> {
     let part = part.part("retry")?;
     let (wait, wait_max) = part.parsed("wait", parse_range).unwrap_or((Retry::DEFAULT.wait, Retry::DEFAULT.wait_max));
     Some(Retry { tries: part.count("tries", 1..=20).unwrap_or(Retry::DEFAULT.tries), wait, wait_max })

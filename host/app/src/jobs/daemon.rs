@@ -26,6 +26,7 @@ use super::log::{Past, Record};
 use super::look::book::Book;
 use super::look::{Hears, Look, Looked, Told};
 use super::metrics::Figures;
+use super::mirror::{self, Mirror, Wish};
 use super::outcome::{Ending, Step};
 use super::replication::Replicate;
 use super::run::{Cause, Heard, Occasion, Runner};
@@ -357,7 +358,7 @@ impl Daemon {
     /// Begins a run, on a thread of its own: a backup stays on the one where it began.
     fn begin(&self, start: Start) {
         self.listens.hear(News::Began(&start));
-        let Some(work) = self.jobs.work(&start.job).ok().map(Owned::from) else { return };
+        let Some(work) = self.jobs.work(&start.job).ok().map(|work| Owned::of(work, &self.jobs)) else { return };
         let Options { state, clock, stop, .. } = &self.options;
         let (app, state, clock, stop) = (self.app.clone(), state.clone(), Arc::clone(clock), stop.child());
         let (listens, sender, runtime) = (Arc::clone(&self.listens), self.over.0.clone(), Handle::current());
@@ -372,6 +373,10 @@ impl Daemon {
                 Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
                 Owned::Replicate(policy) => {
                     runtime.block_on(replicate::run(&runner, policy, false, &occasion, &telling))
+                }
+                Owned::Mirror(mirror, file) => {
+                    let wish = Wish::default();
+                    runtime.block_on(mirror::run(&runner, (mirror, file), (&occasion, &wish), &telling))
                 }
             };
             let ending = ended.unwrap_or_else(|error| {
@@ -424,14 +429,16 @@ enum Owned {
     Job(Box<Job>),
     Verify(Box<Verify>),
     Replicate(Box<Replicate>),
+    Mirror(Box<Mirror>, Box<JobsFile>),
 }
 
-impl From<Work<'_>> for Owned {
-    fn from(work: Work<'_>) -> Self {
+impl Owned {
+    fn of(work: Work<'_>, file: &JobsFile) -> Self {
         match work {
             Work::Job(job) => Self::Job(Box::new(job.clone())),
             Work::Verify(verify) => Self::Verify(Box::new(verify.clone())),
             Work::Replicate(policy) => Self::Replicate(Box::new(policy.clone())),
+            Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), Box::new(file.clone())),
         }
     }
 }

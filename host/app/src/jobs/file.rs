@@ -21,12 +21,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
-use super::clauses::{self, WAYS, own_or_default, require_name};
+use super::clauses::{self, WAYS, require_name};
 pub use super::clauses::{Missed, Retry};
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
 use super::limits::Limits;
+use super::mirror::{self, Mirror};
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
@@ -66,6 +67,8 @@ pub struct JobsFile {
     pub verifies: BTreeMap<String, Verify>,
     /// By the name that a run has: `replicate.NAME`.
     pub replicates: BTreeMap<String, Replicate>,
+    /// By the name that a run has: `replicate-bucket.NAME`.
+    pub mirrors: BTreeMap<String, Mirror>,
     /// A file for the node exporter of Prometheus.
     pub textfile: Option<PathBuf>,
     /// What is promised of sources over all repositories, in the order of the file.
@@ -158,6 +161,8 @@ pub enum Work<'a> {
     Verify(&'a Verify),
     /// It carries copies.
     Replicate(&'a Replicate),
+    /// It mirrors.
+    Mirror(&'a Mirror),
 }
 
 impl<'a> Work<'a> {
@@ -168,16 +173,18 @@ impl<'a> Work<'a> {
             Self::Job(job) => &job.name,
             Self::Verify(verify) => &verify.name,
             Self::Replicate(policy) => &policy.name,
+            Self::Mirror(mirror) => &mirror.name,
         }
     }
 
-    /// The repository, as it is written; of a policy of replication the origin.
+    /// The repository, as it is written; of a policy of replication the origin, and of a mirror that names none, that of the configuration.
     #[must_use]
     pub fn repository(self) -> &'a str {
         match self {
             Self::Job(job) => &job.repository,
             Self::Verify(verify) => &verify.repository,
             Self::Replicate(policy) => &policy.from,
+            Self::Mirror(mirror) => mirror.via.as_deref().unwrap_or_default(),
         }
     }
 
@@ -188,6 +195,7 @@ impl<'a> Work<'a> {
             Self::Job(job) => &job.schedule,
             Self::Verify(verify) => &verify.schedule,
             Self::Replicate(policy) => &policy.schedule,
+            Self::Mirror(mirror) => &mirror.schedule,
         }
     }
 
@@ -198,6 +206,7 @@ impl<'a> Work<'a> {
             Self::Job(job) => (job.missed, job.retry),
             Self::Verify(verify) => (verify.missed, verify.retry),
             Self::Replicate(policy) => (policy.missed, policy.retry),
+            Self::Mirror(mirror) => (mirror.missed, mirror.retry),
         }
     }
 }
@@ -368,12 +377,16 @@ impl JobsFile {
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
         let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
         let replicates = replicates.map(|policy| (policy.name.clone(), policy)).collect();
+        let read = |(name, part): (&str, Part<'_>)| mirror::read(name, &part, defaults.as_ref(), now);
+        let mirrors = top.named_parts("replicate-bucket").into_iter().filter_map(read);
+        let mirrors = mirrors.map(|mirror| (mirror.name.clone(), mirror)).collect();
         let notify = section::read(&top, &clauses::zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, verifies, replicates, textfile, promises, metrics, notify });
+            let path = path.to_owned();
+            return Ok(Self { path, jobs, verifies, replicates, mirrors, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -386,10 +399,12 @@ impl JobsFile {
         self.jobs.get(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// All that runs by itself on this machine: jobs, then verifications, then policies of replication, by name.
+    /// All that runs by itself on this machine: jobs, then verifications, policies of replication, and mirrors, by name.
     pub fn works(&self) -> impl Iterator<Item = Work<'_>> {
         let replicates = self.replicates.values().filter(|policy| policy.is_here()).map(Work::Replicate);
-        self.jobs.values().map(Work::Job).chain(self.verifies.values().map(Work::Verify)).chain(replicates)
+        let verifies = self.verifies.values().map(Work::Verify);
+        let mirrors = self.mirrors.values().map(Work::Mirror);
+        self.jobs.values().map(Work::Job).chain(verifies).chain(replicates).chain(mirrors)
     }
 
     /// The policy of replication of a name, with or without `replicate.`, wherever it is run.
@@ -468,6 +483,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if name.starts_with(REPLICATE) {
         part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
     }
+    if name.starts_with(mirror::PREFIX) {
+        part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
+    }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
     let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
     if sources.is_empty() && !hooks.iter().any(|hook| hook.stdin_of.is_some()) {
@@ -508,10 +526,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         repository: repository?,
         schedule: schedule?,
         on_change: on_change(part),
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", clauses::missed))
-            .unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", clauses::retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", clauses::limits).unwrap_or_default(),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         leaving_out: LeavingOut {
             patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
             files: part
@@ -562,10 +579,9 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
         name,
         repository,
         schedule,
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", clauses::missed))
-            .unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", clauses::retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", clauses::limits).unwrap_or_default(),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
         budget: Budget { bytes, requests },
         drill: part.part("drill").map(|part| drill(&part)),

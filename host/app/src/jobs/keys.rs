@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::mirror;
+
 /// What stands behind a key.
 pub(super) enum Form {
     /// A text.
@@ -45,7 +47,7 @@ pub(super) struct Key {
     help: &'static str,
 }
 
-const fn key(name: &'static str, form: Form, help: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, form: Form, help: &'static str) -> Key {
     Key { name, form, help }
 }
 
@@ -64,6 +66,11 @@ pub(super) const FILE: &[Key] = &[
         "replicate",
         Form::Named(REPLICATE),
         "A policy between repositories: whose snapshots go where, and what proves them there.",
+    ),
+    key(
+        "replicate-bucket",
+        Form::Named(mirror::KEYS),
+        "A mirror: a place of which others are made to be consistent cuts, and when.",
     ),
 ];
 
@@ -92,7 +99,7 @@ const NOTIFY: &[Key] = &[
     key(
         "when",
         Form::Texts,
-        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, recovered. [all]",
+        "Of what: promise-at-risk, promise-broken, failed, incomplete, damage, suspect, copy-behind, source-silent, recovered. [all]",
     ),
     key("digest", Form::Text, "When a summary is sent: a time such as mon 08:00."),
     key("key_file", Form::Text, "A file with the key that webhooks know our messages by."),
@@ -138,22 +145,22 @@ const MAIL: &[Key] = &[
 const PING: &[Key] =
     &[key("healthchecks", Form::Text, "The address of a check of healthchecks.io, or of a server like it.")];
 
-const ZONE: Key = key(
+pub(super) const ZONE: Key = key(
     "zone",
     Form::Text,
     "The time zone that times are meant in, such as Europe/Paris; without it that of the machine.",
 );
-const JITTER: Key =
+pub(super) const JITTER: Key =
     key("jitter", Form::Span, "Runs begin up to so much later, always by the same time for a machine and a job.");
-const MISSED: Key = key(
+pub(super) const MISSED: Key = key(
     "missed",
     Form::Word(&["once", "skip"]),
     "What becomes of runs that were due while nothing ran: they are made up for by one, or left out. [once]",
 );
-const RETRY: Key =
+pub(super) const RETRY: Key =
     key("retry", Form::Table(RETRIES), "How often and after which time a run that failed is tried again.");
 
-const LIMITS: Key = key(
+pub(super) const LIMITS: Key = key(
     "limits",
     Form::Tables(LIMIT),
     "Bytes a second by the time of day: the first that fits the time holds, also while a run goes on.",
@@ -174,13 +181,13 @@ const RETRIES: &[Key] = &[
     key("wait", Form::Range, "The wait before the second try, and the longest; it doubles from try to try. [1m..1h]"),
 ];
 
-const AT: Key = key(
+pub(super) const AT: Key = key(
     "at",
     Form::Texts,
     "When: times such as 02:30, with days before them if not every day is meant: mon-fri 02:30.",
 );
-const EVERY: Key = key("every", Form::Span, "When: each time so much has passed, from 10s on.");
-const CRON: Key = key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *.");
+pub(super) const EVERY: Key = key("every", Form::Span, "When: each time so much has passed, from 10s on.");
+pub(super) const CRON: Key = key("cron", Form::Text, "When: the five fields of cron, such as 30 2 * * *.");
 
 /// The keys of a verification.
 pub(super) const VERIFY: &[Key] = &[
@@ -340,7 +347,7 @@ pub(super) const GUARD_CHANGED: u32 = 60;
 /// Percent of the files with another content that no longer compress.
 pub(super) const GUARD_INCOMPRESSIBLE: u32 = 50;
 
-const GUARD: &[Key] = &[
+pub(super) const GUARD: &[Key] = &[
     key("shrink", Form::Percent, "So much of the files or of the bytes is gone. [40%]"),
     key("changed", Form::Percent, "So many of the files are gone or have another content. [60%]"),
     key(

@@ -22,6 +22,7 @@ use super::log::Past;
 use super::look::book::{Book, Known};
 use super::notify::Word;
 use super::outcome::{Ending, Step};
+use super::replicate::alarm;
 use super::state::State;
 
 /// Runs that are looked back at.
@@ -116,6 +117,7 @@ pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, Jo
         }
     }
     spent(&mut text, &runs);
+    copies(&mut text, jobs, &past, now);
     promises(&mut text, jobs, &Book::read(&state.notices()), now);
     Ok(text)
 }
@@ -138,6 +140,46 @@ fn spent(text: &mut String, runs: &[(&str, Vec<&Past>)]) {
         let Some(Spent { bytes_up, bytes_down, .. }) = last_spent(past) else { continue };
         for (direction, bytes) in [("up", bytes_up), ("down", bytes_down)] {
             line(text, name, &[("job", job), ("direction", direction)], bytes);
+        }
+    }
+}
+
+/// How far the copies of policies are, by what the last runs saw and by the clock.
+fn copies(text: &mut String, jobs: &JobsFile, past: &[Past], now: Timestamp) {
+    let policies = || jobs.replicates.values().filter(|policy| policy.is_here());
+    let name = "credenza_replicate_lag_seconds";
+    head(text, name, "For how long a copy is behind that may be so for a time; 0 where it has all.");
+    for policy in policies() {
+        for state in alarm::copies(policy, jobs, past, now) {
+            let lag = state.since.map_or(0, |since| now.seconds.saturating_sub(since.seconds).max(0));
+            line(text, name, &[("policy", policy.short_name()), ("target", &state.target)], lag);
+        }
+    }
+    type OfStep = fn(&Step) -> Option<u64>;
+    let figures: [(&str, &str, OfStep); 3] = [
+        ("credenza_replicate_lag_bytes", "Bytes that a copy lacked behind the last run that reached it.", |step| {
+            if let Step::Replicated { lag_bytes, .. } = step { Some(*lag_bytes) } else { None }
+        }),
+        ("credenza_replicate_lacking_snapshots", "Snapshots that it lacked then.", |step| {
+            if let Step::Replicated { lacking, .. } = step { Some(*lacking) } else { None }
+        }),
+        (
+            "credenza_replicate_newest_timestamp_seconds",
+            "When the newest snapshot was made that it had then.",
+            |step| {
+                if let Step::Replicated { newest_here, .. } = step { seconds((*newest_here)?) } else { None }
+            },
+        ),
+    ];
+    for (name, help, of) in figures {
+        head(text, name, help);
+        for policy in policies() {
+            let own: Vec<&Past> = past.iter().filter(|past| past.job == policy.name).collect();
+            for to in policy.targets.iter().filter(|to| to.is_here) {
+                if let Some(value) = alarm::last_seen(&own, to).and_then(|(_, step)| of(step)) {
+                    line(text, name, &[("policy", policy.short_name()), ("target", &to.target)], value);
+                }
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What runs by itself: `jobs.toml`, when each job is due, the runs, their hooks and their record.
 //!
 //! Owned here: the file of the jobs ([`file`](mod@file)), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
-//! ([`run`], [`verify`], [`replicate`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
+//! ([`run`], [`verify`], [`replicate`], [`mirror`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
 //! a backup or a removal is (`engine`). Called by `cli`.
 //!
 //! The daemon holds no truth. History is the repositories' own snapshots, which bear the tag `job:NAME`, and a log that may be deleted.
 
+pub mod arrays;
 mod backwards;
 pub mod change;
 mod clauses;
@@ -22,6 +23,7 @@ pub mod lock;
 pub mod log;
 pub mod look;
 pub mod metrics;
+pub mod mirror;
 pub mod needs;
 pub mod notify;
 mod outcome;
@@ -46,5 +48,6 @@ pub use error::{JobsError, Problem};
 pub use file::{Hook, Job, JobsFile, Moment, Verify, When, Work};
 pub use hook::HookError;
 pub use keys::schema;
+pub use mirror::Mirror;
 pub use outcome::{Ending, Step};
 pub use run::Cause;

@@ -4,7 +4,8 @@
 //! Owned here: what counts as a copy and what the numbers mean; measured at the repositories that the configuration and the jobs name, by the time of each
 //! store. Refused here: the record of runs, which proves nothing, and when it is measured (`look`).
 //!
-//! A repository holds a copy of a source where it has a good snapshot of it, of whatever machine; with `fresh`, one that is no older. Two repositories with one
+//! A repository holds a copy of a source where it has a good snapshot of it, of whatever machine; with `fresh`, one that is no older. In a target of a policy
+//! of replication a snapshot counts when its packs are proven as the policy says. Two repositories with one
 //! provider or in one region are two copies and one provider or region. What a repository that cannot be asked holds is not known. Bound: a few words for each
 //! source in each repository.
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::fits;
+use credenza_engine::replicate::{Proofs, Prove, fits};
 use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -138,29 +139,36 @@ pub async fn ask(runner: &Runner<'_>, jobs: &JobsFile) -> Result<Found, Error> {
 /// What a repository is called, and what it holds, or why that is not known.
 async fn asked(
     app: &App,
-    place: Option<Place>,
+    place: Option<(Place, Option<Prove>)>,
     wants: Wants,
 ) -> Option<(String, Result<BTreeMap<String, Copy>, String>)> {
-    let place = place?;
+    let (place, prove) = place?;
     let named = place.name().map_or_else(|| place.text(), |name| format!("@{name}"));
-    let held = match tokio::time::timeout(REPOSITORY_TIMEOUT, held(app, place, wants)).await {
+    let held = match tokio::time::timeout(REPOSITORY_TIMEOUT, held(app, (place, prove), wants)).await {
         Ok(held) => held.map_err(|error| super::run::Cause::App(error).to_string()),
         Err(_) => Err(format!("it did not answer within {} s", REPOSITORY_TIMEOUT.as_secs())),
     };
     Some((named, held))
 }
 
-/// Each repository once, however it is named.
-fn repositories(app: &App, jobs: &JobsFile) -> Result<Vec<Place>, Error> {
+/// Each repository once, however it is named, with what proves a copy in it where it is a target of a policy.
+fn repositories(app: &App, jobs: &JobsFile) -> Result<Vec<(Place, Option<Prove>)>, Error> {
     let names = app.configuration()?.names(Kind::Repository)?;
     let named = names.into_iter().map(|name| format!("@{name}"));
+    let targets = || jobs.replicates.values().flat_map(|policy| &policy.targets);
     let words = named.chain(jobs.jobs.values().map(|job| job.repository.clone()));
+    let words = words.chain(targets().map(|to| to.target.clone()));
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for word in words {
         let place = app.place(Kind::Repository, OsStr::new(&word), Settings::new())?;
         places.entry(place.text()).or_insert(place);
     }
-    Ok(places.into_values().collect())
+    let mut proofs = BTreeMap::new();
+    for to in targets() {
+        proofs
+            .insert(app.place(Kind::Repository, OsStr::new(&to.target), Settings::new())?.text(), to.prove.of_packs());
+    }
+    Ok(places.into_iter().map(|(text, place)| (place, proofs.get(&text).copied())).collect())
 }
 
 /// What is asked for beside snapshots, since it takes more requests.
@@ -186,7 +194,11 @@ impl Wants {
 }
 
 /// The newest good snapshot of each source in a repository.
-async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, Copy>, Error> {
+async fn held(
+    app: &App,
+    (place, prove): (Place, Option<Prove>),
+    wants: Wants,
+) -> Result<BTreeMap<String, Copy>, Error> {
     let (provider, region) = (provider(&place), region(&place));
     let settings = place.settings.clone();
     let secret = tokio::task::spawn_blocking(move || secret::provided_unattended(None, &settings, SECRET_TIMEOUT));
@@ -205,9 +217,22 @@ async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, 
     let is_proof = |drill: &Drill| drill.errors == 0 && drill.reason.is_none() && drill.entries > 0;
     let restored = drill.filter(is_proof).map(|drill| since(drill.at));
     let is_immutable = repository.config().retain_days.is_some();
+    let proofs = match prove {
+        Some(prove) => Some(Proofs::load(repository, prove).await?),
+        None => None,
+    };
     let mut held = BTreeMap::new();
-    for handle in snapshots.whole.iter().filter(|handle| !snapshots.is_ahead(handle)) {
+    // The newest comes first, and is what counts.
+    for handle in snapshots.whole.iter().rev().filter(|handle| !snapshots.is_ahead(handle)) {
         let (Some(time), 0) = (handle.time(), handle.snapshot.statistics.errors) else { continue };
+        if held.contains_key(&handle.snapshot.source.location) {
+            continue;
+        }
+        if let Some(proofs) = &proofs
+            && !proofs.cover(repository, handle).await?
+        {
+            continue;
+        }
         let copy = Copy {
             repository: String::new(),
             provider: provider.clone(),
@@ -217,7 +242,6 @@ async fn held(app: &App, place: Place, wants: Wants) -> Result<BTreeMap<String, 
             verified,
             restored,
         };
-        // The oldest comes first.
         held.insert(handle.snapshot.source.location.clone(), copy);
     }
     Ok(held)

@@ -1,5 +1,8 @@
 //! What a run did, and how it ended: the words of the record, of hooks and of what is printed.
 
+use std::collections::BTreeMap;
+
+use credenza_engine::mirror::Held;
 use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -165,10 +168,13 @@ pub enum Step {
         target: String,
         /// Snapshots that have arrived.
         copied: u64,
-        /// Bytes that were added there.
+        /// Bytes of their chunks that went over, as they are stored: what the lag was before.
         bytes: u64,
         /// Snapshots that it is to have and lacks still, because something that they need is damaged.
         lacking: u64,
+        /// Bytes that carrying these adds.
+        #[serde(default)]
+        lag_bytes: u64,
         /// Seconds that it took.
         seconds: u64,
         /// When the newest snapshot was made that is meant, at the origin.
@@ -197,6 +203,39 @@ pub enum Step {
         gone: u64,
         /// How many may be.
         vanish_max: u32,
+    },
+    /// A target was made to be a cut, or was left as it is.
+    Mirrored {
+        /// The target, as it is written.
+        target: String,
+        /// The cut.
+        cut: SnapshotId,
+        /// When that was made.
+        cut_made: Timestamp,
+        /// Why nothing was done.
+        held: Option<Held>,
+        /// Objects that were not there.
+        new: u64,
+        /// Objects that were as an older cut has them.
+        changed: u64,
+        /// Objects that were as the cut has them.
+        same: u64,
+        /// Objects that were removed.
+        removed: u64,
+        /// Objects that the source no longer has and that are there still.
+        kept: u64,
+        /// Of `new`, those that somebody had removed.
+        missing: u64,
+        /// Objects of the cut that somebody else had put there or changed.
+        foreign: u64,
+        /// Objects that are nobody's.
+        extra: u64,
+        /// Objects of the cut that the target has not.
+        lacking: u64,
+        /// Bytes that were written.
+        bytes: u64,
+        /// Attributes that the target could not hold, with the objects that lost each.
+        lost: BTreeMap<String, u64>,
     },
     /// Something failed.
     Failed {

@@ -7,7 +7,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file::{Hook, Job, Verify};
+use super::file::{Hook, Job, JobsFile, Verify};
+use super::mirror::{self, Mirror};
 use super::notify::{Notify, SecretAt, Section};
 use super::replication::{Replicate, To};
 use crate::app::App;
@@ -121,6 +122,12 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
         note("hooks", program(hook));
     }
     lacks
+}
+
+/// What a mirror needs and cannot be had, and whether it leads in a circle with the others of its file.
+#[must_use]
+pub fn lacks_of_mirror(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<Lack> {
+    mirror::lacks(app, mirror, file).into_iter().map(|(key, error)| Lack { key, cause: error.into() }).collect()
 }
 
 /// What a verification needs and cannot be had.

@@ -13,7 +13,7 @@ use credenza_engine::replicate::{Meant, Prove};
 use credenza_format::Policy;
 use jiff::Timestamp;
 
-use super::clauses::{self, Missed, Retry, WAYS, own_or_default};
+use super::clauses::{self, Missed, Retry, WAYS};
 use super::limits::Limits;
 use super::reader::Part;
 use super::schedule::{Schedule, Times};
@@ -197,10 +197,9 @@ fn policy(
         targets,
         schedule,
         follows: !WAYS.iter().any(|way| part.has(way)),
-        missed: own_or_default(part, defaults, "missed", |part| part.parsed("missed", clauses::missed))
-            .unwrap_or(Missed::Once),
-        retry: own_or_default(part, defaults, "retry", clauses::retry).unwrap_or(Retry::DEFAULT),
-        limits: own_or_default(part, defaults, "limits", clauses::limits).unwrap_or_default(),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         name,
     })
 }

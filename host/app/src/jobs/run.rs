@@ -39,8 +39,7 @@ use crate::environment;
 use crate::error::Error;
 use crate::open::{Opened, StoreUse};
 use crate::patterns::PatternList;
-use crate::repository::{OpenOptions, OpenRepository};
-use crate::secret::{self, SecretSources};
+use crate::repository::OpenRepository;
 use crate::stream::Stream;
 use crate::{bootstrap, prune, remove, signing, stream};
 
@@ -180,9 +179,7 @@ impl Runner<'_> {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_named(&self, repository: &str, purpose: StoreUse) -> Result<OpenRepository, Error> {
-        let place = self.app.place(Kind::Repository, OsStr::new(repository), Settings::new())?;
-        let secret = secret::provided(&SecretSources::default(), &place.settings)?;
-        self.app.open_repository(place, OpenOptions { purpose, secret, accept_plaintext: false }).await
+        self.app.open_named(repository, purpose).await
     }
 }
 

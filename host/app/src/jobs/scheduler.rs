@@ -51,6 +51,8 @@ pub enum Lane {
     Verify,
     /// It reads, and writes to others.
     Replicate,
+    /// It mirrors: each by itself.
+    Mirror,
 }
 
 impl From<Work<'_>> for Rules {
@@ -60,8 +62,11 @@ impl From<Work<'_>> for Rules {
             Work::Job(_) => Lane::Backup,
             Work::Verify(_) => Lane::Verify,
             Work::Replicate(_) => Lane::Replicate,
+            Work::Mirror(_) => Lane::Mirror,
         };
-        Self { schedule: work.schedule().clone(), repository: work.repository().to_owned(), lane, missed, retry }
+        // A mirror adds little to its repository, and much to its targets.
+        let place = if lane == Lane::Mirror { work.name() } else { work.repository() };
+        Self { schedule: work.schedule().clone(), repository: place.to_owned(), lane, missed, retry }
     }
 }
 

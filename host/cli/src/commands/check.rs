@@ -11,6 +11,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
+use super::sharding::{ShardWord, parse_shard};
 use super::sizes::parse_sample;
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
@@ -29,6 +30,11 @@ pub(crate) struct Check {
         value_parser = parse_sample
     )]
     read_data: Option<Sample>,
+
+    /// Read the packs of one of N processes only, number I from 0, which read all data together; with --read-data. /N takes the number from the
+    /// array of jobs that this is one of. Each of them looks at all of the structure.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, requires = "read_data")]
+    shard: Option<ShardWord>,
 
     #[command(flatten)]
     pub(crate) spending: Spending,
@@ -121,12 +127,20 @@ impl Display for Summary {
 
 impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let read_data = match (self.shard, self.read_data) {
+            (None, read_data) => read_data,
+            (Some(shard), Some(Sample::All)) => Some(shard.of_packs()?),
+            (Some(_), _) => {
+                return Err(Failure::usage("--shard takes a share of all data, and --read-data asks for a part of it")
+                    .hint("write --read-data without a part"));
+            }
+        };
         let open = session.open_for_reading().await?;
         if self.spending.estimate {
-            let options = CheckOptions { read_data: self.read_data, ..CheckOptions::default() };
+            let options = CheckOptions { read_data, ..CheckOptions::default() };
             return Ok(spending::tell(estimate::check(&open, options, &session.run_context()).await?, session));
         }
-        verify(&open.repository, self.read_data, session).await
+        verify(&open.repository, read_data, session).await
     }
 }
 

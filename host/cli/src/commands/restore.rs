@@ -213,6 +213,7 @@ impl Restore {
             delete: self.delete.then_some(if self.force { Deletion::All } else { Deletion::Limited }),
             versions: self.versions,
             no_sync: self.no_sync,
+            only: None,
         };
         if self.spending.estimate {
             let meant = [(snapshot, options)];

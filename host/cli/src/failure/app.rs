@@ -129,6 +129,7 @@ impl From<AppError> for Failure {
                 shell_word(&repository)
             )),
             AppError::ExcessivePlan(_) => said.hint("if it is meant, add --force"),
+            AppError::Circle(_) => said.hint("take one of them out of the file, or name another target"),
             AppError::Acknowledge(_) => said.hint("see which are suspect: credenza jobs acknowledge"),
             AppError::Removal(error) => error.into(),
             AppError::Sandbox(_) | AppError::Ask { .. } => said,

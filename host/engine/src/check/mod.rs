@@ -413,20 +413,20 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
         findings.add(damage, owner);
     });
-    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, findings).await?;
+    let snapshots: Vec<SnapshotHandle> = snapshots.whole.into_iter().chain(snapshots.parts).collect();
+    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots, findings).await?;
     let mut leftovers = structure::small_objects(repository, findings).await?;
     let health = Health::load(repository).await?;
     health.unreadable().iter().for_each(|damage| findings.add(damage.clone(), None));
     let structure::Texts { removals, lacking_copies } = structure::texts(repository, findings).await?;
     let ownerless_usages = chains::without_record(&ownerless, &removals);
-    let removed_snapshots = chains::judge(&snapshots.whole, &removals, findings);
+    let removed_snapshots = chains::judge(&snapshots, &removals, findings);
     let packs = structure::packs(repository, &mut index, &users, findings).await?;
     let is_used = |key| ObjectKind::parse(key).is_some_and(|(_, pack)| users.of(&pack).is_some());
     for pack in packs.undescribed.iter().filter(|pack| !is_used(&pack.key)) {
         (leftovers.packs, leftovers.bytes) = (leftovers.packs + 1, leftovers.bytes.saturating_add(pack.size));
         leftovers.add(pack.modified);
     }
-    let snapshots = snapshots.whole;
     Ok(Look { index, snapshots, users, packs, health, leftovers, ownerless_usages, removed_snapshots, lacking_copies })
 }
 

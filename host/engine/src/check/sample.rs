@@ -26,6 +26,13 @@ pub enum Sample {
     OlderThan(Duration),
     /// Those that were not read for the longest, within a budget.
     Turn(Turn),
+    /// The packs of one of several processes, which read all of them together: by their ids, which are random.
+    Shard {
+        /// Which, from 0.
+        number: u32,
+        /// How many there are.
+        of: u32,
+    },
 }
 
 /// The packs that a check reads.
@@ -68,6 +75,13 @@ impl Sample {
             }
             Self::Bytes(bytes) => until(shuffled(&others)?, bytes, size),
             Self::OlderThan(age) => others.into_iter().filter(|pack| is_stale(pack, age)).collect(),
+            Self::Shard { number, of } => {
+                let is_own = |ordinal: &PackOrdinal| {
+                    let (drawn, _) = index.pack(*ordinal)?.id.as_bytes().split_first_chunk()?;
+                    Some(u64::from_le_bytes(*drawn).checked_rem(u64::from(of))? == u64::from(number))
+                };
+                others.into_iter().filter(|pack| is_own(pack).unwrap_or(true)).collect()
+            }
             Self::Turn(_) => Vec::new(),
         });
         Ok(Chosen { packs: chosen, behind: None })

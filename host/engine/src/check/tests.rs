@@ -75,6 +75,16 @@ async fn a_share_or_an_amount_reads_so_much_and_at_most_a_pack_more() {
 }
 
 #[tokio::test]
+async fn shards_read_each_pack_once_together() {
+    let (_, repository) = five_snapshots().await;
+    let mut read_packs = 0;
+    for number in 0..3 {
+        read_packs += read(&repository, Sample::Shard { number, of: 3 }).await.packs_read;
+    }
+    assert_eq!(read_packs, 10);
+}
+
+#[tokio::test]
 async fn a_sample_finds_what_rots_in_it_and_every_later_one_names_it() {
     let (store, repository) = five_snapshots().await;
     let found = async |options| {

@@ -279,7 +279,11 @@ async fn mend(
     }
     // What was read by parity is among the findings.
     drop((repository.take_healed(), repository.take_spared()));
+    let is_brought = report.losses.is_empty() && salvaged.lost.is_empty() && !salvaged.brought.is_empty();
+    // Chunks that no pack held any more are among those findings; with all segments whole, each was of a pack that is replaced.
+    let is_index_whole = !survey.findings.iter().any(survey::is_of_index);
     report.lost = lost(survey.findings, &report.mends);
+    report.lost.retain(|finding| !(is_brought && is_index_whole && finding.damage.is_of_unknown_chunk()));
     Ok(report)
 }
 

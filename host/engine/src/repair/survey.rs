@@ -145,6 +145,11 @@ fn object(finding: &Finding) -> Option<(ObjectKind, ObjectId, StoreKey)> {
     Some((kind, id, key))
 }
 
+/// Whether a finding is about an index segment.
+pub(super) fn is_of_index(finding: &Finding) -> bool {
+    is_of(finding, ObjectKind::Index)
+}
+
 fn is_of(finding: &Finding, kind: ObjectKind) -> bool {
     object(finding).is_some_and(|(found, ..)| found == kind)
 }

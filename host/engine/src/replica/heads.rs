@@ -141,7 +141,7 @@ pub async fn kept(repository: &Repository, trusted: &[PublicKey]) -> Result<Opti
 /// The newest snapshot of each writer, by writer.
 pub(super) fn of(snapshots: &Snapshots) -> Vec<OriginHead> {
     let mut heads: BTreeMap<[u8; 16], OriginHead> = BTreeMap::new();
-    for handle in &snapshots.whole {
+    for handle in snapshots.everything() {
         let (writer, sequence) = (handle.snapshot.writer, handle.snapshot.sequence);
         let head = OriginHead { writer, sequence, digest: handle.digest };
         let newest = heads.entry(writer.0).or_insert(head);
@@ -159,7 +159,7 @@ pub(super) async fn retreats(
     target: &Repository,
 ) -> Result<Vec<Retreat>> {
     let live: BTreeSet<([u8; 16], u64, Digest)> =
-        there.whole.iter().map(|handle| (handle.snapshot.writer.0, handle.snapshot.sequence, handle.digest)).collect();
+        there.everything().map(|handle| (handle.snapshot.writer.0, handle.snapshot.sequence, handle.digest)).collect();
     let lacking = |head: &&OriginHead| !live.contains(&(head.writer.0, head.sequence, head.digest));
     let lost: Vec<&OriginHead> = kept.heads.iter().filter(lacking).collect();
     if lost.is_empty() {
@@ -173,7 +173,8 @@ pub(super) async fn retreats(
     let twin = |head: &OriginHead| {
         let is_twin =
             |origin: &credenza_format::Origin| (origin.writer, origin.sequence) == (head.writer, head.sequence);
-        let twin = here.whole.iter().find(|handle| handle.snapshot.origin.as_ref().is_some_and(is_twin));
+        // A place that a removed one has left is taken by the next.
+        let twin = here.whole.iter().rfind(|handle| handle.snapshot.origin.as_ref().is_some_and(is_twin));
         twin.map(|handle| handle.snapshot.id)
     };
     let unaccounted = |head: &&&OriginHead| !removed.contains(&(head.writer.0, head.sequence, head.digest));
@@ -204,7 +205,7 @@ pub(super) async fn put(
     target: &Repository,
     signing_key: Option<&SigningKey>,
 ) -> Result<KeptHeads> {
-    let newest = there.whole.iter().filter_map(|handle| handle.stored).max();
+    let newest = there.everything().filter_map(|handle| handle.stored).max();
     let after = known.newest().filter(|kept| kept.origin == origin).map(|kept| just_after(kept.as_of));
     let as_of = newest.max(after).unwrap_or_else(|| super::now(target));
     let replica = Replica { origin, as_of, heads, signer: None, signature: None };

@@ -16,7 +16,7 @@ use crate::repair::{self, RepairOptions};
 use crate::restore::{self, RestoreOptions};
 use crate::sync::{self, SyncOptions};
 use crate::testing::{TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
-use crate::{RunContext, Secret};
+use crate::{RunContext, Secret, SnapshotName};
 
 /// A repository that is open, and what was told of it.
 struct Test {
@@ -283,7 +283,8 @@ async fn a_restore_of_a_repository_with_a_twentieth_of_its_packs_hurt_asks_a_fif
     }
     let made = made.unwrap();
     let there = repository(Arc::new(far.clone()), secret(), Some(&here)).await;
-    sync::run(&here, &there, &SyncOptions::default(), &RunContext::default()).await.unwrap();
+    let newest = SyncOptions { snapshots: vec![SnapshotName("latest".to_owned())], ..SyncOptions::default() };
+    sync::run(&here, &there, &newest, &RunContext::default()).await.unwrap();
     let count = || near.calls().len() + far.calls().len();
     let before = count();
     let (report, _) = restored(&here, made).await;

@@ -5,8 +5,8 @@
 //! list that is lost here is built again of what is there, which takes reading its contents.
 //!
 //! Owned here: finding and building. Nothing is given out that has not the id of here under the keys of here. Refused here: which replica is asked
-//! (`replicas`). Bound: [`TWINS_MAX`] ids with those of their twins, those that were sought in vain, a walk on each side, one window of content, and
-//! the nodes and lists that are wanted.
+//! (`replicas`). Bound: [`TWINS_MAX`] ids with those of their twins, [`BUILT_BYTES_MAX`] of nodes and lists beside those that are wanted, the
+//! ids that were sought in vain, a walk on each side, and one window of content.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,8 @@ use crate::{Error, Result};
 
 /// Twins that are remembered: those of some 500 GB, in some 60 MB. Beyond them each search walks again.
 const TWINS_MAX: usize = 1 << 19;
+/// Nodes and lists that are kept once they are built: a tree of some 200,000 entries. Beyond them each search builds again.
+const BUILT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What is known of a replica of other keys.
 pub(super) struct Twins {
@@ -39,6 +41,9 @@ struct Known {
     twins: HashMap<ChunkId, ChunkId>,
     /// Chunks that are in no tree that was walked, or damaged there, too.
     vain: HashSet<ChunkId>,
+    /// Nodes and lists that were built, by their ids here: what is lost of a tree is asked for piece by piece.
+    built: HashMap<ChunkId, Bytes>,
+    built_bytes: usize,
 }
 
 impl Known {
@@ -46,6 +51,14 @@ impl Known {
     fn note(&mut self, here: ChunkId, there: ChunkId, wanted: &HashSet<ChunkId>) {
         if self.twins.len() < TWINS_MAX || wanted.contains(&here) {
             self.twins.insert(here, there);
+        }
+    }
+
+    /// Keeps what was built as long as there is room.
+    fn keep(&mut self, id: ChunkId, bytes: Bytes) {
+        if self.built_bytes.saturating_add(bytes.len()) <= BUILT_BYTES_MAX {
+            self.built_bytes = self.built_bytes.saturating_add(bytes.len());
+            self.built.insert(id, bytes);
         }
     }
 }
@@ -107,19 +120,20 @@ impl Twins {
         there: &Arc<BlobLoader>,
         wanted: &[ChunkId],
     ) -> Result<HashMap<ChunkId, Bytes>> {
-        let twins: Vec<(ChunkId, ChunkId)> = {
+        let (twins, built): (Vec<(ChunkId, ChunkId)>, HashMap<ChunkId, Bytes>) = {
             let known = lock_unpoisoned(&self.known);
-            wanted.iter().filter_map(|id| Some((*id, *known.twins.get(id)?))).collect()
+            let built = wanted.iter().filter_map(|id| Some((*id, known.built.get(id)?.clone()))).collect();
+            (wanted.iter().filter_map(|id| Some((*id, *known.twins.get(id)?))).collect(), built)
         };
         if twins.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(built);
         }
         let fetched = within(here.clock(), there.load(twins.iter().map(|(_, twin)| *twin))).await?;
         let proven = |(id, twin): &(ChunkId, ChunkId)| {
             let bytes = fetched.get(twin)?.as_ref().ok()?;
             (here.keys().blob_id(BlobKind::Data, bytes) == *id).then(|| (*id, bytes.clone()))
         };
-        Ok(twins.iter().filter_map(proven).collect())
+        Ok(twins.iter().filter_map(proven).chain(built).collect())
     }
 }
 
@@ -146,26 +160,32 @@ impl Search<'_> {
         if near.entries != far.entries {
             return Ok(());
         }
-        let mut far = Numbered::new(Records::new(Arc::clone(self.there), far, Vec::new()));
-        if self.wanted.contains(&near.id) {
-            return self.build(&mut far, &Gap { from: 0, entries: near.entries, node: Some(near.id) }).await;
+        let records = |root: &TreeRoot| Numbered::new(Records::new(Arc::clone(self.there), root, Vec::new()));
+        let (mut beside, mut again) = (records(far), records(far));
+        let gaps = self.pair_all(near, &mut beside).await?;
+        // What is wanted may lie anywhere below what is lost.
+        for gap in gaps {
+            if !self.is_done() {
+                self.build(&mut again, &gap).await?;
+            }
         }
-        let mut near = Numbered::new(Records::new(Arc::clone(&self.near), near, Vec::new()));
+        Ok(())
+    }
+
+    /// Notes the chunks of all contents; the parts of the tree that are lost here come back.
+    async fn pair_all(&mut self, root: &TreeRoot, far: &mut Numbered) -> Result<Vec<Gap>> {
+        let mut near = Numbered::new(Records::new(Arc::clone(&self.near), root, Vec::new()));
         loop {
             let next = match near.next().await {
-                Err(Error::Damage(_)) => return Ok(()),
+                // The root itself.
+                Err(Error::Damage(_)) => return Ok(vec![Gap { from: 0, entries: root.entries }]),
                 next => next?,
             };
-            for gap in std::mem::take(&mut near.gaps) {
-                if gap.node.is_some_and(|node| self.wanted.contains(&node)) {
-                    self.build(&mut far, &gap).await?;
-                }
-            }
-            let Some((number, record)) = next else { return Ok(()) };
+            let Some((number, record)) = next else { return Ok(near.gaps) };
             if matches!(record.content, Content::None | Content::Inline(_)) {
                 continue;
             }
-            let Some(twin) = self.twin(&mut far, number).await? else { continue };
+            let Some(twin) = self.twin(far, number).await? else { continue };
             if twin.entry == record.entry {
                 self.pair(&record.content, &twin.content).await?;
             }
@@ -239,9 +259,11 @@ impl Search<'_> {
     }
 
     fn keep(&mut self, id: ChunkId, bytes: Vec<u8>) -> Result<()> {
+        let bytes = Bytes::from(bytes);
         if self.wanted.contains(&id) {
-            self.built.insert(id, bytes.into());
+            self.built.insert(id, bytes.clone());
         }
+        lock_unpoisoned(&self.twins.known).keep(id, bytes);
         Ok(())
     }
 }
@@ -252,7 +274,7 @@ struct Numbered {
     /// Of the record that comes next.
     number: u64,
     held: Option<(u64, Record)>,
-    /// What was passed over since somebody looked.
+    /// What was passed over, in ascending order.
     gaps: Vec<Gap>,
 }
 
@@ -260,8 +282,6 @@ struct Numbered {
 struct Gap {
     from: u64,
     entries: u64,
-    /// The node that is damaged.
-    node: Option<ChunkId>,
 }
 
 impl Numbered {
@@ -272,7 +292,7 @@ impl Numbered {
     async fn next(&mut self) -> Result<Option<(u64, Record)>> {
         let next = self.records.next().await;
         for lost in self.records.take_lost() {
-            self.gaps.push(Gap { from: self.number, entries: lost.entries, node: lost.damage.chunk });
+            self.gaps.push(Gap { from: self.number, entries: lost.entries });
             self.number = self.number.saturating_add(lost.entries);
         }
         let number = self.number;
@@ -292,7 +312,6 @@ impl Numbered {
                 }
                 _ => {}
             }
-            self.gaps.clear();
             self.held = match self.next().await? {
                 None => return Ok(None),
                 next => next,

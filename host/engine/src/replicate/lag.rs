@@ -1,6 +1,6 @@
 //! Lag: how many bytes carrying some snapshots adds to a target, from usage lists and indexes alone.
 //!
-//! Between repositories alike it is exact: what a run adds right after it is the same number. Otherwise a chunk at the target has another id and is compressed
+//! Between repositories alike it is exact: the chunks that a run adds right after it have the same number of bytes. Otherwise a chunk at the target has another id and is compressed
 //! again: what of the missing snapshots no snapshot uses that both have is what is read of the origin, and about what is added.
 //!
 //! Bound: both indexes, and a bit for each blob of the packs in use.
@@ -24,7 +24,7 @@ pub struct Lag {
     pub snapshots: u64,
     /// Chunks that they need and the target does not have: contents, lists of them, and tree nodes.
     pub chunks: u64,
-    /// Bytes of them, as they are stored.
+    /// Bytes of them, as they are stored. What describes them comes beside it.
     pub bytes: u64,
     /// Whether carrying them adds exactly that: both repositories have the same chunk keys.
     pub is_exact: bool,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! select   snapshots of both, a policy > which are missing, newest first, and how far behind the target is   (pure)
-//! lag      usage lists of the missing, both indexes > the bytes that carrying them adds
+//! lag      usage lists of the missing, both indexes > the bytes of the chunks that carrying them adds
 //! proof    the packs of a snapshot at the target: listed in their sizes, or read whole, by its own record
 //! ```
 //!

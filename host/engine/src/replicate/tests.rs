@@ -110,7 +110,7 @@ async fn the_lag_in_bytes_is_what_the_next_run_adds() {
         let before = lag(&origin, &target, (missing, &[]), &run).await.unwrap();
         let report = sync::run(&origin, &target, &named(missing), &run).await.unwrap();
         assert!(before.is_exact && before.bytes > 0);
-        assert_eq!((before.bytes, before.chunks), (report.bytes, report.chunks));
+        assert_eq!((before.bytes, before.chunks), (report.chunk_bytes, report.chunks));
         assert_eq!(report.copied.len(), missing.len());
     }
     assert_eq!(first.missing[0].snapshot.id, ids[2]);
@@ -149,7 +149,7 @@ async fn other_keys_make_the_lag_an_estimate_that_says_so() {
     let before = lag(&origin, &target, (&first, &[]), &run).await.unwrap();
     let report = sync::run(&origin, &target, &named(&first), &run).await.unwrap();
     assert!(!before.is_exact);
-    assert!(before.bytes.abs_diff(report.bytes) < report.bytes / 10, "{before:?}, {report:?}");
+    assert!(before.bytes.abs_diff(report.chunk_bytes) < report.chunk_bytes / 10, "{before:?}, {report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

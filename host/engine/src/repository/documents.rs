@@ -22,6 +22,16 @@ const MERGED_IN_FLIGHT: usize = 4;
 /// Listings, at each of which collectors had merged, after which a kind counts as never at rest.
 const LISTINGS_MAX: usize = 16;
 
+/// When a kind whose objects collectors merge counts as at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// When a second listing brings nothing new.
+    Proven,
+    /// Also when the first names just what an earlier run left in the cache: what a collector merges is no longer listed. What others added and a
+    /// collector merged within this one listing may be missed. For who only adds: such chunks are stored once more.
+    Known,
+}
+
 /// A small object of the repository: what a listing says of it, and what is in it.
 pub(crate) struct Document<T = Vec<u8>> {
     pub(crate) id: ObjectId,
@@ -90,9 +100,11 @@ impl Repository {
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        rest: Rest,
         take: impl FnMut(Document) -> bool,
     ) -> Result<()> {
-        self.merged_documents_opened(store, kind, &|id, bytes| open_document(&self.keys, kind, id, bytes), take).await
+        let open = |id: ObjectId, bytes| open_document(&self.keys, kind, id, bytes);
+        self.merged_documents_opened(store, kind, rest, &open, take).await
     }
 
     /// The same, each opened by `open`.
@@ -100,14 +112,21 @@ impl Repository {
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
+        rest: Rest,
         open: &Open<'_, T>,
         mut take: impl FnMut(Document<T>) -> bool,
     ) -> Result<()> {
         self.require_access(kind)?;
         let mut seen = HashSet::new();
+        let cached = self.cache.as_ref().filter(|_| !Arc::ptr_eq(store, &self.bare));
+        let known = match cached {
+            Some(cached) => cached.ids(kind).await,
+            None => HashSet::new(),
+        };
         for round in 0..LISTINGS_MAX {
             let mut listed = self.list_kind(store, kind).await?;
             listed.retain(|(id, _)| seen.insert(*id));
+            let is_known = rest == Rest::Known && !known.is_empty() && seen == known;
             // What is gone before it is read was merged.
             let (mut unread, mut is_merged) = (listed.len(), false);
             let note = |document| {
@@ -115,7 +134,12 @@ impl Repository {
                 is_merged |= take(document);
             };
             self.open_each(&Wanted { store, kind, open }, listed, MERGED_IN_FLIGHT, note).await?;
-            if round > 0 && unread == 0 && !is_merged {
+            let is_at_rest = is_known || round > 0 && !is_merged;
+            if is_at_rest && unread == 0 {
+                if let Some(cached) = cached {
+                    let gone = known.difference(&seen).map(|id| kind.store_key(*id));
+                    futures_util::future::join_all(gone.map(|key| async move { cached.forget(&key).await })).await;
+                }
                 return Ok(());
             }
         }

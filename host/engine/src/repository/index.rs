@@ -9,7 +9,7 @@ use credenza_connect::Store;
 use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackState};
 use credenza_model::{ObjectId, StoreKey};
 
-use super::{Document, Repository};
+use super::{Document, Repository, Rest};
 use crate::{Damage, DamageKind, Result};
 
 /// What a collector wants to know of an index segment beyond what is in the index.
@@ -50,7 +50,7 @@ impl Repository {
     /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
     /// are stored again. A damaged record may condemn any pack, so that none that is there is relied on.
     pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
-        let Salvaged { mut index, segments, records } = self.salvage_index().await?;
+        let Salvaged { mut index, segments, records } = self.salvage_index(Rest::Known).await?;
         if !records.is_empty() {
             let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
             packs.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
@@ -61,19 +61,23 @@ impl Repository {
     /// The index for those who only read, as far as it can be had: a chunk that is not in it is missed where it is needed, and what is
     /// elsewhere is still read.
     pub(crate) async fn readable_index(&self) -> Result<BlobIndex> {
-        Ok(self.salvage_index().await?.index)
+        Ok(self.salvage_index(Rest::Proven).await?.index)
     }
 
-    async fn salvage_index(&self) -> Result<Salvaged> {
+    async fn salvage_index(&self, rest: Rest) -> Result<Salvaged> {
         // In this order: a repack publishes the new places of blobs before it condemns the old ones.
         let (condemned, records) = self.condemned_records().await?;
-        let ReadIndex { mut index, damaged: segments, .. } = self.read_index(self.store()).await?;
+        let ReadIndex { mut index, damaged: segments, .. } = self.read_index_at(rest, self.store()).await?;
         condemned.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
         Ok(Salvaged { index, segments, records })
     }
 
     /// Reads every index segment. Superseded ones say nothing that is wrong, so they are read like the others.
     pub(crate) async fn read_index(&self, store: &Arc<dyn Store>) -> Result<ReadIndex> {
+        self.read_index_at(Rest::Proven, store).await
+    }
+
+    async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
         let mut read = ReadIndex::default();
         let mut damaged: Vec<(ObjectId, Damage)> = Vec::new();
         let take = |document: Document| {
@@ -83,7 +87,7 @@ impl Repository {
                 true
             })
         };
-        self.merged_documents(store, ObjectKind::Index, take).await?;
+        self.merged_documents(store, ObjectKind::Index, rest, take).await?;
         let superseded: HashSet<ObjectId> = read.superseded().collect();
         read.damaged =
             damaged.into_iter().filter(|(id, _)| !superseded.contains(id)).map(|(_, damage)| damage).collect();

@@ -39,7 +39,7 @@ pub(crate) use chain::Chain;
 pub use chains::Head;
 pub(crate) use chains::{Chains, Stated, Trust};
 pub use create::{CreateOptions, Created};
-pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, fetch, fetch_up_to, list};
+pub(crate) use documents::{DOCUMENTS_IN_FLIGHT, Document, Rest, fetch, fetch_up_to, list};
 use documents::{list_at_least, list_with_strays};
 pub use filter::SnapshotFilter;
 pub(crate) use index::SegmentInfo;

@@ -9,6 +9,7 @@ use credenza_model::{EntryKind, Key, Record};
 
 use super::RestoreOptions;
 use crate::Result;
+use crate::mirror::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
@@ -26,13 +27,16 @@ pub(super) struct Batches<'a> {
     /// Of each part, whether something of it was there.
     found: Vec<bool>,
     pub(super) versions_left: u64,
+    /// The keys that alone are restored.
+    only: Option<KeyCursor>,
 }
 
 impl<'a> Batches<'a> {
     pub(super) fn new(options: &'a RestoreOptions) -> Self {
         // A snapshot that holds nothing is whole.
         let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
-        Self { options, spans: options.parts.spans(), held: None, above: Vec::new(), found, versions_left: 0 }
+        let only = options.only.as_ref().map(|only| only.cursor());
+        Self { options, spans: options.parts.spans(), held: None, above: Vec::new(), found, versions_left: 0, only }
     }
 
     /// Something of every part may be in what is lost.
@@ -58,7 +62,7 @@ impl<'a> Batches<'a> {
                 self.versions_left += u64::from(self.options.selects(record.entry.key.as_bytes()));
                 continue;
             }
-            let Some(mut wanted) = self.select(record) else { continue };
+            let Some(mut wanted) = self.select(record)? else { continue };
             let Some(record) = wanted.pop() else { continue };
             batch.append(&mut wanted);
             if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
@@ -71,18 +75,19 @@ impl<'a> Batches<'a> {
     }
 
     /// The record, behind the folders above it that were waiting for something to include.
-    fn select(&mut self, record: Record) -> Option<Vec<Record>> {
+    fn select(&mut self, record: Record) -> Result<Option<Vec<Record>>> {
         let key = record.entry.key.as_bytes();
         self.above.retain(|folder| key.starts_with(folder.entry.key.as_bytes()));
-        if self.options.selects(key) {
+        let is_listed = self.only.as_mut().map_or(Ok(true), |only| only.has(&record.entry.key))?;
+        if is_listed && self.options.selects(key) {
             let mut wanted = std::mem::take(&mut self.above);
             wanted.push(record);
-            return Some(wanted);
+            return Ok(Some(wanted));
         }
         if record.entry.kind == EntryKind::Directory && !self.options.exclude.cover(key) {
             self.above.push(record);
         }
-        None
+        Ok(None)
     }
 }
 

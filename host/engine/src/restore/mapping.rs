@@ -18,7 +18,7 @@
 //! name had to be another; `tree.implied`, of a folder that is there only because a key needs it; and `tree.plain`, of what was an object and
 //! whose mode, owner and time nobody chose. An empty object whose key ends with `/` is a folder, as everywhere.
 //!
-//! Owned here: these names. Refused here: writing (`entry_writer`). Called by `restore::run`.
+//! Owned here: these names. Refused here: writing (`entry_writer`). Called by `restore::run` and `mirror`.
 
 use credenza_connect::ability;
 use credenza_connect::file::escape::key_of_path;
@@ -38,7 +38,7 @@ const PLAIN_MODE: i64 = 0o777;
 
 /// How entries are mapped to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AttributeMapping {
+pub(crate) enum AttributeMapping {
     /// As they are.
     Kept,
     Flat,
@@ -47,7 +47,7 @@ pub(super) enum AttributeMapping {
 
 impl AttributeMapping {
     /// Between the namespaces of a source and a destination.
-    pub(super) fn between(source: &str, destination: &str) -> Self {
+    pub(crate) fn between(source: &str, destination: &str) -> Self {
         match (source, destination) {
             (ability::TREE, ability::FLAT) => Self::Flat,
             (ability::FLAT, ability::TREE) => Self::Tree,
@@ -56,7 +56,7 @@ impl AttributeMapping {
     }
 
     /// The entry as the destination is to have it, and the names of the attributes that it loses; none where the destination needs none.
-    pub(super) fn apply(self, entry: Entry) -> Option<(Entry, Vec<String>)> {
+    pub(crate) fn apply(self, entry: Entry) -> Option<(Entry, Vec<String>)> {
         match self {
             Self::Kept => Some((entry, Vec::new())),
             Self::Flat => into_flat(entry),

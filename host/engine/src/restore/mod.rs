@@ -7,7 +7,7 @@
 //! Each stage calls those behind it and none before: `run` > `plan` > `writer` > `compare` > `entry_writer`; what they hand on is in `work`.
 //!
 //! Owned here: the order of work, what may be replaced and removed, and what happens to an entry whose chunks are lost. Refused here: what a
-//! destination can hold (`connect`). Called by `cli`.
+//! destination can hold (`connect`). Called by `cli` and `mirror`.
 //!
 //! Bound: a batch of records, and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
 //! that are not yet complete.
@@ -38,6 +38,7 @@ use std::sync::Arc;
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
+use crate::mirror::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
 use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
@@ -45,7 +46,7 @@ use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
 use above::Way;
 use batches::Batches;
 use extras::Extras;
-use mapping::AttributeMapping;
+pub(crate) use mapping::AttributeMapping;
 use plan::Planner;
 use writer::RestoreWriter;
 
@@ -98,6 +99,8 @@ pub struct RestoreOptions {
     pub versions: bool,
     /// Return without waiting until all of it would survive a power failure.
     pub no_sync: bool,
+    /// Only the keys of a list, with the folders above; everything without one.
+    pub only: Option<Arc<KeyList>>,
 }
 
 /// What a restore did, or in a trial would do.

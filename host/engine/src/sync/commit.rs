@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::repository::{Chain, Repository, SnapshotHandle};
 use crate::write::{self, Deduplicator, Draft};
-use crate::{Error, Result, Stop};
+use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Commits a carried snapshot. Tree, usage, packs and the place in a chain are the target's, where whoever syncs is the writer; id, source, times, tags
 /// and figures are the original's.
@@ -40,6 +40,22 @@ pub(super) async fn commit(
         })
     };
     write::commit(target, dedup, draft, make).await.map(drop)
+}
+
+/// Whether a name of this snapshot is taken: its id is the original's, so that another run that carries it writes under the same names.
+pub(super) fn is_taken(damage: &Damage, id: SnapshotId) -> bool {
+    let object = ObjectId::new(*id.as_bytes());
+    let names = [ObjectKind::Usage.store_key(object), ObjectKind::Snapshot.store_key(object)];
+    damage.kind == DamageKind::Corrupt && names.iter().any(|name| name.as_str() == damage.object)
+}
+
+/// Requires that the other run has committed the snapshot.
+pub(super) async fn require_committed(target: &Repository, id: SnapshotId) -> Result<()> {
+    let key = ObjectKind::Snapshot.store_key(ObjectId::new(*id.as_bytes()));
+    match target.stated_links(vec![key]).await?.len() {
+        1 => Ok(()),
+        _ => Err(Error::CarriedByOther { snapshot: id }),
+    }
 }
 
 /// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.

@@ -82,7 +82,9 @@ pub struct SyncReport {
     pub findings: Vec<Finding>,
     /// Chunks added to the target: of contents, lists of them, and tree nodes.
     pub chunks: u64,
-    /// Bytes added to the target.
+    /// Bytes of these chunks, as they are stored.
+    pub chunk_bytes: u64,
+    /// Bytes added to the target, with what describes the chunks.
     pub bytes: u64,
     /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
     pub tags: u64,
@@ -95,6 +97,7 @@ pub struct SyncReport {
 }
 
 /// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
+/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 /// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
@@ -149,12 +152,7 @@ pub async fn run(
             // It goes with the snapshot, because what is committed is not looked at again.
             carrier.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
             let damages = carrier.carry(handle, &mut report).await?;
-            if damages.is_empty() {
-                report.copied.push(id);
-            } else {
-                report.failed += 1;
-                damages.into_iter().for_each(|damage| findings.add(damage, [id]));
-            }
+            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
         }
         at_target = carrier.at_target;
     }
@@ -255,12 +253,18 @@ impl<'a> Carrier<'a> {
         {
             self.run.events.on(Event::Kept { bytes });
         }
-        let damages = match carried {
-            Ok(()) => Vec::new(),
-            Err(Stopped::Damaged(damages)) => damages,
+        let mut damages = Vec::new();
+        match carried {
+            Ok(true) => report.copied.push(handle.snapshot.id),
+            Ok(false) => report.skipped += 1,
+            Err(Stopped::Damaged(found)) => {
+                report.failed += 1;
+                damages = found;
+            }
             Err(Stopped::Run(cause)) => return Err(cause),
-        };
+        }
         report.chunks += dedup.record().chunks_added();
+        report.chunk_bytes += dedup.record().chunk_bytes_added();
         report.bytes += dedup.record().bytes_added();
         drop(dedup);
         self.run.stop.unless(Box::pin(self.index.renew())).await??;
@@ -313,23 +317,33 @@ impl<'a> Carrier<'a> {
         Some(Ancestor::new(records, self.target.walk(&loader, twin, &[]), loader))
     }
 
+    /// Whether it was this run that committed it: another may have carried it meanwhile.
     async fn commit(
         &mut self,
         handle: &SnapshotHandle,
         dedup: &Arc<Deduplicator>,
         tree: TreeRoot,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         let id = handle.snapshot.id;
         if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             commit::remove_leftover(self.target, id).await?;
         }
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
-        commit::commit(self.target, dedup, writer, (handle, connector), tree).await?;
+        let committed = commit::commit(self.target, dedup, writer, (handle, connector), tree).await;
+        let is_ours = match committed {
+            Err(Error::Damage(damage)) if commit::is_taken(&damage, id) => {
+                commit::require_committed(self.target, id).await?;
+                false
+            }
+            committed => committed.map(|()| true)?,
+        };
         self.connector.is_kept = true;
         self.at_target.insert(id, tree);
-        self.run.events.on(Event::Committed { snapshot: id });
-        Ok(())
+        if is_ours {
+            self.run.events.on(Event::Committed { snapshot: id });
+        }
+        Ok(is_ours)
     }
 }
 

@@ -364,3 +364,88 @@ async fn in_whatever_order_calls_are_answered_a_copy_is_whole() {
         expect_equal(&origin, &target, &ids).await;
     }
 }
+
+/// A store that lets another run do all of its work just before the first object of a folder is put.
+struct Overtaken {
+    inner: Arc<MemoryStore>,
+    folder: &'static str,
+    other: tokio::sync::Mutex<Option<(Repository, Repository)>>,
+}
+
+#[async_trait::async_trait]
+impl Store for Overtaken {
+    async fn info(&self) -> credenza_connect::Result<credenza_connect::StoreInfo> {
+        self.inner.info().await
+    }
+
+    async fn check(&self) -> Vec<credenza_connect::Check> {
+        self.inner.check().await
+    }
+
+    async fn put(
+        &self,
+        key: &credenza_model::StoreKey,
+        payload: credenza_connect::Payload,
+        options: &credenza_connect::PutOptions,
+    ) -> credenza_connect::Result<credenza_connect::Stored> {
+        if key.as_str().starts_with(self.folder)
+            && let Some((origin, target)) = self.other.lock().await.take()
+        {
+            sync(&origin, &target).await.unwrap();
+        }
+        self.inner.put(key, payload, options).await
+    }
+
+    async fn get(
+        &self,
+        key: &credenza_model::StoreKey,
+        range: Option<credenza_connect::ByteRange>,
+        version: Option<&str>,
+    ) -> credenza_connect::Result<credenza_connect::Body> {
+        self.inner.get(key, range, version).await
+    }
+
+    async fn stat(&self, key: &credenza_model::StoreKey) -> credenza_connect::Result<credenza_connect::StoredObject> {
+        self.inner.stat(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+        max: usize,
+    ) -> credenza_connect::Result<credenza_connect::Page> {
+        self.inner.list(prefix, cursor, max).await
+    }
+
+    async fn delete(
+        &self,
+        keys: &[credenza_model::StoreKey],
+    ) -> credenza_connect::Result<Vec<credenza_connect::Result<()>>> {
+        self.inner.delete(keys).await
+    }
+
+    async fn retain(
+        &self,
+        key: &credenza_model::StoreKey,
+        version: Option<&str>,
+        until: credenza_model::Timestamp,
+    ) -> credenza_connect::Result<()> {
+        self.inner.retain(key, version, until).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_runs_that_carry_the_same_one_commits_it_and_the_other_finds_it_there() {
+    for alike in [true, false] {
+        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let ids = three_snapshots(&origin).await;
+        let here = Arc::new(MemoryStore::new());
+        repository(here.clone(), secret(), alike.then_some(&origin)).await;
+        let other = (origin.clone(), open(here.clone(), secret()).await);
+        let overtaken = Overtaken { inner: here.clone(), folder: "usage/", other: Some(other).into() };
+        let report = sync(&origin, &open(Arc::new(overtaken), secret()).await).await.unwrap();
+        assert_eq!((report.copied.len(), report.skipped, report.failed), (0, 3, 0), "{:?}", report.findings);
+        expect_equal(&origin, &open(here, secret()).await, &ids).await;
+    }
+}

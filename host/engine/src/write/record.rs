@@ -48,7 +48,10 @@ struct Written {
     unindexed: Vec<PackRecord>,
     /// Every pack of this run: id, chunks in it.
     packs: Vec<(ObjectId, u32)>,
+    /// All that was sent.
     bytes: u64,
+    /// The chunks among it, as they are stored.
+    chunk_bytes: u64,
 }
 
 impl RunRecord {
@@ -111,6 +114,7 @@ impl RunRecord {
         let mut written = lock_unpoisoned(&self.written);
         written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
         written.bytes += length;
+        written.chunk_bytes += pack.blobs.iter().map(|blob| u64::from(blob.stored)).sum::<u64>();
         written.unindexed.push(pack);
         let is_enough = written.unindexed.len() >= PACKS_PER_SEGMENT;
         Ok(is_enough.then(|| std::mem::take(&mut written.unindexed)))
@@ -204,6 +208,11 @@ impl RunRecord {
     /// Chunks in the packs written so far.
     pub(crate) fn chunks_added(&self) -> u64 {
         lock_unpoisoned(&self.written).packs.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    /// Bytes of these chunks, as they are stored.
+    pub(crate) fn chunk_bytes_added(&self) -> u64 {
+        lock_unpoisoned(&self.written).chunk_bytes
     }
 
     /// Demands that the store knows where every chunk is that the run has kept.

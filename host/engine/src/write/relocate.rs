@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, PackState, Usage};
-use credenza_model::{ChunkId, ObjectId};
+use credenza_format::{Bitmap, Usage};
+use credenza_model::ObjectId;
 
 use super::packs::PackWriter;
 use super::usage::UsageMap;
@@ -37,7 +37,7 @@ pub(super) async fn relocate(
             kept.unite(used.pack, &used.used);
         }
     }
-    let homeless = rehouse(&index, &lost, &mut kept);
+    let homeless = kept.rehouse(&index, &lost);
     let before: HashSet<ObjectId> = dedup.record().packs().into_iter().map(|(pack, _)| pack).collect();
     let packs = PackWriter::begin(Arc::clone(dedup.record()));
     let copied = stop.unless(copy(repository, &packs, &index, homeless)).await.flatten();
@@ -53,18 +53,4 @@ pub(super) async fn relocate(
         kept.unite(pack, &Bitmap::full(blobs));
     }
     Ok(kept.to_usage())
-}
-
-/// Marks the other places of lost chunks; what has none comes back with the place where it still may be.
-fn rehouse(index: &BlobIndex, lost: &HashMap<PackOrdinal, &Bitmap>, kept: &mut UsageMap) -> Vec<(ChunkId, BlobPlace)> {
-    let mut homeless = Vec::new();
-    for (id, place) in index.iter() {
-        if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {
-            match index.get(&id).filter(|other| index.state(other.pack) < PackState::Condemned) {
-                Some(other) => kept.mark(index, &other),
-                None => homeless.push((id, place)),
-            }
-        }
-    }
-    homeless
 }

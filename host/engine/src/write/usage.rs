@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackUsage, Usage};
-use credenza_model::ObjectId;
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, PackState, PackUsage, Usage};
+use credenza_model::{ChunkId, ObjectId};
 
 #[derive(Default)]
 pub(crate) struct UsageMap {
@@ -23,6 +23,24 @@ impl UsageMap {
     /// Marks chunks of a pack.
     pub(crate) fn unite(&mut self, pack: ObjectId, used: &Bitmap) {
         self.by_pack.entry(pack).or_insert_with(|| Bitmap::new(used.length())).unite(used);
+    }
+
+    /// Marks the other places of chunks that are lost where they were; what has none comes back with the place where it still may be.
+    pub(super) fn rehouse(
+        &mut self,
+        index: &BlobIndex,
+        lost: &HashMap<PackOrdinal, &Bitmap>,
+    ) -> Vec<(ChunkId, BlobPlace)> {
+        let mut homeless = Vec::new();
+        for (id, place) in index.iter() {
+            if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {
+                match index.get(&id).filter(|other| index.state(other.pack) < PackState::Condemned) {
+                    Some(other) => self.mark(index, &other),
+                    None => homeless.push((id, place)),
+                }
+            }
+        }
+        homeless
     }
 
     pub(crate) fn to_usage(&self) -> Usage {

@@ -6,8 +6,9 @@ use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When}
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::schedule::Schedule;
-use credenza_app::jobs::{Ending, Step, Verify, Work};
+use credenza_app::jobs::{Ending, Mirror, Step, Verify, Work};
 use credenza_app::prune::Policy;
+use credenza_engine::mirror::Deletes;
 
 use crate::runs::Outcome;
 use crate::shown::{self, count};
@@ -101,6 +102,14 @@ pub(crate) fn step(step: &Step) -> String {
         Step::Vanished { target, gone, vanish_max } => format!(
             "Removed nothing at {}: {gone} snapshots are gone at the origin, and {vanish_max} may be",
             shown::text(target)
+        ),
+        Step::Mirrored { target, cut, held: Some(_), .. } => {
+            format!("Left {target} as it is: it is not {}", short(cut))
+        }
+        Step::Mirrored { target, cut, new, changed, removed, bytes, .. } => format!(
+            "Mirrored {} to {target}: {new} new, {changed} changed, {removed} removed, {}",
+            short(cut),
+            shown::size(*bytes)
         ),
         Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
     };
@@ -241,6 +250,19 @@ pub(crate) fn facts_of_replication(policy: &Replicate) -> Vec<(&'static str, Str
         let rpo = to.rpo.map(|rpo| format!(", never longer behind than {}", long(rpo))).unwrap_or_default();
         facts.push(("Carries to", format!("{}{rpo}", shown::text(&to.target))));
     }
+    facts
+}
+
+/// What there is to know of a mirror.
+pub(crate) fn facts_of_mirror(mirror: &Mirror) -> Vec<(&'static str, String)> {
+    let mut facts = timing(Work::Mirror(mirror));
+    let gone = match mirror.deletes {
+        Deletes::Keep => "stays".to_owned(),
+        Deletes::Now => "goes at once".to_owned(),
+        Deletes::After(span) => format!("goes after {}", long(span)),
+    };
+    facts.push(("Mirrors to", mirror.to.join(", ")));
+    facts.push(("What the source no longer has", gone));
     facts
 }
 

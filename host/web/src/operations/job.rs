@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use credenza_app::Result;
 use credenza_app::jobs::look::{Hears, Look, Told};
+use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, replicate, verify};
 use credenza_engine::Listener;
@@ -61,6 +62,9 @@ impl JobRun {
             Work::Job(job) => runner.run(job, &occasion, &heard).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
             Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
+            Work::Mirror(mirror) => {
+                mirror::run(&runner, (mirror, &book.file), (&occasion, &Wish::default()), &heard).await?
+            }
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
         // What could not be sent or written is told by the daemon, or after the next run.

@@ -103,6 +103,7 @@ impl How {
             delete: self.delete,
             versions: self.versions,
             no_sync: false,
+            only: None,
         })
     }
 }

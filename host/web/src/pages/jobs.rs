@@ -311,6 +311,7 @@ fn row(
             Work::Job(job) => format!("backs up {} to", sources(job).join(", ")),
             Work::Verify(_) => "reads again".to_owned(),
             Work::Replicate(policy) => words::carries(policy),
+            Work::Mirror(mirror) => format!("mirrors {} to", mirror.from),
         },
         to: to(site, work.repository()),
     }
@@ -404,6 +405,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
         Work::Job(job) => (sources(job), words::facts(job), job.hooks.iter().map(words::hook).collect()),
         Work::Verify(verify) => (Vec::new(), words::facts_of_verification(verify), Vec::new()),
         Work::Replicate(policy) => (Vec::new(), words::facts_of_replication(policy), Vec::new()),
+        Work::Mirror(mirror) => (vec![mirror.from.clone()], words::facts_of_mirror(mirror), Vec::new()),
     };
     let page = Page {
         refusal: frame.refusal(Action::Run),

@@ -15,6 +15,8 @@ mod digest;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
+mod month;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;
@@ -34,6 +36,8 @@ use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
+use super::replicate::alarm::{self, CopyState, Silence};
+use super::replication::{Replicate, To};
 use super::run::{self, Cause, Runner};
 use super::schedule::{instant, later, timestamp};
 use crate::error::Error;
@@ -119,7 +123,8 @@ impl Look<'_> {
             is_written: true,
         };
         looking.forget();
-        looking.runs()?;
+        let past = looking.runs()?;
+        let copies_at = looking.copies(&past);
         looking.digests();
         looking.keep();
         looking.deliver().await;
@@ -134,7 +139,7 @@ impl Look<'_> {
             looking.keep();
             looking.deliver().await;
         }
-        let again_at = looking.again_at();
+        let again_at = looking.again_at().into_iter().chain(copies_at).min();
         let unwritten = (!looking.is_written).then(|| Box::new(looking.book));
         Ok(Looked { again_at, unwritten })
     }
@@ -175,7 +180,7 @@ struct Looking<'a> {
 impl Looking<'_> {
     /// Drops what is known of what is not in the file any more.
     fn forget(&mut self) {
-        let JobsFile { jobs, notify, promises, .. } = self.look.jobs;
+        let JobsFile { jobs, notify, promises, replicates, .. } = self.look.jobs;
         let runs_by_itself = |job: &String| self.look.jobs.works().any(|work| work.name() == job);
         let promised = |job: &String| jobs.get(job).is_some_and(|job| job.promise.is_some());
         let measured = |job: &String| jobs.get(job).is_some_and(is_measured);
@@ -185,6 +190,11 @@ impl Looking<'_> {
             Subject::Guard { job, .. } => jobs.contains_key(job),
             Subject::Promise { job, .. } => promised(job),
             Subject::Needs { promise, .. } => promises.iter().any(|needs| needs.name == *promise),
+            Subject::Copy { policy, target } => {
+                let is_promised = |to: &To| to.target == *target && to.is_here && to.rpo.is_some();
+                replicates.get(policy).is_some_and(|policy| policy.targets.iter().any(is_promised))
+            }
+            Subject::Origin { policy } => replicates.get(policy).is_some_and(|policy| policy.silent.is_some()),
             Subject::Repository { repository } => jobs.values().any(|job| job.repository == *repository),
         });
         known.retain(|job, _| promised(job));
@@ -194,8 +204,8 @@ impl Looking<'_> {
         waiting.retain(|waiting| self.look.target(waiting).is_some());
     }
 
-    /// Takes what runs have come to since the last look, in their order.
-    fn runs(&mut self) -> Result<(), JobsError> {
+    /// Takes what runs have come to since the last look, in their order; all that is remembered of them, the newest first.
+    fn runs(&mut self) -> Result<Vec<Past>, JobsError> {
         let now = self.look.now();
         let most = if self.book.runs.is_empty() { PAST_MAX_FIRST } else { PAST_MAX };
         let past = self.look.runner.state.log().past(None, most)?;
@@ -220,7 +230,24 @@ impl Looking<'_> {
             }
             self.book.runs.insert(name.to_owned(), newest.began);
         }
-        Ok(())
+        Ok(past)
+    }
+
+    /// Takes how far copies are behind, and whether their origins are silent; when that may be worse by the clock alone.
+    fn copies(&mut self, past: &[Past]) -> Option<Timestamp> {
+        let (now, jobs) = (self.look.now(), self.look.jobs);
+        let mut next = Vec::new();
+        for policy in jobs.replicates.values().filter(|policy| policy.is_here()) {
+            for state in alarm::copies(policy, jobs, past, now) {
+                next.extend(state.next);
+                self.observe(of_copy(policy, &state), now);
+            }
+            if let Some(silence) = alarm::silence(policy, past, now) {
+                next.extend(silence.next);
+                self.observe(of_origin(policy, &silence), now);
+            }
+        }
+        next.into_iter().min()
     }
 
     fn observe(&mut self, found: Found, now: Timestamp) {
@@ -588,6 +615,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
         Work::Job(_) => "made no backup",
         Work::Verify(_) => "verified nothing",
         Work::Replicate(_) => "carried not all",
+        Work::Mirror(_) => "mirrored nothing",
     };
     let why = past.reason.as_deref().unwrap_or("the log says no more");
     let next = format!("See what it did: credenza jobs history {name}");
@@ -598,6 +626,43 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
         Some(_) => format!("The run of `{name}` that began at {began} {not_done}: {why}. {next}"),
     };
     Some(Found { subject: Subject::Job { job: name.to_owned() }, word, text })
+}
+
+/// What is to be said of a copy.
+fn of_copy(policy: &Replicate, state: &CopyState) -> Found {
+    let CopyState { target, since, kept, rpo, .. } = state;
+    let (name, rpo) = (policy.short_name(), super::span::shown(*rpo));
+    let since = since.map(|since| since.to_string()).unwrap_or_default();
+    let next = format!("See how far it is: credenza replicate status {name}");
+    let (word, text) = match kept {
+        Kept::Kept => (None, format!("The copy of `{name}` in {target} is no longer behind than it may be.")),
+        Kept::Risk => (
+            Some(Word::PromiseAtRisk),
+            format!("The copy of `{name}` in {target} is behind since {since}, and may be for {rpo}. {next}"),
+        ),
+        Kept::Broken => (
+            Some(Word::CopyBehind),
+            format!("The copy of `{name}` in {target} is behind since {since}, longer than {rpo}. {next}"),
+        ),
+    };
+    Found { subject: Subject::Copy { policy: policy.name.clone(), target: target.clone() }, word, text }
+}
+
+/// What is to be said of an origin.
+fn of_origin(policy: &Replicate, silence: &Silence) -> Found {
+    let (name, from) = (policy.short_name(), &policy.from);
+    let silent = policy.silent.map(super::span::shown).unwrap_or_default();
+    let (word, text) = match silence.is_silent {
+        false => (None, format!("There is a new snapshot in {from}, which `{name}` copies.")),
+        true => (
+            Some(Word::SourceSilent),
+            format!(
+                "The newest snapshot in {from} is of {}, longer ago than {silent}: the copies of `{name}` have nothing to follow. See what ran: credenza jobs list",
+                silence.newest
+            ),
+        ),
+    };
+    Found { subject: Subject::Origin { policy: policy.name.clone() }, word, text }
 }
 
 fn of_needs(measured: &Measured, unknown: &[(String, String)]) -> Found {

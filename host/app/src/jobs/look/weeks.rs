@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,31 +31,81 @@ use crate::open::StoreUse;
 /// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
 const BEGIN: u64 = 1_805_673_600;
 const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
+pub(super) const DAY: u64 = 24 * HOUR;
 
 /// What happens to the machine at a time, in hours since the begin.
-type Event = (u64, &'static str, fn(&Arc<World>));
+pub(super) type Event = (u64, &'static str, fn(&Arc<World>));
 
-struct World {
+pub(super) struct World {
+    begin: u64,
     millis: AtomicU64,
     /// Runs and looks under way.
     busy: AtomicUsize,
     /// The store has grown as old as that.
     aged: AtomicU64,
+    /// Has what the stores hold keep up with the time.
+    keep_time: fn(&World),
     events: Mutex<VecDeque<Event>>,
-    lines: Mutex<Vec<String>>,
-    root: std::path::PathBuf,
-    app: App,
-    state: State,
-    stop: Stop,
+    pub(super) lines: Mutex<Vec<String>>,
+    pub(super) root: PathBuf,
+    pub(super) app: App,
+    pub(super) state: State,
+    pub(super) stop: Stop,
 }
 
 impl World {
-    fn now(&self) -> u64 {
+    /// The world of a bed, from a time on.
+    pub(super) fn of(bed: &Bed, begin: u64, events: &[Event], keep_time: fn(&Self)) -> Arc<Self> {
+        Arc::new(Self {
+            begin,
+            millis: AtomicU64::new(begin * 1000),
+            busy: AtomicUsize::new(0),
+            aged: AtomicU64::new(begin),
+            keep_time,
+            events: Mutex::new(events.iter().copied().collect()),
+            lines: Mutex::default(),
+            root: bed.path(""),
+            app: bed.app.clone(),
+            state: bed.state(),
+            stop: Stop::default(),
+        })
+    }
+
+    /// Has a daemon run in it until something ends it, and gives the timeline.
+    pub(super) async fn live(self: &Arc<Self>) -> Vec<String> {
+        let options = Options {
+            path: self.root.join("jobs.toml"),
+            state: self.state.clone(),
+            clock: Arc::new(Calm(Arc::clone(self))),
+            stop: self.stop.clone(),
+            reload: Arc::new(Notify::new()),
+            pulse: Duration::from_hours(6),
+        };
+        let daemon = Daemon::start(self.app.clone(), options, Arc::clone(self) as Arc<dyn Listens>).unwrap();
+        tokio::time::timeout(Duration::from_mins(20), daemon.run()).await.unwrap();
+        let lines = self.lines.lock().unwrap().clone();
+        println!("{}", lines.join("\n"));
+        lines
+    }
+
+    /// Does something beside, for which the time stands still.
+    pub(super) fn beside(self: &Arc<Self>, work: impl AsyncFnOnce(Arc<Self>, &dyn Clock) + Send + 'static) {
+        let world = Arc::clone(self);
+        world.busy.fetch_add(1, Ordering::SeqCst);
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let clock = Calm(Arc::clone(&world));
+            // What came of it is in the timeline: a test that fails here would wait for ever.
+            runtime.block_on(work(Arc::clone(&world), &clock));
+            world.busy.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    pub(super) fn now(&self) -> u64 {
         self.millis.load(Ordering::SeqCst) / 1000
     }
 
-    fn tell(&self, line: &str) {
+    pub(super) fn tell(&self, line: &str) {
         let now = jiff::Timestamp::from_second(i64::try_from(self.now()).unwrap()).unwrap();
         let local = now.to_zoned(jiff::tz::TimeZone::get("Europe/Paris").unwrap());
         self.lines.lock().unwrap().push(format!("{}  {line}", local.strftime("%a %d %b %H:%M")));
@@ -64,7 +114,7 @@ impl World {
     /// Goes on by so much, with what happens meanwhile.
     fn pass(self: &Arc<Self>, time: Duration) {
         let end = self.millis.load(Ordering::SeqCst) + u64::try_from(time.as_millis()).unwrap();
-        let next = self.events.lock().unwrap().front().map(|(hour, ..)| (BEGIN + hour * HOUR) * 1000);
+        let next = self.events.lock().unwrap().front().map(|(hour, ..)| (self.begin + hour * HOUR) * 1000);
         let Some(next) = next.filter(|next| *next <= end) else { return self.millis.store(end, Ordering::SeqCst) };
         // Whoever waits wakes at what happens, and waits again.
         self.millis.fetch_max(next, Ordering::SeqCst);
@@ -73,7 +123,7 @@ impl World {
         happens(self);
     }
 
-    fn skip(&self, seconds: u64) {
+    pub(super) fn skip(&self, seconds: u64) {
         self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
@@ -93,19 +143,14 @@ impl World {
 
     /// Somebody looks at what is suspect, and says so.
     fn acknowledge(self: &Arc<Self>) {
-        let world = Arc::clone(self);
-        world.busy.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move {
-            let now = Timestamp { seconds: i64::try_from(world.now()).unwrap(), nanoseconds: 0 };
-            let file = JobsFile::read(&world.root.join("jobs.toml"), instant(now)).unwrap();
-            let (stop, clock) = (Stop::default(), Calm(Arc::clone(&world)));
-            let runner = Runner { app: &world.app, state: &world.state, clock: &clock, stop: &stop };
+        self.beside(async |world, clock| {
+            let file = JobsFile::read(&world.root.join("jobs.toml"), instant(clock.now().wall)).unwrap();
+            let (stop, app) = (Stop::default(), &world.app);
+            let runner = Runner { app, state: &world.state, clock, stop: &stop };
             let open = runner.open(&file.jobs["shop"], StoreUse::Write).await.unwrap();
             let until = Looked::Until(Timestamp { seconds: i64::MAX, nanoseconds: 0 });
-            // What came of it is in the timeline: a test that fails here would wait for ever.
             let looked_at = guard::acknowledge(&open.repository, &until, "a person").await;
             world.tell(&format!("looked at {} suspect snapshots", looked_at.map_or(0, |looked_at| looked_at.len())));
-            world.busy.fetch_sub(1, Ordering::SeqCst);
         });
     }
 
@@ -164,20 +209,21 @@ impl Listens for World {
     fn hear(&self, news: News<'_>) {
         match news {
             News::Began(start) => {
-                self.age();
+                (self.keep_time)(self);
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 if start.missed > 0 || start.tries > 0 {
                     self.tell(&format!("{:<5} makes up for {}, after {} tries", start.job, start.missed, start.tries));
                 }
             }
             News::Ended(job, ending) => {
+                (self.keep_time)(self);
                 self.busy.fetch_sub(1, Ordering::SeqCst);
                 if ending != Ending::Done {
                     self.tell(&format!("{job:<5} {ending:?}"));
                 }
             }
             News::Looking => {
-                self.age();
+                (self.keep_time)(self);
                 self.busy.fetch_add(1, Ordering::SeqCst);
             }
             News::Looked => {
@@ -216,7 +262,7 @@ const EVENTS: [Event; 9] = [
 ];
 
 /// Enough of them for a guard to judge by.
-fn letters(root: &Path) -> impl Iterator<Item = (u8, std::path::PathBuf)> {
+fn letters(root: &Path) -> impl Iterator<Item = (u8, PathBuf)> {
     let folder = root.join("shop");
     (0..40).map(move |number| (number, folder.join(number.to_string())))
 }
@@ -273,31 +319,9 @@ digest = "mon 08:00"
 #[tokio::test(flavor = "multi_thread")]
 async fn two_weeks_are_told_once_and_in_order() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
-    let root = bed.path("");
     set_up(&bed, &ear).await;
-    let world = Arc::new(World {
-        millis: AtomicU64::new(BEGIN * 1000),
-        busy: AtomicUsize::new(0),
-        aged: AtomicU64::new(BEGIN),
-        events: Mutex::new(EVENTS.into()),
-        lines: Mutex::default(),
-        root: root.clone(),
-        app: bed.app.clone(),
-        state: bed.state(),
-        stop: Stop::default(),
-    });
-    let options = Options {
-        path: bed.path("jobs.toml"),
-        state: bed.state(),
-        clock: Arc::new(Calm(Arc::clone(&world))),
-        stop: world.stop.clone(),
-        reload: Arc::new(Notify::new()),
-        pulse: Duration::from_hours(6),
-    };
-    let daemon = Daemon::start(bed.app.clone(), options, Arc::clone(&world) as Arc<dyn Listens>).unwrap();
-    tokio::time::timeout(Duration::from_mins(20), daemon.run()).await.unwrap();
-    let lines = world.lines.lock().unwrap().clone();
-    println!("{}", lines.join("\n"));
+    let world = World::of(&bed, BEGIN, &EVENTS, World::age);
+    let lines = world.live().await;
     // Whoever hears has heard each change once, in its order.
     let told: Vec<String> =
         lines.iter().filter_map(|line| Some(line.split_once("--> ")?.1.split(':').next()?.to_owned())).collect();
@@ -311,13 +335,17 @@ async fn two_weeks_are_told_once_and_in_order() {
         let dues: Vec<Timestamp> = done.filter_map(|past| past.due).collect();
         assert!(dues.is_sorted_by(|a, b| a < b), "{job}: {dues:?}");
     }
-    // Nothing is said twice in a row of one subject, and all is well in the end.
+    expect_each_said_once_and_all_well(&lines);
+    for (word, count) in [("damage", 1), ("suspect", 1), ("failed", 1)] {
+        assert_eq!(told.iter().filter(|told| *told == word).count(), count, "{word}");
+    }
+}
+
+/// Nothing is said twice in a row of one subject, and all is well in the end.
+pub(super) fn expect_each_said_once_and_all_well(lines: &[String]) {
     let mut last: BTreeMap<&str, &str> = BTreeMap::new();
     for (word, subject) in lines.iter().filter_map(|line| line.split_once("--> ")?.1.split_once(": ")) {
         assert_ne!(last.insert(subject, word), Some(word), "{subject}");
     }
     assert!(last.values().all(|word| *word == "recovered"), "{last:?}");
-    for (word, count) in [("damage", 1), ("suspect", 1), ("failed", 1)] {
-        assert_eq!(told.iter().filter(|told| *told == word).count(), count, "{word}");
-    }
 }

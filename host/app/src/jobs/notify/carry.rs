@@ -135,8 +135,8 @@ fn ascii(text: &str) -> String {
 /// As ntfy has it: what wakes people is rare.
 const fn priority(word: Word) -> &'static str {
     match word {
-        Word::PromiseBroken | Word::Damage | Word::Suspect => "urgent",
-        Word::PromiseAtRisk | Word::Failed => "high",
+        Word::PromiseBroken | Word::Damage | Word::Suspect | Word::CopyBehind => "urgent",
+        Word::PromiseAtRisk | Word::Failed | Word::SourceSilent => "high",
         Word::Incomplete | Word::Recovered | Word::Test => "default",
         Word::Digest => "low",
     }

@@ -27,6 +27,10 @@ pub enum Word {
     Damage,
     /// A snapshot looks as if somebody had destroyed its source.
     Suspect,
+    /// A copy is longer behind than it may be.
+    CopyBehind,
+    /// The origin of copies gets no new snapshots.
+    SourceSilent,
     /// All is well again.
     Recovered,
     /// What happened over a while.
@@ -37,13 +41,15 @@ pub enum Word {
 
 impl Word {
     /// Those that a section may name, each with its name.
-    pub const NAMED: [(&'static str, Self); 7] = [
+    pub const NAMED: [(&'static str, Self); 9] = [
         ("promise-at-risk", Self::PromiseAtRisk),
         ("promise-broken", Self::PromiseBroken),
         ("failed", Self::Failed),
         ("incomplete", Self::Incomplete),
         ("damage", Self::Damage),
         ("suspect", Self::Suspect),
+        ("copy-behind", Self::CopyBehind),
+        ("source-silent", Self::SourceSilent),
         ("recovered", Self::Recovered),
     ];
 
@@ -93,6 +99,18 @@ pub enum Subject {
         /// The source, as its snapshots have it.
         source: String,
     },
+    /// A copy that a policy of replication keeps.
+    Copy {
+        /// The policy: `replicate.NAME`.
+        policy: String,
+        /// The target, as it is written.
+        target: String,
+    },
+    /// What a policy of replication copies.
+    Origin {
+        /// The policy: `replicate.NAME`.
+        policy: String,
+    },
 }
 
 impl Display for Subject {
@@ -103,6 +121,8 @@ impl Display for Subject {
             Self::Needs { promise, source } => write!(f, "the promise `{promise}` for {source}"),
             Self::Repository { repository } => write!(f, "the repository {repository}"),
             Self::Guard { job, source } => write!(f, "{source}, which `{job}` backs up"),
+            Self::Copy { policy, target } => write!(f, "the copy of `{policy}` in {target}"),
+            Self::Origin { policy } => write!(f, "the origin of `{policy}`"),
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Seen {
     pub(super) origin: BTreeSet<SnapshotId>,
     /// The newest that the target had and that was proven.
     pub(super) proven: Option<SnapshotId>,
+    /// The origin was rolled back or cut, and nobody has said that this is meant.
+    #[serde(default)]
+    pub(super) has_retreated: bool,
 }
 
 impl Memory {

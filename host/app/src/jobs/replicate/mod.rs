@@ -13,6 +13,7 @@
 //! Owned here: the order, what a failure of one target means for the others, and how the run ended. Refused here: what is selected
 //! (`credenza_engine::replicate`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
 
+pub(super) mod alarm;
 mod memory;
 mod plan;
 mod status;
@@ -21,7 +22,8 @@ use std::ffi::OsStr;
 
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::replicate::{Meant, Prove, Selection, read_new, select, vanished};
+use credenza_engine::replica::{self, KeepOptions, Retreat};
+use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::{
     Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
@@ -198,15 +200,18 @@ impl Run<'_> {
             () = self.runner.stop.requested() => return Err(EngineError::Cancelled.into()),
         };
         self.runner.app.require_encryption(&target, false)?;
+        if origin.repository.config().repository == target.repository.config().repository {
+            return Err(Error::SameRepository { place: target.place.label() });
+        }
+        // What others may not remove from a replica, its policy may.
+        let repository = replica::in_charge(&origin.repository, &target.repository)?;
+        let target = OpenRepository { repository, ..target };
         let done = self.between(to, origin, &target).await;
         *bill = target.store.billed(std::mem::take(bill));
         done
     }
 
     async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
-        if origin.repository.config().repository == target.repository.config().repository {
-            return Err(Error::SameRepository { place: target.place.label() });
-        }
         let began = self.runner.clock.now().wall;
         let there = origin.repository.snapshots().await?;
         let here = target.repository.snapshots().await?;
@@ -220,12 +225,15 @@ impl Run<'_> {
         };
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
+        let still = (left.missing.as_slice(), left.shared.as_slice());
+        let lag = lag(sides.origin, sides.target, still, &self.context()).await?;
         let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
         self.recording.did(Step::Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
-            bytes: report.bytes,
+            bytes: report.chunk_bytes,
             lacking: left.missing.len() as u64,
+            lag_bytes: lag.bytes,
             seconds: u64::try_from(seconds).unwrap_or(0),
             newest_there: left.newest_there,
             newest_here: left.newest_here,
@@ -237,12 +245,38 @@ impl Run<'_> {
                 format!("{failed} snapshots could not be carried, since something that they need is damaged: see credenza at {from} check")
             });
         }
+        let is_replica = self.make_replica(to, (&origin.repository, &there), target).await;
         let seen = self.memory.of(&to.target);
-        let may_remove = self.look_at_origin(to, &seen, &there)?;
-        if may_remove {
+        let may_remove = self.look_at_origin(to, &seen, (&there, &report.retreats))?;
+        if may_remove && is_replica {
             self.prune(to, origin, target).await?;
         }
         self.prove(to, target, &after, seen).await
+    }
+
+    /// Makes a replica of a target that is none yet; whether it is one now. One that has snapshots of its own is nobody's copy: nothing is removed there.
+    async fn make_replica(
+        &mut self,
+        to: &To,
+        (origin, there): (&Repository, &Snapshots),
+        target: &OpenRepository,
+    ) -> bool {
+        if replica::state(&target.repository).is_some() {
+            return true;
+        }
+        let made = async {
+            let signing_key = signing::provided(None, &target.place.settings)?;
+            let options = KeepOptions { signing_key, ..KeepOptions::default() };
+            replica::keep_heads_of((origin, there), &target.repository, &options).await?;
+            Ok::<_, Error>(())
+        };
+        match made.await {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed(&format!("making a replica of {}", to.target), Ending::Incomplete, error);
+                false
+            }
+        }
     }
 
     /// Carries what is missing, the newest first, and what was said later of the tags of the others.
@@ -276,9 +310,25 @@ impl Run<'_> {
         }
     }
 
-    /// Whether snapshots may be removed at a target: not where too many have vanished at the origin.
-    fn look_at_origin(&mut self, to: &To, seen: &Seen, there: &Snapshots) -> Result<bool, Error> {
-        let Some(vanish_max) = self.policy.vanish_max else { return Ok(true) };
+    /// Whether snapshots may be removed at a target: not where the origin was rolled back, or too many have vanished there, until it is said that this is
+    /// meant.
+    fn look_at_origin(
+        &mut self,
+        to: &To,
+        seen: &Seen,
+        (there, retreats): (&Snapshots, &[Retreat]),
+    ) -> Result<bool, Error> {
+        let has_retreated = (seen.has_retreated || !retreats.is_empty()) && !self.is_vanishing_meant;
+        if has_retreated {
+            let (name, target) = (self.policy.short_name(), &to.target);
+            let what = retreats.first().map_or_else(|| "the origin was rolled back".to_owned(), ToString::to_string);
+            self.recording.worsen(Ending::Incomplete, || {
+                format!("{what}: nothing is removed at {target}; where that is meant: credenza replicate run {name} --accept-vanished")
+            });
+        }
+        let seen = &Seen { has_retreated, ..seen.clone() };
+        self.remember(to, seen.clone());
+        let Some(vanish_max) = self.policy.vanish_max else { return Ok(!has_retreated) };
         let gone = vanished(&seen.origin, there);
         let is_held = gone > usize::try_from(vanish_max).unwrap_or(usize::MAX) && !self.is_vanishing_meant;
         let meant = meant(self.runner.app, self.policy)?;
@@ -297,7 +347,7 @@ impl Run<'_> {
         }
         let seen = Seen { origin: origin.into_iter().collect(), ..seen.clone() };
         self.remember(to, seen);
-        Ok(!is_held)
+        Ok(!is_held && !has_retreated)
     }
 
     fn remember(&mut self, to: &To, seen: Seen) {

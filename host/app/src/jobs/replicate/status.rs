@@ -205,7 +205,7 @@ pub(super) fn standing(to: &To, selection: &Selection, now: Timestamp) -> (u64, 
 }
 
 /// How a copy stands that is behind for so many seconds.
-pub(in crate::jobs) fn judge(to: &To, behind: u64) -> Kept {
+pub(super) fn judge(to: &To, behind: u64) -> Kept {
     let Some(promise) = to.rpo.map(Promise::of) else { return Kept::Kept };
     match Duration::from_secs(behind) {
         behind if behind > promise.age => Kept::Broken,

@@ -3,6 +3,7 @@
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
 mod acknowledge;
+mod arrays;
 pub(super) mod shown;
 pub(super) mod telling;
 
@@ -18,6 +19,7 @@ use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
+use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::needs;
 use credenza_app::jobs::preflight::{self, LackCause};
 use credenza_app::jobs::promise::{self, Kept};
@@ -139,6 +141,10 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     at: JobsAt,
+
+    /// What is wished of a mirror, by the command of those.
+    #[arg(skip)]
+    wish: Wish,
 }
 
 /// Let a job rest until it is resumed. What is due meanwhile is left out, and recorded so.
@@ -200,12 +206,15 @@ pub(crate) struct Notify {
     at: JobsAt,
 }
 
-/// Write units for systemd: one service for the daemon, or a service and a timer for each job.
+/// Write units for systemd: one service for the daemon, or a service and a timer for each job. Or what starts one job on many machines at once.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
     /// A service and a timer for each job, instead of the daemon.
     #[arg(long)]
     timers: bool,
+
+    #[command(flatten)]
+    together: arrays::Together,
 
     /// Write them there, instead of printing them: /etc/systemd/system, or ~/.config/systemd/user.
     #[arg(long, value_name = "FOLDER", value_parser = path_parser())]
@@ -245,6 +254,7 @@ impl Check {
                 Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
                 Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
                 Work::Replicate(policy) => (policy.name.clone(), preflight::lacks_of_replicate(&session.app, policy)),
+                Work::Mirror(mirror) => (mirror.name.clone(), preflight::lacks_of_mirror(&session.app, mirror, &file)),
             };
             for lack in lacks {
                 lacking += 1;
@@ -346,7 +356,12 @@ impl List {
 }
 
 impl Run {
-    async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    /// The same for a mirror.
+    pub(super) fn of_mirror(name: String, at: JobsAt, wish: Wish) -> Self {
+        Self { name, due: false, at, wish }
+    }
+
+    pub(super) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
         let work = file.work(&self.name)?;
         let state = state(&file.path)?;
@@ -363,6 +378,7 @@ impl Run {
             Work::Job(job) => runner.run(job, &occasion, printed).await,
             Work::Verify(verify) => verify::run(runner, verify, &occasion, printed).await,
             Work::Replicate(policy) => replicate::run(runner, policy, false, &occasion, printed).await,
+            Work::Mirror(mirror) => mirror::run(runner, (mirror, &file), (&occasion, &self.wish), printed).await,
         })
         .await
     }
@@ -515,9 +531,12 @@ impl Units {
         let program = std::env::current_exe()?;
         let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
         let paths = units::Paths { program: &program, state: &state };
-        let units = match self.timers {
-            true => units::timers(paths, &file)?,
-            false => vec![units::daemon(paths, &file.path)],
+        let together = self.together.units(&file)?;
+        let is_for_systemd = together.is_none();
+        let units = match together {
+            Some(units) => units,
+            None if self.timers => units::timers(paths, &file)?,
+            None => vec![units::daemon(paths, &file.path)],
         };
         for unit in units {
             let Some(folder) = &self.into else {
@@ -533,7 +552,7 @@ impl Units {
             file.persist(&path).map_err(|error| error.error)?;
             session.reporter.done(&UnitLine { name: unit.name, text: None, path: Some(path) });
         }
-        if self.into.is_some() {
+        if self.into.is_some() && is_for_systemd {
             let what = if self.timers { "its timers" } else { "credenza.service" };
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }

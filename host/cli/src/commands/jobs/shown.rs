@@ -119,6 +119,7 @@ impl<'a> JobLine<'a> {
             Work::Job(job) => ("backup", job.sources.as_slice()),
             Work::Verify(_) => ("verify", [].as_slice()),
             Work::Replicate(_) => ("replicate", [].as_slice()),
+            Work::Mirror(mirror) => ("mirror", std::slice::from_ref(&mirror.from)),
         };
         Self {
             name: work.name(),
@@ -241,6 +242,45 @@ impl Display for StepLine<'_> {
                     (_, errors) => write!(f, ": {errors} DID NOT COME BACK"),
                 }
             }
+            Step::Mirrored { target, cut, held: Some(_), .. } => {
+                write!(f, "LEFT       {}: nothing was done there, it is not {}", printable(target), short(cut))
+            }
+            Step::Mirrored {
+                target,
+                cut,
+                new,
+                changed,
+                same,
+                removed,
+                kept,
+                missing,
+                foreign,
+                extra,
+                lacking,
+                bytes,
+                lost,
+                ..
+            } => {
+                let (target, bytes) = (printable(target), HumanBytes(*bytes));
+                write!(
+                    f,
+                    "mirrored   {target}: cut {}, {new} new, {changed} changed, {removed} removed, {same} as they were, {bytes}",
+                    short(cut)
+                )?;
+                let notes = [
+                    (*kept, "kept that the source no longer has"),
+                    (*missing, "had been removed there"),
+                    (*foreign, "of somebody else's replaced"),
+                    (*extra, "there that are nobody's"),
+                    (*lacking, "LACKING"),
+                ];
+                notes
+                    .iter()
+                    .filter(|(count, _)| *count > 0)
+                    .try_for_each(|(count, text)| write!(f, "; {count} {text}"))?;
+                lost.iter()
+                    .try_for_each(|(name, count)| write!(f, "\n    not held: {} of {count} objects", printable(name)))
+            }
             Step::Hooked { program, output } => {
                 write!(f, "hook       {}", printable(program))?;
                 let last = output.trim_end().lines().next_back().unwrap_or_default();
@@ -263,7 +303,7 @@ impl Display for StepLine<'_> {
             }
             Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
                 let (target, bytes) = (printable(target), HumanBytes(*bytes));
-                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} added")?;
+                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
                 if *lacking > 0 {
                     write!(f, "; IT LACKS {lacking} STILL")?;
                 }

@@ -1,0 +1,149 @@
+//! Keys on disk: those of a plan, in their order, in a file that is gone with its handle.
+//!
+//! Called by `mirror` and by `restore`, which restores what is in a list and no more. Bound: one buffer a cursor.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use credenza_connect::{Error as ConnectError, ErrorClass};
+use credenza_model::Key;
+
+use crate::{Error, Result};
+
+/// Bytes that a cursor reads at once; no key is nearly as long.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The length before each key.
+const LENGTH_BYTES: usize = 4;
+
+/// Keys that are being written.
+pub(super) struct KeyWriter {
+    file: Option<BufWriter<File>>,
+    keys: u64,
+    bytes: u64,
+}
+
+impl KeyWriter {
+    pub(super) const fn new() -> Self {
+        Self { file: None, keys: 0, bytes: 0 }
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.keys
+    }
+
+    pub(super) fn add(&mut self, key: &Key) -> Result<()> {
+        self.put(key.as_bytes()).map_err(failed)
+    }
+
+    fn put(&mut self, key: &[u8]) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file = Some(BufWriter::new(tempfile::tempfile()?));
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let length = u32::try_from(key.len()).map_err(io::Error::other)?;
+        file.write_all(&length.to_le_bytes())?;
+        file.write_all(key)?;
+        self.keys += 1;
+        self.bytes += LENGTH_BYTES as u64 + u64::from(length);
+        Ok(())
+    }
+
+    /// What was added so far.
+    pub(super) fn list(&mut self) -> Result<KeyList> {
+        let file = self.file.as_mut().map(|file| {
+            file.flush()?;
+            file.get_ref().try_clone()
+        });
+        Ok(KeyList { file: file.transpose().map_err(failed)?.map(Arc::new), bytes: self.bytes })
+    }
+}
+
+/// Keys of a snapshot in their order, as a mirror lists them for a restore; clones share them.
+#[derive(Debug, Clone)]
+pub struct KeyList {
+    file: Option<Arc<File>>,
+    bytes: u64,
+}
+
+impl KeyList {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// One way through them.
+    pub(crate) fn cursor(&self) -> KeyCursor {
+        KeyCursor { list: self.clone(), offset: 0, buffer: Vec::new(), at: 0, next: None }
+    }
+}
+
+/// A way through a list.
+pub(crate) struct KeyCursor {
+    list: KeyList,
+    /// Of the file, behind the buffer.
+    offset: u64,
+    buffer: Vec<u8>,
+    at: usize,
+    next: Option<Key>,
+}
+
+impl KeyCursor {
+    /// The next key.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Key>> {
+        match self.next.take() {
+            Some(key) => Ok(Some(key)),
+            None => self.read().map_err(failed),
+        }
+    }
+
+    /// Whether a key is in the list; asked for keys in their order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn has(&mut self, key: &Key) -> Result<bool> {
+        while let Some(next) = self.next()? {
+            if next >= *key {
+                let is_it = next == *key;
+                self.next = Some(next);
+                return Ok(is_it);
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&mut self) -> io::Result<Option<Key>> {
+        let Some(length) = self.take(LENGTH_BYTES)? else { return Ok(None) };
+        let length = <[u8; LENGTH_BYTES]>::try_from(length.as_slice()).map_err(io::Error::other)?;
+        let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
+        Ok(self.take(length)?.map(Key::new))
+    }
+
+    fn take(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.list.file.clone() else { return Ok(None) };
+        while self.buffer.len().saturating_sub(self.at) < length && self.offset < self.list.bytes {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            let left = usize::try_from(self.list.bytes - self.offset).unwrap_or(usize::MAX);
+            let mut more = vec![0; left.min(BUFFER_BYTES)];
+            file.read_exact_at(&mut more, self.offset)?;
+            self.offset += more.len() as u64;
+            self.buffer.append(&mut more);
+        }
+        let taken = self.buffer.get(self.at..self.at.saturating_add(length)).map(<[u8]>::to_vec);
+        self.at += taken.as_ref().map_or(0, Vec::len);
+        Ok(taken)
+    }
+}
+
+fn failed(error: io::Error) -> Error {
+    let folder = std::env::temp_dir();
+    let message = format!(
+        "what is to be done is kept in a temporary file in {}, and that failed: {error}; make room there, or set TMPDIR",
+        folder.display()
+    );
+    Error::connector("planning the mirror")(ConnectError::new(ErrorClass::Exhausted, "mirror.keys", message))
+}

@@ -1,0 +1,292 @@
+//! Mirror: a place made to be what a snapshot holds, by what differs, with a marker that says which one it is.
+//!
+//! ```text
+//! marker > plan (cut, cuts before, listing: side by side) > marker: in progress > new > changed > removed > marker: whole
+//! ```
+//!
+//! A cut is a snapshot, so that each object is of one moment, what is there already costs no request, and a mirror of a source that somebody has poisoned
+//! is rolled back by mirroring an older cut. What the target holds is told by its listing alone. What somebody else has put or changed there is found before
+//! it is overwritten ([`judge`]); then nothing at all is done, unless that is wished.
+//!
+//! Owned here: the order, the marker, what is held back. Refused here: making the cut (`backup`), writing entries (`restore`), when it runs (`credenza_app::jobs`).
+//! Called by `credenza_app::jobs::mirror`.
+//!
+//! Bound: that of a restore, a window of leaves for each of at most [`TOWARDS_MAX`] + 2 cuts, a page of a listing; keys lie in files without a name.
+
+mod join;
+mod judge;
+mod keys;
+mod marker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Source, ability};
+use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
+
+use crate::repository::{Repository, SnapshotHandle};
+use crate::restore::{self, EXTRA_PERCENT_MAX, Overwrite, RestoreOptions, RestoreReport};
+use crate::{Error, Event, Left, Result, RunContext};
+
+use join::{Cuts, Plan};
+pub(crate) use keys::KeyCursor;
+pub use keys::KeyList;
+pub use marker::{MARKER, Marker, TOWARDS_MAX};
+
+/// Fewer objects are removed without a question, whatever share of all they are.
+const REMOVALS_MIN: u64 = 20;
+
+/// A place that is made to be what a snapshot holds.
+#[derive(Clone)]
+pub struct Target {
+    /// It as a place to write to; where it cannot be listed itself, with the right to lay delete markers.
+    pub destination: Arc<dyn Destination>,
+    /// The same place as something to list and read.
+    pub listing: Arc<dyn Source>,
+}
+
+/// What becomes of what the source no longer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deletes {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes when no cut of so much time has it.
+    After(Duration),
+    /// It goes with the cut that no longer has it.
+    Now,
+}
+
+/// How a target is mirrored.
+#[derive(Debug, Clone, Default)]
+pub struct MirrorOptions {
+    /// The policy, which the marker names.
+    pub policy: String,
+    /// What becomes of what the source no longer has.
+    pub deletes: Deletes,
+    /// Replace what somebody else has put or changed there, and take over the mirror of another policy.
+    pub overwrite: bool,
+    /// Remove also where that is more than [`EXTRA_PERCENT_MAX`] percent of what is there.
+    pub force: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// The target is the mirror of another policy, repository or source.
+    OtherMirror,
+    /// Somebody else has changed what was to be overwritten.
+    Foreign,
+    /// Too much was to be removed.
+    Removals,
+}
+
+/// What a mirror did, or would do.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct MirrorReport {
+    /// The cut that the target is to be.
+    pub cut: Option<SnapshotId>,
+    /// The cut that it was, whole.
+    pub was: Option<SnapshotId>,
+    /// The target was left by a run that did not come to its end.
+    pub resumed: bool,
+    /// Why nothing was done.
+    pub held: Option<Held>,
+    /// Objects that are not there.
+    pub new: u64,
+    /// Of `new`, those that the target had and somebody removed.
+    pub missing: u64,
+    /// Objects that are there as an older cut has them.
+    pub changed: u64,
+    /// Objects that are there as the cut has them.
+    pub same: u64,
+    /// Objects of the cut that somebody else has put there or changed.
+    pub foreign: Left,
+    /// Objects that are there, are not in the cut, and are nobody's business here.
+    pub extra: Left,
+    /// Objects that the source no longer has and that are there still.
+    pub kept: u64,
+    /// Objects that are to be removed.
+    pub gone: u64,
+    /// Of `gone`, those that were.
+    pub removed: u64,
+    /// Objects whose names the target cannot hold as they are.
+    pub unnamed: Left,
+    /// What was written, and what of it the target could not hold.
+    pub written: RestoreReport,
+}
+
+impl MirrorReport {
+    /// Objects of the cut that the target has not.
+    #[must_use]
+    pub fn lacking(&self) -> u64 {
+        let RestoreReport { damaged, unread, failed, miswritten, left, .. } = &self.written;
+        let left: u64 = left.values().map(|left| left.entries).sum();
+        damaged + unread + failed + miswritten + left + self.unnamed.entries
+    }
+
+    /// Whether the target is what the cut holds, and no more than was wished.
+    #[must_use]
+    pub fn is_whole(&self, deletes: Deletes) -> bool {
+        let is_extra = deletes != Deletes::Keep && self.extra.entries > 0;
+        self.held.is_none() && self.lacking() == 0 && self.removed == self.gone && !is_extra
+    }
+}
+
+/// What the marker of a target says; nothing where there is none.
+///
+/// # Errors
+/// When the target cannot be asked, or holds something else under that name.
+pub async fn marker(target: &Target) -> Result<Option<Marker>> {
+    Ok(marker::read(target).await?.map(|read| read.marker))
+}
+
+/// Makes a target what a cut holds.
+///
+/// # Errors
+/// When the repository or the target cannot be read or written, or it was to stop: then the marker says that it is in progress, and the next run goes on.
+pub async fn run(
+    repository: &Repository,
+    cut: &SnapshotHandle,
+    target: &Target,
+    options: &MirrorOptions,
+    run: &RunContext,
+) -> Result<MirrorReport> {
+    let info = target.destination.info().await.map_err(Error::connector("opening the target"))?;
+    let read = marker::read(target).await?;
+    let known = read.map(|read| read.settled_marker());
+    let mut report = MirrorReport { cut: Some(cut.snapshot.id), ..MirrorReport::default() };
+    let own = Marker::begin(repository, cut, &options.policy);
+    if let Some(known) = known.as_ref() {
+        report.was = known.cut;
+        report.resumed = !known.towards.is_empty();
+        if !known.is_of(&own) && !options.overwrite {
+            report.held = Some(Held::OtherMirror);
+            return Ok(report);
+        }
+    }
+    let _heeding = run.stop.heeding();
+    let cuts = Cuts::of(repository, cut, known.as_ref().filter(|known| known.is_of(&own))).await?;
+    let mut plan = run.stop.unless(join::plan(&cuts, (target, &info), options, &mut report)).await??;
+    report.held = held(&report, &plan, options);
+    if report.held.is_some() || options.dry_run {
+        return Ok(report);
+    }
+    let is_at_cut = known.as_ref().is_some_and(|known| known.is_of(&own) && known.is_at(cut.snapshot.id));
+    if is_at_cut && plan.is_nothing() {
+        return Ok(report);
+    }
+    if !plan.is_nothing() {
+        let going = own.clone().going_on(known, cut.snapshot.id);
+        marker::write(target, &going).await?;
+        carry_out(repository, cut, target, (&info, &mut plan), run, &mut report).await?;
+    }
+    let whole =
+        Marker { cut: Some(cut.snapshot.id), lacking: report.lacking() + (report.gone - report.removed), ..own };
+    marker::write(target, &whole).await?;
+    Ok(report)
+}
+
+fn held(report: &MirrorReport, plan: &Plan, options: &MirrorOptions) -> Option<Held> {
+    let is_much = plan.gone.len() > REMOVALS_MIN
+        && plan.gone.len().saturating_mul(100) > plan.listed.saturating_mul(EXTRA_PERCENT_MAX);
+    match () {
+        () if report.foreign.entries > 0 && !options.overwrite => Some(Held::Foreign),
+        () if is_much && !options.force => Some(Held::Removals),
+        () => None,
+    }
+}
+
+/// Writes what is new, then what has changed, and removes what is gone when the rest is there.
+async fn carry_out(
+    repository: &Repository,
+    cut: &SnapshotHandle,
+    target: &Target,
+    (info, plan): (&DestinationInfo, &mut Plan),
+    run: &RunContext,
+    report: &mut MirrorReport,
+) -> Result<()> {
+    // What is new is put on the condition that nothing is there.
+    for (keys, overwrite) in [(plan.new.list()?, Overwrite::No), (plan.changed.list()?, Overwrite::Always)] {
+        if keys.is_empty() {
+            continue;
+        }
+        let options = RestoreOptions { overwrite, only: Some(Arc::new(keys)), ..RestoreOptions::default() };
+        let written = restore::run(repository, cut, Arc::clone(&target.destination), &options, run).await?;
+        report.written.add(written);
+    }
+    // What could not be written may be what is there under another name.
+    if report.lacking() > report.written.unread + report.unnamed.entries {
+        return Ok(());
+    }
+    let removal = Removal { target, info, run };
+    report.removed = run.stop.unless(removal.all(plan.gone.list()?)).await??;
+    Ok(())
+}
+
+/// Removes what is gone.
+struct Removal<'a> {
+    target: &'a Target,
+    info: &'a DestinationInfo,
+    run: &'a RunContext,
+}
+
+impl Removal<'_> {
+    /// How many were removed; what refuses is told and stays.
+    async fn all(&self, keys: KeyList) -> Result<u64> {
+        let (mut removed, mut folders) = (0, Vec::new());
+        let mut cursor = keys.cursor();
+        while let Some(key) = cursor.next()? {
+            // Folders in which it does not lie are left: they are removed behind what was in them.
+            while let Some(folder) = folders.pop_if(|folder: &mut Key| !key.as_bytes().starts_with(folder.as_bytes())) {
+                removed += self.one(folder).await?;
+            }
+            if self.info.namespace == ability::TREE && key.as_bytes().ends_with(b"/") {
+                folders.push(key);
+            } else {
+                removed += self.one(key).await?;
+            }
+        }
+        while let Some(folder) = folders.pop() {
+            removed += self.one(folder).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn one(&self, key: Key) -> Result<u64> {
+        let is_folder = self.info.namespace == ability::TREE && key.as_bytes().ends_with(b"/");
+        let kind = if is_folder { EntryKind::Directory } else { EntryKind::File };
+        let entry = Entry::new(key.clone(), kind);
+        let done = if self.info.has(ability::READABLE) {
+            self.target.destination.remove(&entry).await
+        } else {
+            let version = Some(Version { id: String::new(), latest: true, deleted: true });
+            match self.target.destination.create(&Entry { version, ..entry }, true).await {
+                Ok(Some(writer)) => {
+                    writer.abort().await;
+                    let message = format!("`{key}` stays: the connector of the target removes nothing");
+                    Err(ConnectError::new(ErrorClass::Unsupported, "mirror.remove", message))
+                }
+                done => done.map(drop),
+            }
+        };
+        match done {
+            Ok(()) => Ok(1),
+            Err(cause) if cause.is_transient() => {
+                Err(Error::connector(format!("removing `{key}` at the target"))(cause))
+            }
+            Err(cause) => {
+                self.run.events.on(Event::EntryFailed { key, reason: cause.message });
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// How long ago that was; nothing for what is still to come.
+fn age(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(now.seconds.saturating_sub(then.seconds)).unwrap_or(0))
+}

@@ -1,0 +1,127 @@
+//! Many processes back up one bucket at once, some of which die; `merge` makes one snapshot of what they made.
+
+use anyhow::{Context, Result, ensure};
+use credenza_e2e::{Report, Run, Setup, bucket, memory_server, number, snapshot_of};
+use credenza_s3_server::{Attributes, Fault, Operation, Rule, Server};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const OBJECTS: u64 = 6000;
+
+struct Shared {
+    server: Server,
+    setup: Setup,
+}
+
+impl Shared {
+    fn new() -> Result<Self> {
+        let (server, endpoint) = memory_server()?;
+        bucket::fill_many(&server.buckets, "source", OBJECTS);
+        server.buckets.create("copy");
+        server.buckets.create("repository");
+        let setup = Setup::with_s3_repository(&endpoint, "repository")?;
+        setup.add("source", "live", &endpoint, "source")?;
+        setup.add("destination", "copy", &endpoint, "copy")?;
+        Ok(Self { server, setup })
+    }
+
+    fn start(&self, group: &str, shard: &str) -> Result<Run> {
+        self.setup.credenza.start(["--json", "backup", "@live", "--shard", shard, "--group", group])
+    }
+
+    fn run(&self, group: &str, shard: &str) -> Result<()> {
+        self.start(group, shard)?.wait()?.expect_code(0).map(drop)
+    }
+
+    /// The digests of all that is in a snapshot.
+    fn digests(&self, snapshot: &str) -> Result<Vec<Value>> {
+        self.setup.credenza.ok(["--json", "digest", snapshot])?.lines_of("digest")
+    }
+}
+
+#[test]
+fn processes_at_once_make_one_snapshot_though_one_is_killed_and_the_source_changes() -> Result<()> {
+    let shared = Shared::new()?;
+    let Shared { server, setup } = &shared;
+    let mut report = Report::default();
+    report.scenario("four processes at once, the third killed while it reads", || {
+        server.faults().add(Rule::new(Fault::Late { ms: 40 }).in_bucket("source").on(&[Operation::GetObject]));
+        let mut runs = Vec::new();
+        for number in 0..4 {
+            runs.push(shared.start("night", &format!("{number}/4"))?);
+        }
+        let mut victim = runs.remove(2);
+        while server.log().requests("source") < 40 {
+            ensure!(!victim.has_ended()?, "it ended before it was killed");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        victim.signal(Signal::KILL)?;
+        victim.wait()?;
+        server.faults().clear();
+        server.buckets.put_object("source", "dir-000/late", "late", Attributes::default());
+        for run in runs {
+            run.wait()?.expect_code(0)?;
+        }
+        Ok(())
+    });
+    report.scenario("nothing is merged while a part is missing, and it is named", || {
+        setup.credenza.run(["merge"])?.expect_code(11)?.expect_message(&["2", "--shard 2/4"])?;
+        let listed = setup.credenza.ok(["--json", "merge", "--list"])?.lines_of("group")?;
+        assert_eq!(listed[0]["missing"], serde_json::json!([2]), "{listed:?}");
+        assert_eq!(setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len(), 0, "a part is no snapshot");
+        Ok(())
+    });
+    report.scenario("the collector spares the parts, and the one that died is run again, twice", || {
+        setup.credenza.ok(["maintain"])?;
+        shared.run("night", "2/4")?;
+        shared.run("night", "2/4")?;
+        setup.credenza.ok(["maintain"]).map(drop)
+    });
+    report.scenario("the snapshot is what one process makes of the bucket as it is in each range", || {
+        // Whatever changed behind a process is in the next backup: here all ranges are run once more.
+        for number in 0..4 {
+            shared.run("night", &format!("{number}/4"))?;
+        }
+        let merged = setup.credenza.ok(["--json", "merge", "night"])?.summary()?;
+        assert_eq!(number(&merged, &["entries"])?, OBJECTS + 1, "{merged}");
+        assert_eq!(number(&merged, &["parts"])?, 4);
+        let merged = snapshot_of(&merged)?;
+        let alone = snapshot_of(&setup.backup("@live")?)?;
+        assert_eq!(shared.digests(&merged)?, shared.digests(&alone)?);
+        setup.credenza.ok(["maintain"])?;
+        setup.credenza.ok(["restore", &merged, "--to", "@copy"])?;
+        bucket::compare(&server.buckets, "source", "copy")?;
+        setup.credenza.ok(["check", "--read-data"]).map(drop)
+    });
+    report.finish();
+    Ok(())
+}
+
+#[test]
+fn an_array_tells_its_processes_their_numbers_and_its_name() -> Result<()> {
+    let mut shared = Shared::new()?;
+    for number in 0..2 {
+        shared.setup.credenza.set("SLURM_ARRAY_TASK_ID", &number.to_string());
+        shared.setup.credenza.set("SLURM_ARRAY_JOB_ID", "77");
+        let made = shared.setup.credenza.ok(["--json", "backup", "@live", "--shard", "/2"])?.summary()?;
+        assert_eq!(made["part"]["number"], number, "{made}");
+    }
+    shared.setup.credenza.set("SLURM_ARRAY_TASK_ID", "2");
+    shared.setup.credenza.run(["backup", "@live", "--shard", "/2"])?.expect_code(2)?.expect_message(&["number 2"])?;
+    let merged = shared.setup.credenza.ok(["--json", "merge", "slurm-77"])?.summary()?;
+    ensure!(number(&merged, &["entries"])? == OBJECTS, "{merged}");
+    shared.setup.credenza.run(["merge", "slurm-77"])?.expect_code(2)?;
+    Ok(())
+}
+
+#[test]
+fn a_folder_is_not_shared_and_a_name_is_asked_for() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let folder = setup.path("folder");
+    std::fs::create_dir(&folder).context("making a folder")?;
+    let folder = folder.to_str().context("a path in UTF-8")?;
+    setup.credenza.run(["backup", folder, "--shard", "0/2", "--group", "a"])?.expect_message(&["buckets can"])?;
+    setup.credenza.run(["backup", folder, "--shard", "0/2"])?.expect_code(2)?.expect_message(&["--group"])?;
+    setup.credenza.run(["backup", folder, "--shard", "2/2", "--group", "a"])?.expect_code(2)?;
+    Ok(())
+}
