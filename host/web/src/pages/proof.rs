@@ -114,7 +114,7 @@ fn of_drill(site: &Site, drill: Option<&Drill>) -> String {
     let (ago, entries) = (shown::ago(drill.at, site.clock.now().wall), count(drill.entries, "entry", "entries"));
     match (&drill.reason, drill.errors, drill.entries) {
         (None, 0, 0) => format!("A restore for trial {ago} found nothing to restore."),
-        (None, 0, _) => format!("{entries} came back as they were in a restore for trial {ago}."),
+        (None, 0, _) => format!("{entries} came back unchanged in a restore for trial {ago}."),
         (reason, _, _) => {
             let why = reason.as_deref().map_or_else(String::new, |reason| format!(": {}", shown::text(reason)));
             format!("A restore for trial {ago} failed{why}.")
