@@ -6,7 +6,7 @@ use credenza_s3_server::{Attributes, Fault, Operation, Rule, Server};
 use rustix::process::Signal;
 use serde_json::Value;
 
-const OBJECTS: u64 = 6000;
+const OBJECTS: u64 = 2500;
 
 struct Shared {
     server: Server,

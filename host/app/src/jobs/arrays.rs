@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_job_that_hangs_on_one_machine_is_refused() {
-        for more in ["hooks = [ { before = \"backup\", run = [\"true\"] } ]", "exclude-caches = true"] {
+        for more in ["hooks = [ { before = \"backup\", run = [\"true\"] } ]", "exclude_caches = true"] {
             assert!(shared_source(&job(more)).is_err(), "{more}");
         }
     }
