@@ -24,6 +24,8 @@ use crate::secret;
 
 /// The setting that names replicas, with commas between them.
 pub(crate) const REPLICAS: &str = "replicas";
+/// What connectors say of a bucket or container that is not there: to them that is a setting to be mended.
+const NO_BUCKET: [&str; 2] = [".no-such-bucket", ".no-container"];
 /// How long a command may take that prints a replica's secret.
 const SECRET_MAX: Duration = Duration::from_mins(1);
 
@@ -165,8 +167,9 @@ fn is_of_gone(cause: &EngineError) -> bool {
 }
 
 /// Whether a store is not there, does not answer or lets nobody in.
-const fn is_away(cause: &ConnectError) -> bool {
-    matches!(cause.class, ErrorClass::NotFound | ErrorClass::Transient | ErrorClass::Denied)
+fn is_away(cause: &ConnectError) -> bool {
+    let is_no_bucket = NO_BUCKET.iter().any(|reason| cause.reason.ends_with(reason));
+    is_no_bucket || matches!(cause.class, ErrorClass::NotFound | ErrorClass::Transient | ErrorClass::Denied)
 }
 
 /// When the newest snapshot was made.
