@@ -108,12 +108,10 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
     let both: BTreeMap<SnapshotId, SnapshotHandle> =
         target.whole.iter().chain(there.iter().copied()).map(|handle| (handle.snapshot.id, handle.clone())).collect();
     let snapshots = Snapshots {
-        parts: Vec::new(),
         whole: both.into_values().collect(),
-        parts: Vec::new(),
-        damaged: Vec::new(),
         ahead: origin.ahead.union(&target.ahead).copied().collect(),
         now: origin.now.max(target.now),
+        ..Snapshots::default()
     };
     let plan = retention::plan(snapshots, policy, &SnapshotFilter::default());
     let kept = plan.decisions().filter(|decision| decision.is_kept());
