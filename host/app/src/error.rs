@@ -73,6 +73,12 @@ pub enum Error {
     /// Another repository is where one was known.
     #[error("what is at {} is not the repository that was there before", .0.place)]
     Swapped(#[source] Box<Swapped>),
+    /// Snapshots would go to the repository that they come from.
+    #[error("{place} is the repository that the snapshots come from")]
+    SameRepository {
+        /// Where it is.
+        place: PlaceLabel,
+    },
     /// Nobody meant to write to a repository that everybody can read.
     #[error("the repository in {place} is not encrypted, and this machine does not know it")]
     NotEncrypted {
@@ -182,6 +188,12 @@ pub enum Error {
     /// Neither the caller nor the repository says which snapshots to keep.
     #[error("nothing says which snapshots to keep")]
     NoPolicy,
+    /// A copy is to keep the same as a repository that has no policy.
+    #[error("{repository} has no policy of its own that its copy could keep the same by")]
+    NoPolicyAt {
+        /// The repository, as it is written.
+        repository: String,
+    },
     /// The table of prices.
     #[error(transparent)]
     Prices(#[from] PricesError),

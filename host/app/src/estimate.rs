@@ -16,7 +16,9 @@ use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{Expectation, Rehearsal, RunContext, SnapshotFilter, SnapshotHandle, Snapshots, Stop, remove};
+use credenza_engine::{
+    Error as EngineError, Expectation, Rehearsal, RunContext, SnapshotFilter, SnapshotHandle, Snapshots, Stop, remove,
+};
 use credenza_format::Policy;
 use credenza_model::limits::DATA_PACK_BYTES;
 use serde::Serialize;
@@ -194,25 +196,28 @@ fn past(snapshots: &Snapshots, options: &BackupOptions) -> (Option<Expectation>,
     (shares.iter().min().copied(), shares.iter().max().copied())
 }
 
-/// A restore of a snapshot, or of a part of one.
+/// A restore of snapshots, or of parts of them, to one place. One that has nothing of what is meant is passed over beside others.
 ///
 /// # Errors
 /// As the restore's, as far as it would come.
 pub async fn restore(
     open: &OpenRepository,
-    snapshot: &SnapshotHandle,
+    meant: &[(SnapshotHandle, RestoreOptions)],
     destination: &Opened<dyn Destination>,
-    options: &RestoreOptions,
     run: &RunContext,
 ) -> Result<Estimate> {
     let opening = open.store.spent();
     let rehearsal = Rehearsal::new(Expectation::NONE);
     let repository = rehearsal.repository(&open.repository);
     let into = rehearsal.destination(Arc::clone(&destination.connector));
-    // What is not written cannot be read again, nor is anything made durable or removed.
-    let is_deleting = options.delete.is_some();
-    let options = RestoreOptions { verify: false, no_sync: true, delete: None, ..options.clone() };
-    Box::pin(restore::run(&repository, snapshot, into, &options, &quiet(run))).await?;
+    for (snapshot, options) in meant {
+        // What is not written cannot be read again, nor is anything made durable or removed.
+        let options = RestoreOptions { verify: false, no_sync: true, delete: None, ..options.clone() };
+        match Box::pin(restore::run(&repository, snapshot, Arc::clone(&into), &options, &quiet(run))).await {
+            Err(EngineError::NothingIncluded { .. }) if meant.len() > 1 => {}
+            done => drop(done?),
+        }
+    }
     let on_store = opening.plus(rehearsal.on_store());
     let there = destination.spent().plus(rehearsal.on_destination());
     let places = vec![
@@ -220,7 +225,7 @@ pub async fn restore(
         PlaceEstimate::new("destination", destination, there, there),
     ];
     let mut basis = "what is there already as the snapshot has it is not fetched".to_owned();
-    if is_deleting {
+    if meant.iter().any(|(_, options)| options.delete.is_some()) {
         basis.push_str("; what it takes to remove what the snapshot does not have is not counted");
     }
     Ok(Estimate { run: "restore", places, basis })

@@ -25,6 +25,7 @@
 //! ```
 
 mod app;
+pub mod array;
 mod ask;
 mod aws;
 pub mod bootstrap;
@@ -59,6 +60,8 @@ pub mod protection;
 pub mod prune;
 mod recognise;
 pub mod remove;
+pub mod replica;
+mod replicas;
 mod repository;
 pub mod restored;
 pub mod search;

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use credenza_engine::Damage;
+use credenza_model::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::configuration::KnownRepository;
@@ -85,6 +86,26 @@ pub enum Notice {
         place: PlaceLabel,
         /// What was there.
         known: KnownRepository,
+    },
+    /// A replica cannot be opened or has failed, and is asked no more.
+    ReplicaPassedOver {
+        /// What it is called.
+        replica: String,
+        /// Why.
+        why: String,
+    },
+    /// A repository is gone, and a replica of it was opened in its place.
+    ReplicaInstead {
+        /// Where the repository should be.
+        place: PlaceLabel,
+        /// What the replica is called.
+        replica: String,
+        /// What is wrong with the repository.
+        why: String,
+        /// When the newest snapshot of the replica was made, if it has any.
+        newest: Option<Timestamp>,
+        /// How old that is now, in seconds.
+        behind_seconds: Option<i64>,
     },
     /// A repository was opened although something of it is damaged, because something else stood in.
     OpenedDespite {

@@ -5,7 +5,8 @@
 
 use credenza_engine::flags::Flags;
 use credenza_engine::freed::{self, Freed};
-use credenza_engine::retention::{self, Plan};
+use credenza_engine::retention;
+pub use credenza_engine::retention::Plan;
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle};
 use credenza_format::Grouping;
@@ -63,7 +64,8 @@ pub async fn freed(repository: &Repository, plan: &Plan, run: &RunContext) -> Re
     if goes.is_empty() {
         return Ok(Freed::default());
     }
-    Ok(freed::run(repository, &repository.snapshots().await?.whole, &goes, run).await?)
+    let all: Vec<_> = repository.snapshots().await?.everything().cloned().collect();
+    Ok(freed::run(repository, &all, &goes, run).await?)
 }
 
 /// Refuses a plan that removes more than somebody usually means: all of a group, or most of many snapshots.

@@ -104,7 +104,8 @@ impl App {
             repository = Repository::open(Arc::clone(&store.connector), &secret, cache.as_ref()).await;
         }
         let repository = repository.map_err(|error| self.missed(error, &place))?;
-        self.recognised(OpenRepository { repository, place, store, secret })
+        let open = self.recognised(OpenRepository { repository, place, store, secret })?;
+        Ok(OpenRepository { repository: self.with_replicas(open.repository, &open.place), ..open })
     }
 
     /// Makes a repository at a place, remembers it, and gives the store below it. One that holds other things is taken only where that is meant

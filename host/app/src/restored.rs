@@ -35,6 +35,7 @@ pub fn counts(report: &RestoreReport, would: bool, is_deleting: bool) -> Vec<(u6
         (report.miswritten, "entries are not what was written when they are read again: this disk cannot be trusted"),
         (report.damaged, "entries were not restored: their content is lost"),
         (report.healed.len() as u64, "packs are damaged and were read by their parity: what was restored is right"),
+        (report.spared.len() as u64, "objects are damaged and were read from a replica: what was restored is right"),
         (report.unread, "entries have no content in the snapshot"),
         (report.failed, "entries were refused by the destination, or could not be read"),
     ];

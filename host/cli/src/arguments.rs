@@ -11,8 +11,8 @@ use credenza_app::cost::budget::Limits;
 use crate::at;
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
-    info, jobs, key, login, ls, maintain, man, mirror, mount, place, policy, prune, repair, restore, rm, serve, sync,
-    tag, ui,
+    info, jobs, key, login, ls, maintain, man, merge, mirror, mount, place, policy, promote, prune, repair, replicate,
+    restore, rm, serve, sync, tag, ui,
 };
 use crate::globals::Globals;
 use crate::near;
@@ -102,8 +102,12 @@ pub(crate) enum Command {
     /// Which snapshots `prune` keeps.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Make a replica a repository on its own, when its origin is lost.
+    Promote(promote::Promote),
     /// Reclaim the space that no snapshot needs.
     Maintain(maintain::Maintain),
+    /// Make one snapshot of the parts that `backup --shard` made.
+    Merge(merge::Merge),
     /// Verify what can be verified without any key.
     Audit(audit::Audit),
     /// The keys of repositories and of their writers.
@@ -111,6 +115,9 @@ pub(crate) enum Command {
     Key(key::KeyCommand),
     /// Carry snapshots to, from or with another repository.
     Sync(sync::Sync),
+    /// Copies that `jobs.toml` says are to be in other repositories.
+    #[command(subcommand)]
+    Replicate(replicate::ReplicateCommand),
     /// The components that reach buckets and other remote places.
     #[command(subcommand)]
     Connector(connector::ConnectorCommand),

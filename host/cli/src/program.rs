@@ -80,7 +80,7 @@ async fn dispatch(invocation: Invocation, reporter: &Arc<Reporter>, stop: Stop) 
     let session = Session::new(arguments.globals, repository, settings, reporter, stop);
     let session = session.within(arguments.command.budget());
     let done = perform(arguments.command, &session).await.map_err(|failure| spending::ended(failure, &session));
-    session.tell_healed();
+    session.tell_healed().await;
     done.map_err(|failure| failure.of_repository(session.at_repository().as_deref()))
 }
 
@@ -111,12 +111,15 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Audit(command) => command.run(session).await,
         Command::Repair(command) => command.run(session).await,
         Command::Tag(command) => command.run(session).await,
+        Command::Merge(command) => command.run(session).await,
         Command::Rm(command) => command.run(session).await,
         Command::Prune(command) => command.run(session).await,
         Command::Policy(command) => command.run(session).await,
+        Command::Promote(command) => command.run(session).await,
         Command::Maintain(command) => command.run(session).await,
         Command::Key(command) => command.run(session).await,
         Command::Sync(command) => command.run(session).await,
+        Command::Replicate(command) => command.run(session).await,
         Command::Connector(command) => command.run(session).await,
         Command::Login(command) => command.run(session).await,
         Command::Mount(command) => command.run(session).await,

@@ -13,6 +13,8 @@ pub const ORDERED_SCAN: &str = "ordered-scan";
 pub const START_AFTER: &str = "start-after";
 /// A listing says of an entry all that there is to say.
 pub const COMPLETE_SCAN: &str = "complete-scan";
+/// A scan that is asked to leaves out of a file with a fingerprint what a read tells as well; an equal fingerprint promises that this is as it was, too.
+pub const LEAN_SCAN: &str = "lean-scan";
 /// Entries have fingerprints, and equal ones promise equal content.
 pub const FINGERPRINTS: &str = "fingerprints";
 /// A part of a content can be read by itself.

@@ -26,6 +26,7 @@ pub struct SourceInfo {
     /// `start-after` (a scan can begin behind any key and costs no more than what it tells; others are split by prefixes),
     /// `complete-scan` (the attributes of a listed entry are all it has, so those of an unchanged entry are taken from the scan, not from the parent snapshot),
     /// `local` (reads may block a worker thread for a moment and cost no round trip),
+    /// `lean-scan` (a scan may leave out what the read of a file tells, and an equal fingerprint promises that it is what it was: that of a folder alone),
     /// `once` (its contents can be read once only: a run over it cannot begin again),
     /// `ranged-read`, `fingerprints`, `versions`, `history` (its settings want it as it was at a time).
     pub traits: Vec<String>,
@@ -73,6 +74,8 @@ pub struct ScanOptions {
     /// The earlier run was of another source, so that a file whose time is a whole second is reported without its fingerprint, too: times that
     /// were made up, as in images, may be those of another file.
     pub whole_seconds_are_racy: bool,
+    /// Whoever lists knows the files from before, or reads them: attributes that a read tells may be left out; only with the trait `lean-scan`.
+    pub lean: bool,
 }
 
 /// What says of the folder that it lies in that nothing else in there is wanted.

@@ -111,6 +111,33 @@ async fn a_tree_restores_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_lean_listing_leaves_to_the_read_what_a_whole_one_tells_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain");
+    fs::write(&path, "content").unwrap();
+    if !set_extended(&path) {
+        return;
+    }
+    let source = FileSource::new(folder.path()).unwrap();
+    let listed = async |lean| {
+        let mut scanner = source.scan(&ScanOptions { lean, ..ScanOptions::default() }).await.unwrap();
+        let found = scanner.next(10).await.unwrap().found.pop().unwrap();
+        let Found::Entry(entry) = found else { panic!("{found:?}") };
+        entry
+    };
+    let (lean, whole) = (listed(true).await, listed(false).await);
+    let colour = Some(&AttributeValue::Blob(b"red\0blue".to_vec()));
+    assert_eq!((lean.attribute("xattr.user.colour"), whole.attribute("xattr.user.colour")), (None, colour));
+    for entry in [&lean, &whole] {
+        let opened = source.read(entry, None, entry.fingerprint.as_deref()).await.unwrap();
+        assert_eq!(opened.entry, whole);
+    }
+    // What is no content of the file and changes moves the fingerprint: who knows that knows all.
+    rustix::fs::setxattr(&path, "user.colour", b"green", rustix::fs::XattrFlags::empty()).unwrap();
+    assert_ne!(listed(true).await.fingerprint, whole.fingerprint);
+}
+
+#[tokio::test]
 async fn a_single_file_is_a_source_and_a_missing_root_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("one"), "1").unwrap();

@@ -55,6 +55,8 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<Option<Drill>> {
     let _heeding = run.stop.heeding();
+    // What a replica has proves nothing of this repository.
+    let repository = &repository.alone();
     let seed = random_id::<16>()?;
     let mut random = Random::of(&seed);
     let Some(snapshot) = draw_snapshot(&repository.snapshots().await?, &mut random) else { return Ok(None) };

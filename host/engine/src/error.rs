@@ -2,8 +2,8 @@
 
 use credenza_connect::wrap::OVER_BUDGET;
 use credenza_connect::{Error as ConnectError, ErrorClass};
-use credenza_format::{SlotError, SlotKind};
-use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey, Timestamp};
+use credenza_format::{Hex, SlotError, SlotKind};
+use credenza_model::{ChunkId, ObjectId, RepositoryId, SnapshotId, StoreKey, Timestamp};
 
 /// The result of the engine's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -168,6 +168,42 @@ pub enum Error {
         /// The sentence for a person.
         reason: String,
     },
+    /// A source that many processes cannot share.
+    #[error("{source_name} cannot be backed up in shards: {reason}")]
+    Unshardable {
+        /// The source's identity.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No group of parts, or more than one, is meant.
+    #[error("nothing is merged: {reason}")]
+    NoGroup {
+        /// The sentence for a person.
+        reason: String,
+    },
+    /// Parts of a group are not there.
+    #[error("nothing is merged: of the {of} parts of group {group} {} are not there: {}", missing.len(), numbers(missing))]
+    PartsMissing {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The numbers of those that are not there, from 0.
+        missing: Vec<u32>,
+        /// How many there are to be.
+        of: u32,
+    },
+    /// A part does not begin where the one before ends, or does not end where the source does.
+    #[error(
+        "nothing is merged: part {number} of {of} of group {group} does not meet the parts beside it, because the source or its newest snapshot changed while they began"
+    )]
+    PartsApart {
+        /// The group.
+        group: Hex<[u8; 16]>,
+        /// The number of the part, from 0.
+        number: u32,
+        /// How many there are.
+        of: u32,
+    },
     /// The newest snapshot cannot be read, and an older one was not asked for.
     #[error("the newest snapshot cannot be read: {damage}")]
     NewestUnreadable {
@@ -245,6 +281,54 @@ pub enum Error {
         /// The store of the repository in plain text.
         place: String,
     },
+    /// A replica takes snapshots from its origin alone.
+    #[error("this repository is a replica of {origin}: {what} is for its replication to do; nothing was done")]
+    IsReplica {
+        /// The origin.
+        origin: RepositoryId,
+        /// What was refused, as in "removing snapshots".
+        what: &'static str,
+    },
+    /// Snapshots of one repository were to go to the replica of another.
+    #[error(
+        "the target is a replica of repository {origin}, and these snapshots are from {other}; nothing was carried"
+    )]
+    ReplicaOfAnother {
+        /// Its origin.
+        origin: RepositoryId,
+        /// Where the snapshots are from.
+        other: RepositoryId,
+    },
+    /// A replica was promoted: it is on its own.
+    #[error("it was a replica of repository {origin} and was promoted at {at}: it takes nothing from there since")]
+    Promoted {
+        /// What was its origin.
+        origin: RepositoryId,
+        /// When, by the clock of the machine that did it.
+        at: Timestamp,
+    },
+    /// A repository that is no replica was to be promoted.
+    #[error("repository {repository} is no replica: it takes backups already")]
+    NoReplica {
+        /// The repository.
+        repository: RepositoryId,
+    },
+    /// A repository with snapshots of its own was to become a replica.
+    #[error(
+        "the target cannot be a replica of {origin}: {snapshots} of its snapshots are its own, and a replica takes no backups; nothing was changed"
+    )]
+    OwnSnapshots {
+        /// Which was to be its origin.
+        origin: RepositoryId,
+        /// How many snapshots it has that the origin lacks.
+        snapshots: u64,
+    },
+    /// A repository was to be a replica of itself.
+    #[error("origin and target are one repository, {repository}")]
+    OwnReplica {
+        /// The repository.
+        repository: RepositoryId,
+    },
     /// Two repositories cannot have the same ids for the same content.
     #[error("a repository in plain text and an encrypted one cannot be alike")]
     NotAlike,
@@ -296,7 +380,7 @@ pub enum Error {
     /// One side has gone silent, so that it is not a matter of single entries.
     #[error("the {side} has answered nothing for {seconds} s; {doing} failed: {cause}")]
     Unanswered {
-        /// "source" or "destination".
+        /// "source", "destination", "repository" or "replica".
         side: &'static str,
         /// For how long.
         seconds: u64,
@@ -353,6 +437,13 @@ fn and_damaged(slots: &[String]) -> String {
         [] => String::new(),
         slots => format!("; `{}` is damaged and may be the one", slots.join("`, `")),
     }
+}
+
+/// Some numbers of parts, of more the first.
+fn numbers(numbers: &[u32]) -> String {
+    let named: Vec<String> = numbers.iter().take(QUOTED_MAX).map(u32::to_string).collect();
+    let more = if numbers.len() > named.len() { " …" } else { "" };
+    format!("{}{more}", named.join(", "))
 }
 
 impl Error {

@@ -129,6 +129,12 @@ impl Health {
         self.damaged.values().filter(|found| self.holds(found)).map(|found| found.pack).collect()
     }
 
+    /// When damage was found the last time, mended or not.
+    pub(crate) fn damage_found(&self) -> Option<Timestamp> {
+        let last = self.damaged.values().map(|found| found.at).max();
+        last.map(|seconds| Timestamp { seconds, nanoseconds: 0 })
+    }
+
     fn holds(&self, found: &Found) -> bool {
         self.read.get(&found.pack).is_none_or(|read| *read <= found.at)
     }

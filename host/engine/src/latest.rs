@@ -1,4 +1,4 @@
-//! What is on record of a repository's drills and of the machines that back up into it: of each, what was said last.
+//! What is on record of a repository's drills, of the machines that back up into it, and of its origin where it is a replica: of each, what was said last.
 //!
 //! A *drill* is a restore for trial ([`drill`](crate::drill)). A machine's *configuration* is what it takes to set up another in its place
 //! ([`keep_configuration`]); it names commands, so whoever sets up a machine by it looks at it first.
@@ -6,13 +6,14 @@
 //! Owned here: these notes, and which of them count (`FORMAT.md`, "Note"). Refused here: what is in a configuration (`app`). Called by whoever
 //! shows, restores or promises by them, and by `gc`, which deletes what is superseded.
 //!
-//! Bound: one drill, and one configuration for each machine, 1 MiB at most; a note while it is read.
+//! Bound: one drill, one configuration for each machine, 1 MiB at most, and the heads of each origin and signer; a note while it is read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use credenza_format::{Drill, Fact, MachineConfiguration, ObjectKind};
-use credenza_model::{ObjectId, StoreKey, Timestamp};
+pub use credenza_format::Drill;
+use credenza_format::{Fact, MachineConfiguration, ObjectKind, PublicKey, Replica};
+use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 use crate::notes::{self, put_note};
 use crate::repository::Repository;
@@ -27,6 +28,8 @@ pub(crate) struct Latest {
     drill: Option<(Drill, ObjectId)>,
     /// By host.
     machines: BTreeMap<String, (MachineConfiguration, ObjectId)>,
+    /// Heads of origins, by origin and who vouches for them: who is believed is for `replica` to say.
+    heads: BTreeMap<(RepositoryId, Option<PublicKey>), (Replica, ObjectId)>,
     /// Notes that say what counts no more.
     superseded: Vec<ObjectId>,
     /// Notes that cannot be read: what they say is unknown.
@@ -61,6 +64,12 @@ impl Latest {
                 self.machines.insert(host, new);
                 old
             }
+            Ok(Fact::Replica(replica)) => {
+                let vouched = (replica.origin, replica.signer);
+                let (new, old) = later(self.heads.remove(&vouched), (replica, id), |replica| replica.as_of);
+                self.heads.insert(vouched, new);
+                old
+            }
             Ok(_) => return false,
             Err(damage) => {
                 self.unreadable.push(damage);
@@ -81,7 +90,7 @@ impl Latest {
 }
 
 /// Of two notes the one that counts, and the other; of one moment, by their ids, so that all readers agree.
-fn later<T>(
+pub(crate) fn later<T>(
     known: Option<(T, ObjectId)>,
     heard: (T, ObjectId),
     at: impl Fn(&T) -> Timestamp,

@@ -12,6 +12,7 @@
 //! repair   survey > copy what can be read of damaged packs > index > condemn > usage lists
 //! gc       mark > repack > condemn > look again > delete > merge the index > expire
 //! archive  walk the tree > fetch, open and verify a window > name > tar or zip
+//! shards   borders > a backup of a range of keys, by each process > parts > merge: trees joined > one snapshot
 //! view     load the index once > seek in the tree > a page of a folder, or any bytes of a content
 //! ```
 //!
@@ -81,10 +82,14 @@ pub mod query;
 mod rehearsal;
 pub mod remove;
 pub mod repair;
+pub mod replica;
+mod replicas;
+pub mod replicate;
 mod repository;
 pub mod restore;
 pub mod retention;
 mod run;
+pub mod shards;
 mod standing;
 mod stated;
 mod stop;
@@ -106,9 +111,10 @@ pub use event::{Event, Listener, NoEvents, Phase};
 pub use parts::{Part, Parts};
 pub use pin::Pin;
 pub use rehearsal::{Expectation, Rehearsal};
+pub use replicas::Replica;
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
-    SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, key_slots, probe,
+    SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, Spared, key_slots, probe,
 };
 pub use run::RunContext;
 pub use standing::{Conflict, Left, Standing};

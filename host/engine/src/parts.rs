@@ -180,6 +180,11 @@ impl Spans {
         Self(vec![Span::beginning_with(prefix, 0)])
     }
 
+    /// Of the keys behind one and up to and with another; without them from the first, and to the last.
+    pub(crate) fn between(after: Option<&Key>, until: Option<&Key>) -> Self {
+        Self(vec![Span { start: after.map(behind).unwrap_or_default(), end: until.map(behind), part: 0 }])
+    }
+
     /// The number of the part that a key belongs to.
     pub(crate) fn part_of(&self, key: &Key) -> Option<usize> {
         self.last_from(key.as_bytes()).filter(|span| span.ends_behind(key.as_bytes())).map(|span| span.part)

@@ -35,6 +35,7 @@ pub async fn run(
     signing_key: Option<&SigningKey>,
 ) -> Result<RemoveReport> {
     repository.require_reading("removing snapshots")?;
+    repository.require_charge("removing snapshots")?;
     let mut report = RemoveReport::default();
     let mut rest = snapshots.iter();
     loop {

@@ -174,6 +174,7 @@ fn edit_of(((snapshot, tag), claim): (&(SnapshotId, String), &Claim)) -> TagEdit
 /// # Errors
 /// [`Error::InvalidTag`]; and when the store cannot be written: then nothing has changed.
 pub async fn edit(repository: &Repository, snapshots: &[SnapshotHandle], change: &Change) -> Result<Vec<Tagged>> {
+    repository.require_primary("changing tags")?;
     let mut known = TagEdits::load(repository).await?;
     let added: BTreeSet<&str> = change.add.iter().map(String::as_str).collect();
     let removed: BTreeSet<&str> = change.remove.iter().map(String::as_str).filter(|tag| !added.contains(tag)).collect();

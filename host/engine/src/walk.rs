@@ -72,8 +72,14 @@ impl Records {
         Self::over(loader, root, Spans::beginning_with(&prefix))
     }
 
+    /// The records whose keys lie behind one and up to and with another; subtrees outside of that are not read.
+    pub(crate) fn within(loader: Arc<BlobLoader>, root: &TreeRoot, after: Option<&Key>, until: Option<&Key>) -> Self {
+        Self::over(loader, root, Spans::between(after, until))
+    }
+
     /// The records whose keys lie in these spans; subtrees outside of them are not read.
     fn over(loader: Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Self {
+        loader.note_tree(root);
         let (levels, leaves, ready) = (Vec::new(), VecDeque::new(), VecDeque::new());
         Self { loader, levels, leaves, ready, given: 0, stopped: None, spans, root: Some(*root), lost: None }
     }

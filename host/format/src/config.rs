@@ -71,6 +71,18 @@ impl Default for ChunkerConfig {
     }
 }
 
+/// A repository that takes its snapshots from another, its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaOf {
+    /// The origin.
+    pub origin: RepositoryId,
+    /// Since when, by the clock of the machine that made it a replica.
+    pub since: Timestamp,
+    /// When it was promoted, by the clock of the machine that did it: it takes backups since, and nothing from the origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<Timestamp>,
+}
+
 /// The settings of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -106,6 +118,9 @@ pub struct Config {
     /// How much parity each pack has; none where it was not asked for.
     #[serde(default, rename = "parity_percent", skip_serializing_if = "Option::is_none")]
     pub parity: Option<ParityRate>,
+    /// Which repository it is a replica of, or was until somebody promoted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_of: Option<ReplicaOf>,
     /// Fields of later programs, kept when the config is written again.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
@@ -218,6 +233,7 @@ mod tests {
             policy: None,
             retain_days: None,
             parity: None,
+            replica_of: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -59,7 +59,7 @@ pub use chunker::{CHUNKER_ALGORITHM, Chunker, ChunkerParams};
 pub use component_signature::{component_publisher, sign_component};
 pub use compress::{COMPRESSION_LEVELS, Compressor, Encoding, Inflater, NO_COMPRESSION};
 pub use condemned::Condemned;
-pub use config::{ChunkerConfig, Config, ConfigError, UnverifiedConfig};
+pub use config::{ChunkerConfig, Config, ConfigError, ReplicaOf, UnverifiedConfig};
 pub use container::{
     CHECKSUM_BYTES, ChainLink, HEADER_BYTES, Header, Inspected, Inspector, Keying, Opener, SEGMENT_SEALED_BYTES,
     STATEMENT_BYTES, SealedObject, SegmentSpan, Statement, plain_length, sealed_span,
@@ -100,6 +100,6 @@ pub use snapshot::{
 pub use suite::{Suite, TAG_BYTES};
 pub use tree::{
     Child, LEVEL_MAX, LIST_REFS_SPLIT, ListBuilder, Node, RECORD_BYTES_MAX, TreeBuilder, TreeRoot, decode_list,
-    decode_record, encode_list, encode_record,
+    decode_record, encode_list, encode_record, join_trees,
 };
 pub use usage::{Bitmap, PackUsage, Usage, body_digest};

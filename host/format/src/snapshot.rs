@@ -106,7 +106,7 @@ pub struct Origin {
 }
 
 /// A part of a backup that several machines share: all parts of a group together are the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The backup.
     pub group: Hex<[u8; 16]>,
@@ -114,6 +114,12 @@ pub struct Part {
     pub number: u32,
     /// How many there are.
     pub of: u32,
+    /// It holds the keys behind this one; none where it begins with the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Hex<Vec<u8>>>,
+    /// It holds the keys up to this one, which is among them; none where it ends with the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Hex<Vec<u8>>>,
 }
 
 /// An entry that could not be kept, and why.
@@ -356,7 +362,7 @@ pub(crate) mod tests {
             signer: None,
             origin: Some(Origin { writer: Hex([11; 16]), sequence: 12, stored: Some(time) }),
             replaces: None,
-            part: Some(Part { group: Hex([12; 16]), number: 1, of: 3 }),
+            part: Some(Part { group: Hex([12; 16]), number: 1, of: 3, after: Some(Hex(vec![0xff, 1])), until: None }),
             tree: TreeRoot { id: ChunkId::new([7; 32]), level: 1, length: 100, entries: 2, bytes: 3 },
             usage: Hex([8; 32]),
             packs: PacksRelied { count: 9, digest: Hex([10; 32]) },

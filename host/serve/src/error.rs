@@ -56,14 +56,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The system does not give the address.
-    #[error("cannot listen on {address}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// Nothing listens there.
+    #[error(transparent)]
+    Listen(#[from] credenza_listen::Error),
     /// Other machines could reach it, over a network that is not encrypted.
     #[error("{address} is not an address of this machine alone")]
     NotLoopback {

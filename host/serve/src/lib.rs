@@ -16,9 +16,11 @@ pub mod s3;
 pub mod shelf;
 pub mod tree;
 
+pub use credenza_listen::{Certificate, Error as ListenError};
 pub use entry::Trouble;
 pub use error::{Error, Result};
 pub use http::{HttpFront, Speech, USER as HTTP_USER};
+pub use listen::{Others, Reach};
 pub use mount::{Mount, MountOptions};
 pub use s3::{S3Front, S3Keys};
 pub use shelf::{Pinned, Shelf, Shown};

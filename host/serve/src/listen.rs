@@ -1,39 +1,47 @@
-//! A listener of a front, and its connections.
+//! Where a front listens and who can reach it, and its connections.
 //!
-//! Owned here: where a front listens, how many connections there are, how long a head may be and take. Refused here: what is answered. Called by the
+//! Owned here: that others reach it by TLS alone, and under a name. Refused here: connections (`credenza_listen`), and what is answered. Called by the
 //! fronts that speak HTTP.
 //!
-//! Bound: [`CONNECTIONS_MAX`] connections, each with [`HEAD_BYTES_MAX`] of what was asked beside what its answer holds.
+//! Bound: [`CONNECTIONS_MAX`] connections.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_engine::Stop;
+use credenza_listen::{Bounds, Caller, Certificate, HTTP, HTTPS, Listener, name_at, speak, without_usual_port};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::{Error, Result};
 
-/// Connections that are open at once; who comes then waits.
+/// Connections that are open at once.
 const CONNECTIONS_MAX: usize = 256;
-/// Most bytes of the head of a request.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long the head of a request may take.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long what is under way may go on when the front ends.
-const FAREWELL: Duration = Duration::from_secs(3);
-/// How long nobody is let in where the system has no room for a connection.
-const BREATH: Duration = Duration::from_millis(100);
+
+/// Where a front listens, and who can reach it.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// The address; with port 0 the system chooses one.
+    pub address: SocketAddr,
+    /// Others than this machine, which speak TLS.
+    pub others: Option<Others>,
+}
+
+/// How other machines reach a front.
+#[derive(Debug, Clone)]
+pub struct Others {
+    /// The name under which they ask for it, with its port where that is not that of the address.
+    pub name: String,
+    /// What it proves itself with.
+    pub certificate: Certificate,
+}
 
 /// What answers requests.
 pub(crate) trait Answering: Send + Sync + 'static {
@@ -46,96 +54,73 @@ pub(crate) trait Answering: Send + Sync + 'static {
 
 /// A front that listens.
 pub(crate) struct Listening {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
+    origin: Origin,
+}
+
+/// What comes before the path where the front is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    scheme: &'static str,
+    /// Names with the port, as clients write them; the first is that which is told.
+    names: Vec<String>,
+}
+
+impl Origin {
+    fn of(address: SocketAddr, others: Option<&Others>) -> Self {
+        let Some(others) = others else { return Self::here(address) };
+        Self { scheme: "https", names: vec![name_at(&others.name, address.port(), HTTPS)] }
+    }
+
+    /// Of a front that listens at this machine alone.
+    pub(crate) fn here(address: SocketAddr) -> Self {
+        let names = [address.to_string(), format!("localhost:{}", address.port())];
+        Self { scheme: "http", names: names.map(|name| without_usual_port(&name, HTTP)).into() }
+    }
+
+    /// Whether a client that asks for this name asks for the front.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// The address as a client writes it, without a slash at its end.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.names.first().map_or("", String::as_str))
+    }
 }
 
 impl Listening {
-    /// Listens on this machine; with port 0 the system chooses one.
+    /// Listens.
     ///
     /// # Errors
-    /// [`Error::Bind`], and [`Error::NotLoopback`] where other machines could reach it.
-    pub(crate) async fn at(address: SocketAddr) -> Result<Self> {
-        if !is_loopback(address.ip()) {
-            return Err(Error::NotLoopback { address });
+    /// [`Error::Listen`], and [`Error::NotLoopback`] where other machines could reach it without TLS.
+    pub(crate) async fn at(reach: &Reach) -> Result<Self> {
+        let Reach { address, others } = reach;
+        if others.is_none() && !address.ip().is_loopback() {
+            return Err(Error::NotLoopback { address: *address });
         }
-        let failed = |source| Error::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        let listener = Listener::at(*address, others.as_ref().map(|others| &others.certificate)).await?;
+        let origin = Origin::of(listener.address(), others.as_ref());
+        Ok(Self { listener, origin })
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Answers until it is asked to stop; answers that are under way then have 3 seconds more.
     pub(crate) async fn run(self, answering: impl Answering, stop: &Stop) {
-        let (answering, room) = (Arc::new(answering), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
-        let mut connections = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.requested() => break,
-                Some(_) = connections.join_next() => continue,
-                accepted = accept(&self.listener, &room) => accepted,
-            };
-            match accepted {
-                Ok((stream, place)) => {
-                    let (answering, stop) = (Arc::clone(&answering), stop.clone());
-                    connections.spawn(async move {
-                        serve(stream, answering, &stop).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!("no connection could be taken: {error}");
-                    tokio::time::sleep(BREATH).await;
-                }
+        let answering = Arc::new(answering);
+        let receive = |caller: Caller| {
+            let (answering, stop) = (Arc::clone(&answering), stop.clone());
+            async move {
+                let service = service_fn(move |request| {
+                    let answering = Arc::clone(&answering);
+                    async move { Ok::<_, Infallible>(answering.answer(request).await) }
+                });
+                speak(caller.stream, caller.tls.as_ref(), HEAD_TIME, &stop, service).await;
             }
-        }
-        drop(self.listener);
-        let all = async { while connections.join_next().await.is_some() {} };
-        // What is still under way is cut off, and no client takes it for whole.
-        let _ = tokio::time::timeout(FAREWELL, all).await;
-    }
-}
-
-/// The next connection, once there is room for one.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
-    let place = Arc::clone(room).acquire_owned().await.ok();
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
-}
-
-async fn serve(stream: TcpStream, answering: Arc<impl Answering>, stop: &Stop) {
-    // Without it a small answer waits 40 ms for the acknowledgement of its head.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let answering = Arc::clone(&answering);
-        async move { Ok::<_, Infallible>(answering.answer(request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES_MAX);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    // A client that goes away is no failure.
-    if let Err(error) = ended {
-        tracing::debug!("a connection ended: {error}");
-    }
-}
-
-const fn is_loopback(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback(),
+        };
+        self.listener.run(Bounds { connections: CONNECTIONS_MAX, head: HEAD_TIME }, stop, receive).await;
     }
 }

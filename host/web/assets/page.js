@@ -23,3 +23,27 @@ if (run) {
     if (events.readyState === EventSource.CLOSED) look();
   });
 }
+
+// Lines to type have a button that copies them. Without scripts, or where a browser keeps the clipboard from pages, they are marked and copied by hand.
+if (navigator.clipboard) {
+  for (const line of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    const said = document.createElement("span");
+    said.setAttribute("role", "status");
+    button.type = "button";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", `Copy ${line.dataset.copy}`);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(line.textContent);
+        said.textContent = "Copied.";
+      } catch {
+        said.textContent = "The browser refused: mark the line and copy it.";
+      }
+    });
+    const bar = document.createElement("p");
+    bar.className = "bar";
+    bar.append(button, said);
+    line.after(bar);
+  }
+}

@@ -70,7 +70,7 @@ impl Door {
     pub(crate) fn of(reach: &Reach, folder: Option<PathBuf>, host: &str) -> Result<Self> {
         let Reach::Others(others) = reach else { return Ok(Self::Link) };
         let (is_behind_proxy, proxy) = match &others.way {
-            Way::Tls { .. } => (false, None),
+            Way::Tls(_) => (false, None),
             Way::Proxy(proxy) => (true, proxy.clone()),
         };
         let (folder, key) = (folder.unwrap_or_default(), random_bytes()?);

@@ -1,8 +1,6 @@
 //! Why the page cannot be served at all. What goes wrong while it is served is shown in it (`pages::problem`).
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use credenza_app::users::UsersError;
 
@@ -20,14 +18,9 @@ pub enum Error {
         /// The address that was to be listened at.
         address: SocketAddr,
     },
-    /// The system does not give the address.
-    #[error("{address} cannot be listened at")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// Nothing listens there.
+    #[error(transparent)]
+    Listen(#[from] credenza_listen::Error),
     /// Others are to be served, and nothing says under which name they ask.
     #[error("nothing says under which name browsers ask for the page")]
     NoHost,
@@ -48,22 +41,6 @@ pub enum Error {
     Provider {
         /// Its issuer.
         issuer: String,
-        /// Why.
-        why: String,
-    },
-    /// A file that has no certificate or key in PEM.
-    #[error("{} cannot be used for TLS: {why}", path.display())]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A certificate that does not fit its key, or is none that TLS can use.
-    #[error("TLS cannot be spoken with the certificate in {}: {why}", path.display())]
-    Tls {
-        /// The file of the certificate.
-        path: PathBuf,
         /// Why.
         why: String,
     },

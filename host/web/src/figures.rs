@@ -3,7 +3,7 @@
 //! Owned here: the listener and its bounds. Refused here: what the figures are (the caller), and other machines: there is neither TLS nor a login, and
 //! figures name sources. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only names of this machine are answered.
 //!
-//! Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`]; more are closed at once.
+//! Bound: [`CONNECTIONS_MAX`] at once, each for [`WHOLE_TIMEOUT`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,23 +11,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_engine::Stop;
+use credenza_listen::{Bounds, Caller, HTTP, Listener, speak, without_usual_port};
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Those who ask are few.
 const CONNECTIONS_MAX: usize = 8;
 /// How long a connection may last.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long nobody is let in where the system has no room for a connection.
-const BREATH: Duration = Duration::from_millis(100);
 /// The text form of Prometheus.
 const FORM: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -36,8 +31,7 @@ pub type Figures = Arc<dyn Fn() -> std::result::Result<String, String> + Send + 
 
 /// A listener that is answered as soon as it is [run](Self::run).
 pub struct FiguresServer {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     figures: Figures,
 }
 
@@ -47,64 +41,43 @@ impl FiguresServer {
     /// # Errors
     /// When the system does not give the address.
     pub async fn bind(listen: SocketAddr, figures: Figures) -> Result<Self> {
-        let failed = |source| Error::Bind { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, figures })
+        Ok(Self { listener: Listener::at(listen, None).await?, figures })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// Answers until it is to stop.
     pub async fn run(self, stop: Stop) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let hosts: Arc<[String]> = hosts(self.address).into();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.requested() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            match (accepted, Arc::clone(&room).try_acquire_owned()) {
-                (Ok((stream, _)), Ok(place)) => {
-                    let (figures, hosts) = (Arc::clone(&self.figures), Arc::clone(&hosts));
-                    tokio::spawn(async move {
-                        // Who takes longer is cut off.
-                        let _ = tokio::time::timeout(WHOLE_TIMEOUT, answer(stream, figures, hosts)).await;
-                        drop(place);
-                    });
-                }
-                (Ok(_), Err(_)) => {}
-                (Err(error), _) => {
-                    tracing::warn!("no connection could be taken: {error}");
-                    tokio::time::sleep(BREATH).await;
-                }
+        let Self { listener, figures } = self;
+        let hosts: Arc<[String]> = hosts(listener.address()).into();
+        let bounds = Bounds { connections: CONNECTIONS_MAX, head: WHOLE_TIMEOUT };
+        let receive = |caller: Caller| {
+            let (figures, hosts, stop) = (Arc::clone(&figures), Arc::clone(&hosts), stop.clone());
+            async move {
+                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    let (figures, hosts) = (Arc::clone(&figures), Arc::clone(&hosts));
+                    async move { reply(&request, figures, &hosts).await }
+                });
+                let spoken = speak(caller.stream, None, WHOLE_TIMEOUT, &stop, service);
+                // Who takes longer is cut off.
+                let _ = tokio::time::timeout(WHOLE_TIMEOUT, spoken).await;
             }
-        }
+        };
+        listener.run(bounds, &stop, receive).await;
     }
 }
 
 /// The names under which one who listens there is asked for.
 fn hosts(address: SocketAddr) -> Vec<String> {
     let mut hosts = vec![address.to_string(), format!("localhost:{}", address.port())];
-    // Who asks leaves out the port that goes without saying.
-    let bare: Vec<String> = hosts.iter().filter_map(|host| host.strip_suffix(":80")).map(str::to_owned).collect();
-    hosts.extend(bare);
+    // Who asks may leave out the port that goes without saying.
+    hosts.extend(hosts.clone().iter().map(|host| without_usual_port(host, HTTP)));
+    hosts.dedup();
     hosts
-}
-
-async fn answer(stream: TcpStream, figures: Figures, hosts: Arc<[String]>) {
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (figures, hosts) = (Arc::clone(&figures), Arc::clone(&hosts));
-        async move { reply(&request, figures, &hosts).await }
-    });
-    let mut served = http1::Builder::new();
-    served.timer(TokioTimer::new()).header_read_timeout(WHOLE_TIMEOUT);
-    // Who asks may go at any time.
-    let _ = served.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn reply(
@@ -141,6 +114,7 @@ async fn reply(
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 

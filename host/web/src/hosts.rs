@@ -7,14 +7,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use credenza_listen::{HTTP, HTTPS, name_at, without_usual_port};
+
 use crate::error::Result;
 use crate::reach::{Others, Reach, Way};
 use crate::session::{hexadecimal, random_bytes};
 
-/// The port of `https` that goes without saying.
-const HTTPS: u16 = 443;
-/// That of `http`.
-const HTTP: u16 = 80;
 /// The cookie where browsers hold it to one host and TLS.
 const SECURE_COOKIE: &str = "__Host-credenza";
 
@@ -40,21 +38,16 @@ impl Hosts {
             true => format!("{label}.localhost:{}", address.port()),
             false => address.to_string(),
         };
-        Self { scheme: "http", names: vec![bare(&name, HTTP)] }
+        Self { scheme: "http", names: vec![without_usual_port(&name, HTTP)] }
     }
 
     fn outside(address: SocketAddr, others: &Others) -> Self {
         let port = match others.way {
-            Way::Tls { .. } => Some(address.port()),
-            Way::Proxy(_) => None,
+            Way::Tls(_) => address.port(),
+            // The proxy listens at the usual one.
+            Way::Proxy(_) => HTTPS,
         };
-        let has_port =
-            |host: &str| host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-        let whole = |host: &String| match port {
-            Some(port) if !has_port(host) => format!("{host}:{port}"),
-            _ => host.clone(),
-        };
-        Self { scheme: "https", names: others.hosts.iter().map(|host| bare(&whole(host), HTTPS)).collect() }
+        Self { scheme: "https", names: others.hosts.iter().map(|host| name_at(host, port, HTTPS)).collect() }
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -89,13 +82,10 @@ impl Hosts {
     }
 }
 
-/// A browser leaves out the port that goes without saying.
-fn bare(name: &str, usual: u16) -> String {
-    name.strip_suffix(&format!(":{usual}")).unwrap_or(name).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use credenza_listen::Certificate;
+
     use super::*;
 
     #[test]
@@ -105,7 +95,7 @@ mod tests {
         assert_eq!(names(Hosts::here(at("127.0.0.1:4711"), "x")), ("x.localhost:4711".to_owned(), false));
         assert_eq!(names(Hosts::here(at("[::1]:80"), "x")), ("x.localhost".to_owned(), false));
         assert_eq!(names(Hosts::here(at("127.7.7.7:4711"), "x")), ("127.7.7.7:4711".to_owned(), false));
-        let tls = Way::Tls { certificate: "c".into(), key: "k".into() };
+        let tls = Way::Tls(Certificate { chain: "c".into(), key: "k".into() });
         for (host, way, listen, name) in [
             ("b.example", tls.clone(), "0.0.0.0:443", "b.example"),
             ("b.example", tls.clone(), "0.0.0.0:8443", "b.example:8443"),

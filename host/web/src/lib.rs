@@ -39,6 +39,7 @@ mod tests;
 mod throttle;
 mod watch;
 
+pub use credenza_listen::Certificate;
 pub use error::{Error, Result};
 pub use figures::{Figures, FiguresServer};
 pub use http::HeaderName;

@@ -1,7 +1,7 @@
 //! A connection whose other side must take what it is sent: it holds a place, and one that stands still loses it.
 //!
 //! Only the time counts in which bytes wait for the other side: a stream of events that says nothing for hours is not slow. What is read has its own
-//! bounds: the head of a request and its form must be there in time (`server`, `form`).
+//! bounds: the head of a request and its form must be there in time (`credenza_listen`, `form`).
 
 use std::io;
 use std::pin::Pin;

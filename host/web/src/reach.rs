@@ -3,15 +3,11 @@
 //! Owned here: what a program says of that, and whether it can be served so. Refused here: who a request is from (`door`).
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use credenza_app::users::Users;
+use credenza_listen::Certificate;
 use http::HeaderName;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -40,13 +36,8 @@ pub struct Others {
 /// What keeps what passes from those in between.
 #[derive(Debug, Clone)]
 pub enum Way {
-    /// TLS, with a chain of certificates and its key as PEM files, which are read once.
-    Tls {
-        /// The chain, that of the server first.
-        certificate: PathBuf,
-        /// Its private key.
-        key: PathBuf,
-    },
+    /// TLS; the files of the certificate are read once.
+    Tls(Certificate),
     /// A proxy in front of it, which speaks TLS with browsers.
     Proxy(Option<TrustedProxy>),
 }
@@ -94,22 +85,11 @@ impl Reach {
         }
     }
 
-    /// What speaks TLS with browsers, where this server does.
-    pub(crate) fn tls(&self) -> Result<Option<TlsAcceptor>> {
-        let Self::Others(Others { way: Way::Tls { certificate, key }, .. }) = self else { return Ok(None) };
-        let pem = |path: &Path, error: rustls::pki_types::pem::Error| Error::Pem {
-            path: path.to_owned(),
-            why: error.to_string(),
-        };
-        let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = chain.map_err(|error| pem(certificate, error))?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-            .map_err(|error| Error::Tls { path: certificate.clone(), why: error.to_string() })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    /// What this server proves itself with, where it speaks TLS.
+    pub(crate) const fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Others(Others { way: Way::Tls(certificate), .. }) => Some(certificate),
+            _ => None,
+        }
     }
 }

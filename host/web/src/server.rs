@@ -1,29 +1,24 @@
-//! The listener, its connections, and the way of a request: guard, form, page.
+//! The way of a request: guard, form, page.
 //!
-//! Owned here: how many connections there are and how long one may take to ask. Refused here: what is answered (`pages`).
+//! Refused here: listening (`credenza_listen`), and what is answered (`pages`).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_app::{App, Nobody};
 use credenza_engine::{Clock, Stop, SystemClock};
+use credenza_listen::{Bounds, Caller, Listener, Tls, speak};
 use http::{Method, Request};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Seldom};
 use crate::basket::Baskets;
 use crate::door::{self, Door, Peer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::form::{self, Fields};
 use crate::guard;
 use crate::hosts::Hosts;
@@ -42,13 +37,6 @@ use crate::site::Site;
 use crate::throttle::Throttle;
 use crate::watch::Watch;
 
-/// Most bytes of the head of a request.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long what is under way may go on when the server ends.
-const FAREWELL: Duration = Duration::from_secs(3);
-/// How long nobody is let in where the system has no room for a connection.
-const BREATH: Duration = Duration::from_millis(100);
-
 /// How the page is served.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -66,9 +54,7 @@ pub struct Options {
 
 /// A server that listens, and answers as soon as it is [run](Self::run).
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    listener: Listener,
     site: Arc<Site>,
 }
 
@@ -84,20 +70,17 @@ impl Server {
     pub(crate) async fn bind_by(app: App, options: Options, clock: Arc<dyn Clock>, stop: Stop) -> Result<Self> {
         let Options { listen, reach, given, jobs, limits } = options;
         reach.check(listen, app.configuration_folder().ok())?;
-        let tls = reach.tls()?;
-        let failed = |source| Error::Bind { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let entrance = Entrance::of(&app, address, &reach)?;
+        let listener = Listener::at(listen, reach.certificate()).await?;
+        let entrance = Entrance::of(&app, listener.address(), &reach)?;
         let jobs = Jobs::new(app.clone(), jobs);
         let site = Site { jobs, ..site(app, entrance, given, limits, clock, stop)? };
-        Ok(Self { listener, address, tls, site: Arc::new(site) })
+        Ok(Self { listener, site: Arc::new(site) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// Makes the links by which browsers on this machine enter; none where users log in.
@@ -123,36 +106,13 @@ impl Server {
     /// Answers until the [`Stop`] is requested that it was made with; downloads that are under way then have 3 seconds
     /// more, and runs as long as it takes to end in good order.
     pub async fn run(self) {
-        let Self { listener, site, tls, .. } = self;
-        let room = Arc::new(Semaphore::new(site.limits.connections));
-        let mut connections = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                () = site.stop.requested() => break,
-                Some(_) = connections.join_next() => continue,
-                accepted = listener.accept() => accepted,
-            };
-            match (accepted, Arc::clone(&room).try_acquire_owned()) {
-                (Ok((stream, from)), Ok(place)) => {
-                    let (site, tls) = (Arc::clone(&site), tls.clone());
-                    connections.spawn(async move {
-                        receive(stream, tls, Peer(from.ip()), site).await;
-                        drop(place);
-                    });
-                }
-                // Before TLS nothing can be said.
-                (Ok(_), Err(_)) if tls.is_some() => {}
-                (Ok((stream, _)), Err(_)) => turn_away(&stream, site.limits.connections),
-                (Err(error), _) => {
-                    tracing::warn!("no connection could be taken: {error}");
-                    site.clock.wait(BREATH).await;
-                }
-            }
-        }
-        drop(listener);
-        let all = async { while connections.join_next().await.is_some() {} };
-        // What is still under way is cut off, and no browser takes it for whole.
-        let _ = tokio::time::timeout(FAREWELL, all).await;
+        let Self { listener, site } = self;
+        let bounds = Bounds { connections: site.limits.connections, head: site.limits.head };
+        let receive = |caller: Caller| {
+            let site = Arc::clone(&site);
+            async move { receive(caller.stream, caller.tls, Peer(caller.from), site).await }
+        };
+        listener.run(bounds, &site.stop, receive).await;
         // Runs were asked to end with the server, and do so in good order.
         site.runs.ended().await;
     }
@@ -210,51 +170,18 @@ pub(crate) fn site(
 /// Takes a connection, with TLS where it is to be spoken.
 pub(crate) async fn receive(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     peer: Peer,
     site: Arc<Site>,
 ) {
     let stream = Paced::new(stream, Arc::clone(&site.clock));
-    let Some(tls) = tls else { return serve(stream, peer, site).await };
-    match tokio::time::timeout(site.limits.head, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, peer, site).await,
-        Ok(Err(error)) => tracing::debug!("a connection did not come to TLS: {error}"),
-        Err(_) => tracing::debug!("a connection did not come to TLS in time"),
-    }
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, site: Arc<Site>) {
     let (stop, head) = (site.stop.clone(), site.limits.head);
     let answering = service_fn(move |mut request: Request<_>| {
         let site = Arc::clone(&site);
         request.extensions_mut().insert(peer);
         async move { Ok::<_, std::convert::Infallible>(answer(&site, request).await) }
     });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answering));
-    // A browser that goes away is no failure.
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!("a connection ended: {error}");
-    }
-}
-
-/// Says that there is no room, as far as the system takes it at once.
-fn turn_away(stream: &TcpStream, max: usize) {
-    let why = format!("credenza serves {max} connections at once, and has them all. Close other tabs and try again.\n");
-    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
-    let reply = format!("{head}Content-Length: {}\r\n\r\n{why}", why.len());
-    // What was sent already is taken, so that the answer is not lost with it.
-    let mut asked = [0; 4096];
-    let _ = stream.try_read(&mut asked);
-    let _ = stream.try_write(reply.as_bytes());
+    speak(stream, tls.as_ref(), head, &stop, answering).await;
 }
 
 /// The answer to a request.

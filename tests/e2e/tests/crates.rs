@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate with the crates of ours that it may depend on, and why no others.
-const CRATES: [(&str, &[&str], &str); 16] = [
+const CRATES: [(&str, &[&str], &str); 17] = [
     ("credenza-model", &[], "the words and numbers depend on nothing of ours"),
     ("credenza-format", &["credenza-model"], "pure codecs: no I/O, no connector, no engine"),
     ("credenza-connect", &["credenza-model"], "traits and wrappers know neither WebAssembly nor the repository"),
@@ -29,11 +29,20 @@ const CRATES: [(&str, &[&str], &str); 16] = [
         "a component is tested by the doors and the sandbox alone, without repository or configuration",
     ),
     (
+        "credenza-listen",
+        &["credenza-engine"],
+        "a listener ends as runs of the engine do, and knows nothing of what is answered",
+    ),
+    (
         "credenza-serve",
-        &["credenza-model", "credenza-connect", "credenza-engine"],
+        &["credenza-model", "credenza-connect", "credenza-engine", "credenza-listen"],
         "snapshots are shown by the view alone, under the names that a restore to a folder gives",
     ),
-    ("credenza-web", &["credenza-model", "credenza-engine", "credenza-app"], "the web page works over the app"),
+    (
+        "credenza-web",
+        &["credenza-model", "credenza-engine", "credenza-app", "credenza-listen"],
+        "the web page works over the app",
+    ),
     (
         "credenza",
         &[

@@ -21,7 +21,15 @@ const DOORS: [(&[&str], &[&str], &str); 12] = [
     (&["wit-component"], &["credenza-author"], "components are encoded where they are built"),
     (
         &["hyper", "hyper-rustls", "hyper-util", "rustls", "rustls-native-certs", "tokio-rustls"],
-        &["credenza-sandbox", "credenza-kit", "credenza-serve", "credenza-web", "credenza-s3-server", "credenza-e2e"],
+        &[
+            "credenza-sandbox",
+            "credenza-kit",
+            "credenza-listen",
+            "credenza-serve",
+            "credenza-web",
+            "credenza-s3-server",
+            "credenza-e2e",
+        ],
         "one crate talks to networks, where requests are checked and signed; stand-ins, fronts and the page only listen",
     ),
     (
@@ -53,6 +61,7 @@ const DOORS: [(&[&str], &[&str], &str); 12] = [
             "credenza-engine",
             "credenza-app",
             "credenza-kit",
+            "credenza-listen",
             "credenza-serve",
             "credenza-web",
             "credenza",

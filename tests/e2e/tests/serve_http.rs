@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::front::Front;
+use credenza_e2e::s3::{Endpoint, S3};
 use credenza_e2e::{Report, Setup, servers, snapshot_of, tree};
 
 /// What curl got: the status, the headers in small letters, and the body.
@@ -230,4 +231,41 @@ fn rclone(front: &Front, setup: &Setup, words: &[&str]) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     Ok(said)
+}
+
+#[test]
+fn other_machines_are_served_by_tls_under_a_name_and_without_it_not_at_all() {
+    let mut report = Report::default();
+    report.scenario("a certificate, another name, a plain client, an address of others", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let pem = |name: &str| format!("{}/certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+        let refused = setup.credenza.run(["serve", "http", "--listen", "0.0.0.0:0"])?.expect_code(2)?;
+        refused.expect_message(&["--name NAME --tls-cert FILE --tls-key FILE"])?;
+        let (chain, key, authority) = (pem("good.pem"), pem("servers.key"), pem("authority.pem"));
+        let by_tls = ["--listen", "0.0.0.0:0", "--tls-cert", &chain, "--tls-key", &key, "--name", "127.0.0.1"];
+        let front = Front::start(&setup.credenza, &[&["http", "latest"], &by_tls[..]].concat())?;
+        let endpoint = front.text("endpoint").to_owned();
+        ensure!(endpoint.starts_with("https://127.0.0.1:"), "{endpoint}");
+        let got = get(&front, "/plain", &["--cacert", &authority])?;
+        ensure!(got.body == tree::noise(0, 1000), "{}", got.text());
+        let link = get(&front, "/plain?link=60", &["--cacert", &authority])?.text();
+        ensure!(curl(&["--cacert", &authority, link.trim()])?.body == tree::noise(0, 1000), "{link}");
+        // By another name nothing is answered, and without TLS nothing is said.
+        let got = curl(&["--insecure", &endpoint.replace("127.0.0.1", "localhost")])?;
+        ensure!(got.status == 421, "{}: {}", got.status, got.text());
+        ensure!(curl(&[&endpoint.replace("https", "http")]).is_err(), "it speaks without TLS, too");
+        front.end()?;
+        let none = setup.path("none.pem");
+        let none = none.to_string_lossy();
+        let broken = ["serve", "s3", "--tls-cert", &none, "--tls-key", &key, "--name", "127.0.0.1"];
+        setup.credenza.run(broken)?.expect_code(1)?.expect_message(&["none.pem cannot be used for TLS"])?;
+        let front = Front::start(&setup.credenza, &[&["s3", "latest"], &by_tls[..]].concat())?;
+        let endpoint = Endpoint { ca_file: Some(authority), ..front.endpoint() };
+        let got = S3::new(endpoint)?.get(front.text("bucket"), "plain")?;
+        ensure!(got.body == tree::noise(0, 1000), "{got:?}");
+        front.end()
+    });
+    report.finish();
 }

@@ -9,6 +9,7 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use credenza_engine::Repository;
+use credenza_model::Timestamp;
 use serde::Serialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
@@ -20,6 +21,8 @@ const SERVER: &str = "server";
 const ID: &str = "id";
 const OWNER: &str = "owner";
 const ENCRYPTED: &str = "encrypted";
+/// Of a replica: until when the heads of its origin were seen there.
+const HEADS: &str = "heads";
 
 /// What tells a repository from every other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -125,6 +128,26 @@ impl Known {
             tables.retain(|table| is_beside || !is_here(table));
             tables.push(written(place.server, repository));
             document.insert(named(place.location), Item::ArrayOfTables(tables));
+        })
+    }
+
+    /// Until when the heads of its origin were seen in the replica of that id at a location; nothing where none were.
+    #[must_use]
+    pub fn heads_seen(&self, location: &str, id: &str) -> Option<Timestamp> {
+        let tables = self.document.get(named(location))?.as_array_of_tables()?;
+        let table = tables.iter().find(|table| table.get(ID).and_then(Item::as_str) == Some(id))?;
+        table.get(HEADS).and_then(Item::as_str)?.parse().ok()
+    }
+
+    /// Remembers until when they were seen, where the location is known.
+    ///
+    /// # Errors
+    /// When the file cannot be written or says something else than it should.
+    pub fn see_heads(folder: &Path, location: &str, id: &str, as_of: Timestamp) -> Result<(), ConfigurationError> {
+        Self::edit(folder, |document| {
+            let Some(Item::ArrayOfTables(tables)) = document.get_mut(named(location)) else { return };
+            let is_it = |table: &&mut Table| table.get(ID).and_then(Item::as_str) == Some(id);
+            tables.iter_mut().filter(is_it).for_each(|table| edit::put(table, HEADS, &as_of.to_string()));
         })
     }
 

@@ -28,7 +28,7 @@ pub struct HostSetting {
 }
 
 /// The settings that the host uses itself. Those of a connector are in its manifest.
-pub const HOST_SETTINGS: [HostSetting; 19] = [
+pub const HOST_SETTINGS: [HostSetting; 20] = [
     common("location", "where it is: a folder, or a location such as s3://host/bucket/prefix"),
     common("connector", "the component that reaches it: a path, or a name in the connectors folder"),
     common("preset", "what is known of a provider, such as wasabi: credenza connector inspect NAME lists them"),
@@ -45,6 +45,10 @@ pub const HOST_SETTINGS: [HostSetting; 19] = [
     of_repository("repository_id", "the id that it must have, as `info` prints it: anything else there is refused"),
     of_repository("plaintext", "true or false: whether to back up to it although it is not encrypted"),
     of_repository("signing_key", "a file that holds the key to sign snapshots with, as `key signer` makes it"),
+    of_repository(
+        "replicas",
+        "repositories with copies of its snapshots, with commas between them: read where this one is damaged or gone",
+    ),
     of_repository("provider", "who runs the store, as promises count: copies with one provider are with one"),
     of_repository("site", "where the store stands, as promises count; without it its region, or its provider"),
     of_repository("trusted_signers", "public keys that `audit` accepts signatures of, with commas between them"),

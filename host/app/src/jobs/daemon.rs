@@ -28,11 +28,12 @@ use super::look::{Hears, Look, Looked, Told};
 use super::metrics::Figures;
 use super::mirror::{self, Mirror, Wish};
 use super::outcome::{Ending, Step};
+use super::replication::Replicate;
 use super::run::{Cause, Heard, Occasion, Runner};
 use super::schedule::{instant, later, timestamp};
 use super::scheduler::{Decision, Rules, Scheduler, Skipped, Start};
 use super::state::State;
-use super::verify;
+use super::{replicate, verify};
 use crate::app::App;
 
 /// How long a look at what is to be told waits for runs that are under way.
@@ -283,8 +284,19 @@ impl Daemon {
     fn note_end(&mut self, start: &Start, ending: Ending) {
         self.scheduler.ended(start, ending, instant(self.options.clock.now().wall));
         self.listens.hear(News::Ended(&start.job, ending));
+        self.follow_with_copies(&start.job, ending);
         self.watch.want(self.options.clock.now().wall);
         self.publish();
+    }
+
+    /// What a job has backed up is carried on at once, by the policies that follow it.
+    fn follow_with_copies(&mut self, job: &str, ending: Ending) {
+        let Some(job) = self.jobs.jobs.get(job).filter(|_| ending.has_backup()) else { return };
+        let now = instant(self.options.clock.now().wall);
+        let follows = |policy: &&Replicate| policy.follows && policy.is_here() && policy.from == job.repository;
+        for policy in self.jobs.replicates.values().filter(follows) {
+            self.scheduler.want(&policy.name, now);
+        }
     }
 
     /// What makes the figures for who asks.
@@ -359,6 +371,9 @@ impl Daemon {
             let ended = match &work {
                 Owned::Job(job) => runtime.block_on(runner.run(job, &occasion, &telling)),
                 Owned::Verify(verify) => runtime.block_on(verify::run(&runner, verify, &occasion, &telling)),
+                Owned::Replicate(policy) => {
+                    runtime.block_on(replicate::run(&runner, policy, false, &occasion, &telling))
+                }
                 Owned::Mirror(mirror, file) => {
                     let wish = Wish::default();
                     runtime.block_on(mirror::run(&runner, (mirror, file), (&occasion, &wish), &telling))
@@ -413,6 +428,7 @@ impl Hears for Passing {
 enum Owned {
     Job(Box<Job>),
     Verify(Box<Verify>),
+    Replicate(Box<Replicate>),
     Mirror(Box<Mirror>, Box<JobsFile>),
 }
 
@@ -421,6 +437,7 @@ impl Owned {
         match work {
             Work::Job(job) => Self::Job(Box::new(job.clone())),
             Work::Verify(verify) => Self::Verify(Box::new(verify.clone())),
+            Work::Replicate(policy) => Self::Replicate(Box::new(policy.clone())),
             Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), Box::new(file.clone())),
         }
     }

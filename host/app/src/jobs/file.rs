@@ -18,23 +18,24 @@ use credenza_engine::drill::DrillOptions;
 use credenza_format::Policy;
 use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
+use super::clauses::{self, WAYS, require_name};
+pub use super::clauses::{Missed, Retry};
 use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
-use super::limits::{self, Limit, Limits, Window};
+use super::limits::Limits;
 use super::mirror::{self, Mirror};
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
-use super::schedule::{self, At, EVERY_MIN, Schedule, Times};
+use super::replication::{self, REPLICATE, Replicate};
+use super::schedule::{At, Schedule, Times};
 use super::span::{parse_range, parse_span};
 use crate::configuration::suggestion;
 use crate::cost::{Money, budget};
-use crate::environment;
 use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
@@ -43,8 +44,6 @@ pub const NAME: &str = crate::bootstrap::JOBS;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.
 const VERSION: u32 = 1;
-/// Longest name of a job, in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// What the names of verifications begin with.
 const VERIFY: &str = "verify.";
 /// When a verification is due that says nothing else.
@@ -53,9 +52,7 @@ const VERIFY_AT: &str = "04:30";
 const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
 /// A drill takes place so often, and restores so many bytes at most.
 const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
-const DRILL_BYTES: u64 = 1 << 30;
-/// The keys that say when something is due.
-const WAYS: [&str; 3] = ["at", "every", "cron"];
+pub(super) const DRILL_BYTES: u64 = 1 << 30;
 /// A hook is ended after so much time where it says nothing else.
 const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -68,6 +65,8 @@ pub struct JobsFile {
     pub jobs: BTreeMap<String, Job>,
     /// By the name that a run has: `verify.NAME`.
     pub verifies: BTreeMap<String, Verify>,
+    /// By the name that a run has: `replicate.NAME`.
+    pub replicates: BTreeMap<String, Replicate>,
     /// By the name that a run has: `replicate-bucket.NAME`.
     pub mirrors: BTreeMap<String, Mirror>,
     /// A file for the node exporter of Prometheus.
@@ -160,6 +159,8 @@ pub enum Work<'a> {
     Job(&'a Job),
     /// It reads again.
     Verify(&'a Verify),
+    /// It carries copies.
+    Replicate(&'a Replicate),
     /// It mirrors.
     Mirror(&'a Mirror),
 }
@@ -171,16 +172,18 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.name,
             Self::Verify(verify) => &verify.name,
+            Self::Replicate(policy) => &policy.name,
             Self::Mirror(mirror) => &mirror.name,
         }
     }
 
-    /// The repository, as it is written; of a mirror that names none, that of the configuration is meant.
+    /// The repository, as it is written; of a policy of replication the origin, and of a mirror that names none, that of the configuration.
     #[must_use]
     pub fn repository(self) -> &'a str {
         match self {
             Self::Job(job) => &job.repository,
             Self::Verify(verify) => &verify.repository,
+            Self::Replicate(policy) => &policy.from,
             Self::Mirror(mirror) => mirror.via.as_deref().unwrap_or_default(),
         }
     }
@@ -191,6 +194,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => &job.schedule,
             Self::Verify(verify) => &verify.schedule,
+            Self::Replicate(policy) => &policy.schedule,
             Self::Mirror(mirror) => &mirror.schedule,
         }
     }
@@ -201,6 +205,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Job(job) => (job.missed, job.retry),
             Self::Verify(verify) => (verify.missed, verify.retry),
+            Self::Replicate(policy) => (policy.missed, policy.retry),
             Self::Mirror(mirror) => (mirror.missed, mirror.retry),
         }
     }
@@ -213,37 +218,6 @@ pub struct OnChange {
     pub quiet: Duration,
     /// At the latest so long after the first change.
     pub longest: Duration,
-}
-
-/// What becomes of runs that were due while nothing ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missed {
-    /// One run makes up for all.
-    Once,
-    /// They are left out.
-    Skip,
-}
-
-/// How a run that failed is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// In all.
-    pub tries: u32,
-    /// Before the second try.
-    pub wait: Duration,
-    /// It doubles up to here.
-    pub wait_max: Duration,
-}
-
-impl Retry {
-    const DEFAULT: Self = Self { tries: 3, wait: Duration::from_mins(1), wait_max: Duration::from_hours(1) };
-
-    /// The wait after so many tries that failed, from 1.
-    #[must_use]
-    pub fn wait_after(&self, tries: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(tries.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
-        self.wait.saturating_mul(doubled).min(self.wait_max)
-    }
 }
 
 /// What of a source is left out.
@@ -401,15 +375,18 @@ impl JobsFile {
         let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
+        let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
+        let replicates = replicates.map(|policy| (policy.name.clone(), policy)).collect();
         let read = |(name, part): (&str, Part<'_>)| mirror::read(name, &part, defaults.as_ref(), now);
         let mirrors = top.named_parts("replicate-bucket").into_iter().filter_map(read);
         let mirrors = mirrors.map(|mirror| (mirror.name.clone(), mirror)).collect();
-        let notify = section::read(&top, &zone(defaults.as_ref()));
+        let notify = section::read(&top, &clauses::zone(defaults.as_ref()));
         let textfile = top.part("metrics").and_then(|part| part.absolute("textfile", part.text("textfile")?));
         let metrics = top.part("metrics").and_then(|part| part.parsed("listen", here));
         let problems = reading.problems();
         if problems.is_empty() {
-            return Ok(Self { path: path.to_owned(), jobs, verifies, mirrors, textfile, promises, metrics, notify });
+            let path = path.to_owned();
+            return Ok(Self { path, jobs, verifies, replicates, mirrors, textfile, promises, metrics, notify });
         }
         Err(JobsError::Invalid { path: path.to_owned(), problems })
     }
@@ -422,10 +399,25 @@ impl JobsFile {
         self.jobs.get(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// All that runs by itself: jobs, then verifications, then mirrors, by name.
+    /// All that runs by itself on this machine: jobs, then verifications, policies of replication, and mirrors, by name.
     pub fn works(&self) -> impl Iterator<Item = Work<'_>> {
+        let replicates = self.replicates.values().filter(|policy| policy.is_here()).map(Work::Replicate);
         let verifies = self.verifies.values().map(Work::Verify);
-        self.jobs.values().map(Work::Job).chain(verifies).chain(self.mirrors.values().map(Work::Mirror))
+        let mirrors = self.mirrors.values().map(Work::Mirror);
+        self.jobs.values().map(Work::Job).chain(verifies).chain(replicates).chain(mirrors)
+    }
+
+    /// The policy of replication of a name, with or without `replicate.`, wherever it is run.
+    ///
+    /// # Errors
+    /// [`JobsError::UnknownJob`].
+    pub fn replicate(&self, name: &str) -> Result<&Replicate, JobsError> {
+        let found = self.replicates.values().find(|policy| policy.name == name || policy.short_name() == name);
+        found.ok_or_else(|| JobsError::UnknownJob {
+            path: self.path.clone(),
+            name: format!("{REPLICATE}{}", name.strip_prefix(REPLICATE).unwrap_or(name)),
+            near: suggestion(name, self.replicates.values().map(Replicate::short_name)).map(str::to_owned),
+        })
     }
 
     /// The job of a name, or the verification: `verify.NAME`.
@@ -488,6 +480,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if name.starts_with(VERIFY) {
         part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
     }
+    if name.starts_with(REPLICATE) {
+        part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
+    }
     if name.starts_with(mirror::PREFIX) {
         part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
     }
@@ -507,8 +502,8 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if !part.has("to") {
         part.problem("to", "no repository is named", "name one: to = \"@main\"");
     }
-    let schedule = schedule(name, part, defaults, now);
-    let (keep, prunes) = (keep(part), part.flag("prune"));
+    let schedule = clauses::schedule(name, part, defaults, now);
+    let (keep, prunes) = (clauses::keep(part), part.flag("prune"));
     let prune = match (keep, prunes) {
         (Some(policy), _) => Some(Prune::By(policy)),
         (None, true) => Some(Prune::OfRepository),
@@ -531,9 +526,9 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
         repository: repository?,
         schedule: schedule?,
         on_change: on_change(part),
-        missed: missed_of(part, defaults),
-        retry: retry_of(part, defaults),
-        limits: limits_of(part, defaults),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         leaving_out: LeavingOut {
             patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
             files: part
@@ -567,13 +562,6 @@ fn here(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-pub(super) fn require_name(name: &str, part: &Part<'_>, remedy: &str) {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) || name.starts_with(['.', '-']) {
-        part.problem("", "that is no name for what runs by itself", remedy);
-    }
-}
-
 /// One verification.
 fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Verify> {
     require_name(name, part, "use letters, digits, - and _, 64 at most, such as [verify.main]");
@@ -581,8 +569,8 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
     let name = format!("{VERIFY}{name}");
     let is_scheduled = WAYS.iter().any(|way| part.has(way));
     let schedule = match is_scheduled {
-        true => schedule(&name, part, defaults, now)?,
-        false => timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
+        true => clauses::schedule(&name, part, defaults, now)?,
+        false => clauses::timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
     };
     let budget = part.part("budget");
     let requests = budget.as_ref().and_then(|budget| budget.count("requests", 1..=u32::MAX)).map(u64::from);
@@ -591,9 +579,9 @@ fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timesta
         name,
         repository,
         schedule,
-        missed: missed_of(part, defaults),
-        retry: retry_of(part, defaults),
-        limits: limits_of(part, defaults),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
         budget: Budget { bytes, requests },
         drill: part.part("drill").map(|part| drill(&part)),
@@ -612,39 +600,6 @@ fn drill(part: &Part<'_>) -> DrillRule {
     DrillRule { every: part.parsed("every", parse_span).unwrap_or(DRILL_EVERY), sample }
 }
 
-/// What a job says itself, or the defaults say.
-fn own_or_default<'t, T>(
-    part: &Part<'t>,
-    defaults: Option<&Part<'t>>,
-    key: &str,
-    read: impl Fn(&Part<'t>) -> Option<T>,
-) -> Option<T> {
-    if part.has(key) { read(part) } else { read(defaults?) }
-}
-
-/// What becomes of runs that were due while nothing ran.
-pub(super) fn missed_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Missed {
-    own_or_default(part, defaults, "missed", |part| part.parsed("missed", missed)).unwrap_or(Missed::Once)
-}
-
-/// How a run that failed is tried again.
-pub(super) fn retry_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Retry {
-    own_or_default(part, defaults, "retry", retry).unwrap_or(Retry::DEFAULT)
-}
-
-/// Bytes a second by the time of day.
-pub(super) fn limits_of(part: &Part<'_>, defaults: Option<&Part<'_>>) -> Limits {
-    own_or_default(part, defaults, "limits", limits).unwrap_or_default()
-}
-
-fn missed(text: &str) -> Result<Missed, String> {
-    match text {
-        "once" => Ok(Missed::Once),
-        "skip" => Ok(Missed::Skip),
-        _ => Err("it is no such word: write once or skip".to_owned()),
-    }
-}
-
 fn within(part: &Part<'_>) -> Option<budget::Limits> {
     let part = part.part("budget")?;
     if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
@@ -660,86 +615,9 @@ fn within(part: &Part<'_>) -> Option<budget::Limits> {
     })
 }
 
-fn limits(part: &Part<'_>) -> Option<Limits> {
-    part.has("limits").then(|| {
-        let limit = |part: &Part<'_>| Limit {
-            window: part.parsed("at", Window::parse),
-            up: part.parsed("up", limits::parse_rate).flatten(),
-            down: part.parsed("down", limits::parse_rate).flatten(),
-        };
-        Limits(part.parts("limits").iter().map(limit).collect())
-    })
-}
-
-fn retry(part: &Part<'_>) -> Option<Retry> {
-    let part = part.part("retry")?;
-    let (wait, wait_max) = part.parsed("wait", parse_range).unwrap_or((Retry::DEFAULT.wait, Retry::DEFAULT.wait_max));
-    Some(Retry { tries: part.count("tries", 1..=20).unwrap_or(Retry::DEFAULT.tries), wait, wait_max })
-}
-
-pub(super) fn schedule(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Schedule> {
-    let given: Vec<&str> = WAYS.into_iter().filter(|way| part.has(way)).collect();
-    let times = match given.as_slice() {
-        ["at"] => at(part),
-        ["every"] => part.parsed("every", |text| match parse_span(text)? {
-            span if span < EVERY_MIN => Err("it is less than 10 s: write 10s or more".to_owned()),
-            span => Ok(Times::Every(span)),
-        }),
-        ["cron"] => part.parsed("cron", schedule::parse_cron),
-        [_, second, ..] => {
-            part.problem(second, "there are two schedules", "keep one of at, every and cron");
-            None
-        }
-        _ => {
-            part.problem(
-                "",
-                "nothing says when it is due",
-                "add one of: at = \"02:30\", every = \"1h\", cron = \"30 2 * * *\"",
-            );
-            None
-        }
-    };
-    let schedule = timed(name, times?, part, defaults);
-    if schedule.next_after(now).is_none() {
-        let key = given.first().copied().unwrap_or_default();
-        part.problem(key, "that never comes", "look at day and month: the 30th of February is none");
-        return None;
-    }
-    Some(schedule)
-}
-
 fn on_change(part: &Part<'_>) -> Option<OnChange> {
     let (quiet, longest) = part.parsed("on_change", parse_range)?;
     Some(OnChange { quiet, longest })
-}
-
-/// Times in their zone, moved by the part of the jitter that is a job's own.
-fn timed(name: &str, times: Times, part: &Part<'_>, defaults: Option<&Part<'_>>) -> Schedule {
-    let zone = own_or_default(part, defaults, "zone", zone_of);
-    let jitter = own_or_default(part, defaults, "jitter", |part| part.parsed("jitter", parse_span));
-    let offset = schedule::jitter(&environment::host_name(), name, jitter.unwrap_or_default());
-    Schedule::new(times, zone.unwrap_or_else(TimeZone::system), offset)
-}
-
-fn zone_of(part: &Part<'_>) -> Option<TimeZone> {
-    part.parsed("zone", |text| {
-        TimeZone::get(text)
-            .map_err(|_| "this machine knows no such zone: write one such as Europe/Paris or UTC".to_owned())
-    })
-}
-
-/// The zone of what is no job's.
-fn zone(defaults: Option<&Part<'_>>) -> TimeZone {
-    defaults.filter(|part| part.has("zone")).and_then(zone_of).unwrap_or_else(TimeZone::system)
-}
-
-fn at(part: &Part<'_>) -> Option<Times> {
-    let texts = part.texts("at");
-    if texts.is_empty() {
-        part.problem("at", "it names no time", "write a time such as \"02:30\"");
-    }
-    let times: Option<Vec<At>> = texts.into_iter().map(|text| part.understood("at", text, At::parse(text))).collect();
-    times.filter(|times| !times.is_empty()).map(Times::At)
 }
 
 fn needs(name: &str, part: &Part<'_>) -> Needs {
@@ -815,27 +693,6 @@ fn parse_when(text: &str) -> Result<When, String> {
     found.ok_or_else(|| "it is no ending: write done, incomplete, failed or always".to_owned())
 }
 
-fn keep(part: &Part<'_>) -> Option<Policy> {
-    let part = part.part("keep")?;
-    let count = |key: &str| part.count(key, 0..=u32::MAX).unwrap_or(0);
-    let policy = Policy {
-        last: count("last"),
-        hourly: count("hourly"),
-        daily: count("daily"),
-        weekly: count("weekly"),
-        monthly: count("monthly"),
-        yearly: count("yearly"),
-        within_seconds: part.parsed("within", parse_span).map(|span| span.as_secs()),
-        tags: part.texts("tags").into_iter().map(str::to_owned).collect(),
-        ..Policy::default()
-    };
-    if policy.is_empty() {
-        part.problem("", "it keeps nothing", "write how many: keep = { last = 3, daily = 14 }");
-        return None;
-    }
-    Some(policy)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -909,7 +766,9 @@ prune = true
         let said = parse("version = 1\nzzz = 1\n").unwrap_err().to_string();
         assert!(
             said.contains("line 2, `zzz`")
-                && said.contains("there are version, defaults, metrics, notify, mail, ping, promise, job, verify"),
+                && said.contains(
+                    "there are version, defaults, metrics, notify, mail, ping, promise, job, verify, replicate"
+                ),
             "{said}"
         );
         let said = faults("at = \"02:30\"\nkeep = { dayly = 3 }");

@@ -32,6 +32,8 @@ pub(super) enum Form {
     Percent,
     /// A table with these keys.
     Table(&'static [Key]),
+    /// One of these texts, or a table with these keys.
+    WordOrTable(&'static [&'static str], &'static [Key]),
     /// A list of such tables.
     Tables(&'static [Key]),
     /// Such tables by names of the user's.
@@ -61,6 +63,11 @@ pub(super) const FILE: &[Key] = &[
     key("job", Form::Named(JOB), "A job: what is backed up, to where, and when."),
     key("verify", Form::Named(VERIFY), "A verification: a repository that is read again in turn, how fast, and when."),
     key(
+        "replicate",
+        Form::Named(REPLICATE),
+        "A policy between repositories: whose snapshots go where, and what proves them there.",
+    ),
+    key(
         "replicate-bucket",
         Form::Named(mirror::KEYS),
         "A mirror: a place of which others are made to be consistent cuts, and when.",
@@ -68,7 +75,18 @@ pub(super) const FILE: &[Key] = &[
 ];
 
 /// What a job may say for itself as well.
-pub(super) const DEFAULTS: &[Key] = &[ZONE, JITTER, MISSED, RETRY, LIMITS];
+pub(super) const DEFAULTS: &[Key] = &[
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+    key(
+        "beside",
+        Form::Texts,
+        "The repositories that this machine stands beside: it carries to those targets with run = \"target\" that are named here, and to no other. [none: it stands at the origins]",
+    ),
+];
 
 const METRICS: &[Key] = &[
     key("textfile", Form::Text, "A file for the node exporter of Prometheus, which is written at the end of each run."),
@@ -201,6 +219,73 @@ const DRILL: &[Key] = &[
     key("files", Form::Count, "Files that are drawn at random, 1000 at most. [5]"),
     key("folders", Form::Count, "Folders that are drawn, each with what lies in it, 100 at most. [1]"),
     key("bytes", Form::Size, "Bytes that are restored at most; the scratch folder needs so much room. [1GiB]"),
+];
+
+/// The keys of a policy of replication.
+const REPLICATE: &[Key] = &[
+    key(
+        "from",
+        Form::Text,
+        "The repository whose snapshots go: a folder, a location, or @name of one in the configuration.",
+    ),
+    key("where", Form::Table(WHERE), "Which snapshots go. [all]"),
+    key("guard", Form::Table(VANISHING), "When nothing is removed at the targets."),
+    key("to", Form::Tables(TO), "Where they go; each target is written by one policy alone."),
+    key(
+        "silent",
+        Form::Span,
+        "It is told when the newest snapshot of the origin is older: nothing comes that could go.",
+    ),
+    AT,
+    EVERY,
+    CRON,
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
+];
+
+const WHERE: &[Key] = &[
+    key(
+        "source",
+        Form::Texts,
+        "Of which sources: @name of one in the configuration, or a location as snapshots have it; * stands for anything.",
+    ),
+    key("host", Form::Texts, "Of which machines; * stands for anything."),
+    key("tag", Form::Texts, "With one of these tags; !tag leaves out those that have it."),
+];
+
+const VANISHING: &[Key] = &[key(
+    "vanish_max",
+    Form::Count,
+    "Where more snapshots are gone at the origin than at the last run, nothing is removed at the targets until it is said that this is meant.",
+)];
+
+/// The keys of a target.
+const TO: &[Key] = &[
+    key(
+        "target",
+        Form::Text,
+        "The repository, which must exist: a folder, a location, or @name of one in the configuration.",
+    ),
+    key(
+        "run",
+        Form::Word(&["source", "target"]),
+        "Which machine carries: the one at the origin, or one beside the target, whose file says so in defaults.beside. [source]",
+    ),
+    key("rpo", Form::Span, "The copy is never longer behind; from 80 % on that is told."),
+    key(
+        "keep",
+        Form::WordOrTable(&["all", "same"], KEEP),
+        "Which snapshots the target keeps: all that it gets, the same as the policy of the origin, or how many. [all]",
+    ),
+    key("lock", Form::Span, "The target locks what is stored for so long at least; one that does not is told."),
+    key(
+        "prove",
+        Form::Text,
+        "What proves a copy: list (its packs are listed in their sizes), audit (they are read once), or drill:30d (and a sample is restored so often). [list]",
+    ),
 ];
 
 /// The keys of a job.
@@ -336,6 +421,7 @@ fn form(form: &Form) -> Value {
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
         Form::Percent => json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" }),
         Form::Table(keys) => object(keys),
+        Form::WordOrTable(words, keys) => json!({ "oneOf": [{ "enum": words }, object(keys)] }),
         Form::Tables(keys) => json!({ "type": "array", "items": object(keys) }),
         Form::Named(keys) => json!({ "type": "object", "additionalProperties": object(keys) }),
     }

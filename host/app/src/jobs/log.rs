@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::backwards::Backwards;
 use super::error::JobsError;
 use super::notify::Notice;
 use super::outcome::{Ending, Step};
@@ -187,7 +188,7 @@ impl Log {
     /// When the log cannot be read; where there is none, nothing happened.
     pub fn past(&self, job: Option<&str>, most: usize) -> Result<Vec<Past>, JobsError> {
         let mut past = Vec::new();
-        self.look_back(|one| {
+        self.look_back(job, |one| {
             if past.len() < most && job.is_none_or(|job| one.job == job) {
                 past.push(one);
             }
@@ -202,7 +203,7 @@ impl Log {
     /// When the log cannot be read.
     pub fn newest(&self, jobs: &BTreeSet<String>) -> Result<BTreeMap<String, Past>, JobsError> {
         let mut newest = BTreeMap::new();
-        self.look_back(|past| {
+        self.look_back(None, |past| {
             if jobs.contains(&past.job) {
                 newest.entry(past.job.clone()).or_insert(past);
             }
@@ -211,15 +212,32 @@ impl Log {
         Ok(newest)
     }
 
-    /// Hands out runs, the newest first, for as long as more are wanted.
-    fn look_back(&self, mut take: impl FnMut(Past) -> bool) -> Result<(), JobsError> {
-        let mut gathering = Gathering::default();
-        for text in [&self.path, &self.old] {
-            let text = read(text)?;
-            for line in text.rsplit(|byte| *byte == b'\n') {
-                // What is no record is the rest of one that a full disk or a crash has cut.
-                let Ok(record) = serde_json::from_slice::<Record>(line) else { continue };
-                if gathering.take(record).is_some_and(|past| !take(past)) {
+    /// Hands out runs, the newest first, for as long as more are wanted; those of other jobs may be left out. How many lines were parsed for it.
+    fn look_back(&self, job: Option<&str>, mut take: impl FnMut(Past) -> bool) -> Result<usize, JobsError> {
+        let (mut gathering, mut parsed) = (Gathering::default(), 0);
+        let of_job = job.map(|job| [format!("\"{job}@"), format!("\"{job}\"")]);
+        self.lines_back(|line| {
+            let is_meant = |words: &[String; 2]| words.iter().any(|word| line.contains(word));
+            if !of_job.as_ref().is_none_or(is_meant) {
+                return true;
+            }
+            parsed += 1;
+            // What is no record is the rest of one that a full disk or a crash has cut.
+            let record = serde_json::from_str::<Record>(line).ok();
+            record.and_then(|record| gathering.take(record)).is_none_or(&mut take)
+        })?;
+        Ok(parsed)
+    }
+
+    /// Hands out lines, the newest first, for as long as more are wanted.
+    fn lines_back(&self, mut take: impl FnMut(&str) -> bool) -> Result<(), JobsError> {
+        let of = |path: &Path, source| JobsError::State { path: path.to_owned(), doing: "read", source };
+        // Both at once: a log that becomes the old one meanwhile is not gone through twice.
+        let [log, old] =
+            [&self.path, &self.old].map(|path| Ok((path, Backwards::open(path).map_err(|e| of(path, e))?)));
+        for (path, mut file) in [log?, old?] {
+            while let Some(line) = file.line().map_err(|error| of(path, error))? {
+                if std::str::from_utf8(&line).is_ok_and(|line| !take(line)) {
                     return Ok(());
                 }
             }
@@ -242,25 +260,28 @@ impl Log {
         is_enough: impl Fn(&BTreeMap<String, Timestamp>) -> bool,
     ) -> Result<BTreeMap<String, Timestamp>, JobsError> {
         let (mut served, mut seen) = (BTreeMap::new(), BTreeMap::new());
-        for text in [&self.path, &self.old] {
-            let text = read(text)?;
-            for line in text.rsplit(|byte| *byte == b'\n') {
-                if is_enough(&served) {
-                    return Ok(served);
+        let mut is_whole = is_enough(&served);
+        if is_whole {
+            return Ok(served);
+        }
+        self.lines_back(|line| {
+            let (job, due) = match serde_json::from_str::<Record>(line) {
+                Ok(Record::Ended { job, due: Some(due), ending, tries_left: 0, .. }) if ending.is_for_good() => {
+                    (job, due)
                 }
-                let (job, due) = match serde_json::from_slice::<Record>(line) {
-                    Ok(Record::Ended { job, due: Some(due), ending, tries_left: 0, .. }) if ending.is_for_good() => {
-                        (job, due)
-                    }
-                    Ok(Record::Skipped { job, due, .. }) => (job, due),
-                    Ok(Record::Seen { job, at }) => {
-                        seen.entry(job).or_insert(at);
-                        continue;
-                    }
-                    _ => continue,
-                };
-                served.entry(job).or_insert(due);
-            }
+                Ok(Record::Skipped { job, due, .. }) => (job, due),
+                Ok(Record::Seen { job, at }) => {
+                    seen.entry(job).or_insert(at);
+                    return true;
+                }
+                _ => return true,
+            };
+            served.entry(job).or_insert(due);
+            is_whole = is_enough(&served);
+            !is_whole
+        })?;
+        if is_whole {
+            return Ok(served);
         }
         for (job, at) in seen {
             served.entry(job).or_insert(at);
@@ -328,14 +349,6 @@ fn ends_a_line(file: &mut fs::File) -> io::Result<bool> {
     let mut last = [0];
     file.read_exact(&mut last)?;
     Ok(last == [b'\n'])
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, JobsError> {
-    match fs::read(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(JobsError::State { path: path.to_owned(), doing: "read", source }),
-    }
 }
 
 /// Lines, newest first, on their way to runs.
@@ -448,6 +461,30 @@ mod tests {
         log.add(&ended("a", 100, Ending::Done)).unwrap();
         let past = log.past(None, 10).unwrap();
         assert_eq!((past.len(), past[0].ending), (1, Some(Ending::Done)));
+    }
+
+    #[test]
+    fn of_ten_thousand_runs_the_last_ones_cost_their_own_lines_and_those_of_other_jobs_none() {
+        let (folder, log) = log();
+        let line = |record: &Record| serde_json::to_string(record).unwrap() + "\n";
+        let runs = (0..10_000).flat_map(|at| {
+            let job = if at % 1000 == 0 { "rare" } else { "often" };
+            [line(&began(job, at)), line(&ended(job, at, Ending::Done))]
+        });
+        fs::write(folder.path().join("log.jsonl"), runs.collect::<String>()).unwrap();
+        let parsed = |job: Option<&str>, most: usize| {
+            let mut left = most;
+            let parsed = log.look_back(job, |past| {
+                left -= usize::from(job.is_none_or(|job| past.job == job));
+                left > 0
+            });
+            parsed.unwrap()
+        };
+        // The file ends a line, so that an empty one is behind it.
+        assert_eq!(parsed(None, 20), 41);
+        assert_eq!(parsed(Some("rare"), 10), 20);
+        assert_eq!(log.past(Some("rare"), 20).unwrap().len(), 10);
+        assert_eq!(log.past(None, usize::MAX).unwrap().len(), 10_000);
     }
 
     #[test]

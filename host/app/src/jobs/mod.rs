@@ -1,12 +1,14 @@
 //! What runs by itself: `jobs.toml`, when each job is due, the runs, their hooks and their record.
 //!
 //! Owned here: the file of the jobs ([`file`](mod@file)), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
-//! ([`run`], [`verify`], [`mirror`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
+//! ([`run`], [`verify`], [`replicate`], [`mirror`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
 //! a backup or a removal is (`engine`). Called by `cli`.
 //!
 //! The daemon holds no truth. History is the repositories' own snapshots, which bear the tag `job:NAME`, and a log that may be deleted.
 
+mod backwards;
 pub mod change;
+mod clauses;
 pub mod daemon;
 mod error;
 pub mod file;
@@ -29,6 +31,8 @@ pub mod preflight;
 pub mod promise;
 mod reader;
 mod recording;
+pub mod replicate;
+pub mod replication;
 pub mod run;
 pub mod schedule;
 pub mod scheduler;

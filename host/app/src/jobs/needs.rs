@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
 use credenza_engine::latest::last_drill;
+use credenza_engine::replicate::fits;
 use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -266,15 +267,6 @@ pub fn sources(app: &App, needs: &Needs, found: &Found) -> Result<BTreeSet<Strin
         }
     }
     Ok(sources)
-}
-
-/// Whether a text is as a pattern says, in which `*` stands for anything.
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(begin) else { return false };
-    (0..=text.len())
-        .filter(|at| text.is_char_boundary(*at))
-        .any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
 }
 
 /// How a promise stands for a source of which there are these copies.

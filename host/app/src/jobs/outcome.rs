@@ -162,6 +162,45 @@ pub enum Step {
         /// How many a run may remove.
         delete_max: u32,
     },
+    /// Snapshots were carried to a target.
+    Replicated {
+        /// The target, as it is written.
+        target: String,
+        /// Snapshots that have arrived.
+        copied: u64,
+        /// Bytes that were added there.
+        bytes: u64,
+        /// Snapshots that it is to have and lacks still, because something that they need is damaged.
+        lacking: u64,
+        /// Seconds that it took.
+        seconds: u64,
+        /// When the newest snapshot was made that is meant, at the origin.
+        newest_there: Option<Timestamp>,
+        /// And of those that the target has.
+        newest_here: Option<Timestamp>,
+        /// Since when the copy is behind; nothing where it has the newest.
+        behind_since: Option<Timestamp>,
+    },
+    /// What a target has was proven, or not.
+    Proven {
+        /// The target, as it is written.
+        target: String,
+        /// When the newest snapshot was made that is proven; nothing where none is.
+        until: Option<Timestamp>,
+        /// Packs that were read for it.
+        packs_read: u64,
+        /// What is damaged.
+        damages: u64,
+    },
+    /// More snapshots are gone at the origin than may vanish: nothing is removed at the target until it is said that this is meant.
+    Vanished {
+        /// The target, as it is written.
+        target: String,
+        /// How many are gone since the last run.
+        gone: u64,
+        /// How many may be.
+        vanish_max: u32,
+    },
     /// A target was made to be a cut, or was left as it is.
     Mirrored {
         /// The target, as it is written.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::file::{Hook, Job, JobsFile, Verify};
 use super::mirror::{self, Mirror};
 use super::notify::{Notify, SecretAt, Section};
+use super::replication::{Replicate, To};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::environment;
@@ -40,6 +41,14 @@ pub enum LackCause {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Snapshots would go to where they come from.
+    #[error("{target} is the repository {from}, where the snapshots come from")]
+    SameRepository {
+        /// The origin, as it is written.
+        from: String,
+        /// The target, as it is written.
+        target: String,
     },
     /// A folder to back up that is not there.
     #[error("there is no folder {}", path.display())]
@@ -126,6 +135,23 @@ pub fn lacks_of_mirror(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<Lack>
 pub fn lacks_of_verify(app: &App, verify: &Verify) -> Vec<Lack> {
     let lack = repository(app, &verify.repository).err();
     lack.map(|cause| Lack { key: "repository", cause: cause.into() }).into_iter().collect()
+}
+
+/// What a policy of replication needs and cannot be had: its repositories, each of which must be another place, however it is named.
+#[must_use]
+pub fn lacks_of_replicate(app: &App, policy: &Replicate) -> Vec<Lack> {
+    let place = |word: &str| app.place(Kind::Repository, OsStr::new(word), Settings::new()).map(|place| place.text());
+    let here = policy.targets.iter().filter(|to| to.is_here);
+    let from = place(&policy.from).ok();
+    let lack_of = |to: &To| match repository(app, &to.target) {
+        Err(cause) => Some(cause.into()),
+        Ok(()) if from.is_some() && place(&to.target).ok() == from => {
+            Some(LackCause::SameRepository { from: policy.from.clone(), target: to.target.clone() })
+        }
+        Ok(()) => None,
+    };
+    let of_origin = repository(app, &policy.from).err().map(|cause| Lack { key: "from", cause: cause.into() });
+    of_origin.into_iter().chain(here.filter_map(lack_of).map(|cause| Lack { key: "to", cause })).collect()
 }
 
 fn repository(app: &App, word: &str) -> Result<(), Error> {

@@ -201,6 +201,11 @@ impl<'t> Part<'t> {
         self.table.get(key).is_some_and(Item::is_bool)
     }
 
+    /// Whether the value is a text, whatever else it may be.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(Item::is_str)
+    }
+
     /// A whole number of that range.
     pub(super) fn count(&self, key: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
         let item = self.table.get(key)?;
@@ -278,7 +283,7 @@ impl<'t> Part<'t> {
     /// The keys of the tables behind a key.
     fn keys_of(&self, name: &str) -> &'static [Key] {
         match self.keys.iter().find(|key| key.name == name).map(|key| &key.form) {
-            Some(Form::Table(keys) | Form::Tables(keys) | Form::Named(keys)) => keys,
+            Some(Form::Table(keys) | Form::Tables(keys) | Form::Named(keys) | Form::WordOrTable(_, keys)) => keys,
             _ => &[],
         }
     }

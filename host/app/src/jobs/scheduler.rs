@@ -4,7 +4,7 @@
 //! Owned here: what is due, what was missed, single flight for each repository, tries and the wait between them, and parked repositories. Refused here:
 //! runs (`run`) and their record (`log`). Called by `daemon`.
 //!
-//! - One run at a time in each repository, and one beside it that verifies; what comes due meanwhile waits, and several due times of one job make one run.
+//! - One run at a time in each repository, and beside it one that verifies and one that carries copies; what comes due meanwhile waits, and several due times of one job make one run.
 //! - A source that fails is tried again as often as its job says. A repository that fails is *parked*: one run tries it with growing waits, until it
 //!   answers; all others of that repository wait, and none of them is tried in vain. Where that job is paused or backs up elsewhere by now, another
 //!   one that waits takes its place.
@@ -49,6 +49,8 @@ pub enum Lane {
     Backup,
     /// It reads.
     Verify,
+    /// It reads, and writes to others.
+    Replicate,
     /// It mirrors: each by itself.
     Mirror,
 }
@@ -59,6 +61,7 @@ impl From<Work<'_>> for Rules {
         let lane = match work {
             Work::Job(_) => Lane::Backup,
             Work::Verify(_) => Lane::Verify,
+            Work::Replicate(_) => Lane::Replicate,
             Work::Mirror(_) => Lane::Mirror,
         };
         // A mirror adds little to its repository, and much to its targets.

@@ -123,6 +123,20 @@ impl State {
         Held::take(&path, &format!("a verification of the repository {location}"))
     }
 
+    /// Holds the place of the one run that carries snapshots to a repository, of whatever file of jobs.
+    ///
+    /// # Errors
+    /// [`JobsError::Busy`] where another run is there.
+    pub fn be_replicating(&self, location: &str) -> Result<Held, JobsError> {
+        let path = self.root.join("repositories").join(format!("{}.replicate.lock", digest(location)));
+        Held::take(&path, &format!("a replication to the repository {location}"))
+    }
+
+    /// What a policy of replication has seen of its origin.
+    pub(super) fn seen(&self, policy: &str) -> PathBuf {
+        self.folder.join(format!("{policy}.seen.json"))
+    }
+
     /// Where a run restores to for trial.
     pub(super) fn scratch(&self, job: &str) -> PathBuf {
         self.folder.join(format!("{job}.scratch"))

@@ -129,7 +129,7 @@ RestartSec=1min
 fn key(job: Work<'_>) -> String {
     match job {
         Work::Job(job) => format!("job.{}", job.name),
-        Work::Verify(_) | Work::Mirror(_) => job.name().to_owned(),
+        Work::Verify(_) | Work::Replicate(_) | Work::Mirror(_) => job.name().to_owned(),
     }
 }
 

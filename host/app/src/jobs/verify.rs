@@ -82,7 +82,7 @@ impl Run<'_> {
             return self.stopped("verifying the repository", error);
         }
         let Some(rule) = self.verify.drill else { return };
-        if let Err(error) = self.drill(&rule, open).await {
+        if let Err(error) = drill(self.runner, (&self.verify.name, &rule), open, &mut self.recording).await {
             let ending = if is_cancelled(&error) { Ending::Interrupted } else { Ending::Incomplete };
             self.recording.failed("restoring a sample for trial", ending, Cause::App(error));
         }
@@ -137,40 +137,48 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    /// Restores a sample, where the last time is so long ago.
-    async fn drill(&mut self, rule: &DrillRule, open: &OpenRepository) -> Result<(), Error> {
-        let now = self.runner.clock.now().wall;
-        if last_drill(&open.repository).await?.is_some_and(|last| is_recent(&last, rule.every, now)) {
-            return Ok(());
-        }
-        let scratch = match Scratch::make(self.runner.state.scratch(&self.verify.name)) {
-            Ok(scratch) => scratch,
-            Err(error) => {
-                self.recording.failed("making the scratch folder", Ending::Incomplete, Cause::Jobs(error));
-                return Ok(());
-            }
-        };
-        let place = self.runner.app.place(Kind::Destination, scratch.0.as_os_str(), Settings::new())?;
-        let destination = self.runner.app.destination(&place, DestinationUse::Write).await?;
-        let done = drill::run(&open.repository, &rule.sample, destination.connector.clone(), &self.context()).await?;
-        let Some(done) = done else {
-            self.recording.did(Step::Drilled { snapshot: None, entries: 0, bytes: 0, errors: 0 });
-            return Ok(());
-        };
-        let (snapshot, errors) = (done.snapshot, done.errors);
-        let step = Step::Drilled { snapshot: Some(snapshot), entries: done.entries, bytes: done.bytes, errors };
-        self.recording.did(step);
-        if let Some(reason) = done.reason {
-            // Where nothing came back otherwise, nothing was there to come back.
-            let ending = if errors == 0 { Ending::Incomplete } else { Ending::Damaged };
-            self.recording.worsen(ending, || format!("a restore of a sample of {snapshot} for trial: {reason}"));
-        }
-        Ok(())
-    }
 }
 
-fn is_cancelled(error: &Error) -> bool {
+/// Restores a sample of a repository, where the last time is so long ago.
+///
+/// # Errors
+/// When the repository or the scratch folder cannot be used, or it was to stop.
+pub(super) async fn drill(
+    runner: &Runner<'_>,
+    (name, rule): (&str, &DrillRule),
+    open: &OpenRepository,
+    recording: &mut Recording<'_>,
+) -> Result<(), Error> {
+    let now = runner.clock.now().wall;
+    if last_drill(&open.repository).await?.is_some_and(|last| is_recent(&last, rule.every, now)) {
+        return Ok(());
+    }
+    let scratch = match Scratch::make(runner.state.scratch(name)) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            recording.failed("making the scratch folder", Ending::Incomplete, Cause::Jobs(error));
+            return Ok(());
+        }
+    };
+    let place = runner.app.place(Kind::Destination, scratch.0.as_os_str(), Settings::new())?;
+    let destination = runner.app.destination(&place, DestinationUse::Write).await?;
+    let context = RunContext { events: recording.heard.events(), stop: runner.stop.clone() };
+    let done = drill::run(&open.repository, &rule.sample, destination.connector.clone(), &context).await?;
+    let Some(done) = done else {
+        recording.did(Step::Drilled { snapshot: None, entries: 0, bytes: 0, errors: 0 });
+        return Ok(());
+    };
+    let (snapshot, errors) = (done.snapshot, done.errors);
+    recording.did(Step::Drilled { snapshot: Some(snapshot), entries: done.entries, bytes: done.bytes, errors });
+    if let Some(reason) = done.reason {
+        // Where nothing came back otherwise, nothing was there to come back.
+        let ending = if errors == 0 { Ending::Incomplete } else { Ending::Damaged };
+        recording.worsen(ending, || format!("a restore of a sample of {snapshot} for trial: {reason}"));
+    }
+    Ok(())
+}
+
+pub(super) fn is_cancelled(error: &Error) -> bool {
     matches!(error.engine(), Some(EngineError::Cancelled))
 }
 

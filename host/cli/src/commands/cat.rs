@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 
 use clap::Args;
-use credenza_app::{Located, SnapshotPath};
+use credenza_app::{Located, SnapshotPath, StoreUse};
 use credenza_engine::view::never_read;
 use credenza_model::EntryKind;
 
@@ -27,7 +27,7 @@ pub(crate) struct Cat {
 impl Cat {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let paths = self.files.iter().map(|word| SnapshotPath::parse(word)).collect::<Result<Vec<_>, _>>()?;
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let choice = self.newest.among(&open, session).await?;
         let view = open.repository.view().await?;
         let mut chosen = BTreeMap::new();

@@ -1,10 +1,12 @@
 //! `create`: a new repository.
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
 use credenza_app::{Kind, Place, StoreUse, usual_options};
+use credenza_engine::replica::{self, KeepOptions};
 use credenza_engine::{CreateOptions, Repository, Secret};
 use credenza_format::{ChunkerParams, ParityRate};
 use credenza_model::RepositoryId;
@@ -48,6 +50,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "OTHER")]
     like: Option<std::ffi::OsString>,
 
+    /// Make it a replica of the repository that --like names: it takes snapshots from there by `sync` or a replication, and refuses backups until `promote`.
+    #[arg(long, requires = "like")]
+    replica: bool,
+
     /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
     #[arg(long, value_name = "KIB", default_value_t = 64, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]
     chunk_size: u32,
@@ -89,6 +95,7 @@ struct CreatedLine {
     caveats: Vec<String>,
     retain_days: Option<u32>,
     parity_percent: Option<u32>,
+    replica_of: Option<RepositoryId>,
 }
 
 impl Display for CreatedLine {
@@ -99,6 +106,9 @@ impl Display for CreatedLine {
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.caveats.iter().try_for_each(|caveat| write!(f, "\n  note      {}", printable(caveat)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
+        let replica =
+            |origin| write!(f, "\nit is a replica of repository {origin}: it takes no backups until it is promoted");
+        self.replica_of.map_or(Ok(()), replica)?;
         let parity =
             |percent| write!(f, "\neach pack has parity: what is damaged of one, up to {percent}% of it, is made good");
         self.parity_percent.map_or(Ok(()), parity)
@@ -126,6 +136,10 @@ impl Create {
             ..usual
         };
         let (created, store) = session.app.create_repository(&place, &options, self.beside_others).await?;
+        if let Some(origin) = like.as_ref().filter(|_| self.replica) {
+            let replica = Repository::open(Arc::clone(&store.connector), &secret, None).await?;
+            replica::keep_heads(origin, &replica, &KeepOptions::default()).await?;
+        }
         session.reporter.done(&CreatedLine {
             repository: created.repository,
             location: place.text(),
@@ -134,6 +148,7 @@ impl Create {
             retain_days: self.retain,
             parity_percent: self.parity.map(ParityRate::percent),
             caveats: created.caveats,
+            replica_of: like.as_ref().filter(|_| self.replica).map(|origin| origin.config().repository),
             traits: created.traits,
         });
         if self.recovery_code {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
-use credenza_app::{Error as AppError, Kind, SnapshotPath};
+use credenza_app::{Error as AppError, Kind, SnapshotPath, StoreUse};
 use credenza_engine::query::{Change, ChangeKind, Difference, LiveDiff, Side};
 use credenza_model::{Entry, Key};
 use serde::Serialize;
@@ -155,7 +155,7 @@ impl Diff {
         before: &SnapshotPath,
         after: &SnapshotPath,
     ) -> Result<Exit, Failure> {
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let choice = self.newest.among(&open, session).await?;
         let old = choose(&choice, &before.snapshot, session)?;
         let new = choose(&choice, &after.snapshot, session)?;
@@ -196,7 +196,7 @@ impl Diff {
     async fn side(&self, session: &Session<'_>, operand: Operand<'_>) -> Result<Side, Failure> {
         match operand {
             Operand::Snapshot(path) => {
-                let open = session.open_for_reading().await?;
+                let open = session.open_healthy(StoreUse::Read).await?;
                 let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
                 let view = open.repository.view().await?;
                 let located = path.locate(&view, &snapshot).await?;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
-use credenza_app::SnapshotPath;
+use credenza_app::{SnapshotPath, StoreUse};
 use credenza_engine::query::{DigestAlgorithm, EntryDigest, SnapshotDigest};
 use credenza_format::Hex;
 use credenza_model::{Key, SnapshotId};
@@ -98,7 +98,7 @@ impl Display for Summary {
 impl Digest {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         let view = open.repository.view().await?;
         let located = path.locate(&view, &snapshot).await?;

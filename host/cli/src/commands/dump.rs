@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use credenza_app::SnapshotPath;
+use credenza_app::{SnapshotPath, StoreUse};
 use credenza_engine::Parts;
 use credenza_engine::archive::{self, ArchiveFormat, ArchiveReport, Chosen};
 use serde::Serialize;
@@ -70,7 +70,7 @@ impl Dump {
             return Err(Failure::usage("an archive is no text for a terminal")
                 .hint("write it to a file: --output FILE.tar, or send it on: | tar -x -C FOLDER"));
         }
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         let view = open.repository.view().await?;
         let located = path.locate(&view, &snapshot).await?;

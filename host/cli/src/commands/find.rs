@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
-use credenza_app::{SnapshotPath, search};
+use credenza_app::{SnapshotPath, StoreUse, search};
 use credenza_engine::query::{FindQuery, Found};
 use credenza_engine::{Error as EngineError, SnapshotHandle, Snapshots};
 use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp};
@@ -207,7 +207,7 @@ impl Search<'_> {
         query: impl Fn(&[SnapshotHandle], Timestamp) -> Result<FindQuery, Failure>,
         session: &Session<'_>,
     ) -> Result<Exit, Failure> {
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let choice = self.newest.among(&open, session).await?;
         let mut chosen: Vec<SnapshotHandle> = match self.only {
             [] => choice.snapshots.whole.clone(),

@@ -5,10 +5,11 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::guarantees::{self, Guarantee};
-use credenza_app::{Located, OpenRepository, SnapshotPath};
+use credenza_app::{Located, OpenRepository, SnapshotPath, StoreUse};
 use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
 use credenza_engine::latest::last_drill;
+use credenza_engine::replica::{self, KeptHeads, Role};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotHandle};
 use credenza_format::{Digest, Drill, Hex, NO_COMPRESSION, ParityRate, PublicKey, SourceDocument};
@@ -52,13 +53,33 @@ struct RepositoryDetails {
     /// What is on record of the reading of packs; nothing with the keys of a writer.
     readings: Option<Readings>,
     last_drill: Option<Drill>,
+    /// Of a replica, or of one that was: whose, and since when.
+    #[serde(flatten)]
+    role: Option<Role>,
+    /// What it keeps of its origin.
+    heads: Option<KeptHeads>,
 }
 
 impl RepositoryDetails {
+    /// Whose replica it is, or was.
+    fn write_role(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = Zone::new(false);
+        match &self.role {
+            None => return Ok(()),
+            Some(Role::Replica { origin, .. }) => {
+                write!(f, "\nreplica      of repository {origin}; it takes no backups")?
+            }
+            Some(Role::Promoted { origin, at }) => {
+                write!(f, "\npromoted     {}: it was a replica of repository {origin}", zone.minutes(*at))?;
+            }
+        }
+        self.heads.as_ref().map_or(Ok(()), |heads| write!(f, ", known as it was on {}", zone.minutes(heads.as_of)))
+    }
+
     /// What was read again, and what was restored for trial.
     fn write_verified(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = Zone::new(false);
-        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged }) = &self.readings {
+        if let Some(Readings { packs, packs_never_read, oldest, packs_damaged, .. }) = &self.readings {
             let way = "`credenza check --read-data` reads them";
             match oldest {
                 None => write!(f, "\nverified     never: no pack was read again ({way})")?,
@@ -98,6 +119,7 @@ impl Display for RepositoryDetails {
         self.guarantees.iter().try_for_each(|guarantee| write!(f, "\n  {}", lines::line(guarantee)))?;
         self.retain_days.map_or(Ok(()), |days| write!(f, "\n  {}", lines::of_locks(days)))?;
         self.parity_percent.map_or(Ok(()), |percent| write!(f, "\nparity       {percent}% of each pack"))?;
+        self.write_role(f)?;
         self.write_verified(f)
     }
 }
@@ -274,9 +296,13 @@ async fn verified(repository: &Repository) -> Result<(Option<Readings>, Option<D
 impl Info {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let subject = self.subject.as_deref().map(SnapshotPath::parse).transpose()?;
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let Some(path) = subject else {
             let (readings, last_drill) = verified(&open.repository).await?;
+            let heads = match readings {
+                Some(_) => replica::kept(&open.repository, &[]).await?,
+                None => None,
+            };
             let config = open.repository.config();
             let chunker = &config.chunker.params;
             session.reporter.result(&RepositoryDetails {
@@ -292,6 +318,8 @@ impl Info {
                 parity_percent: config.parity.map(ParityRate::percent),
                 readings,
                 last_drill,
+                role: replica::state(&open.repository),
+                heads,
             })?;
             return Ok(Exit::Done);
         };

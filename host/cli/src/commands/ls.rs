@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::{Located, SnapshotPath};
+use credenza_app::{Located, SnapshotPath, StoreUse};
 use credenza_engine::flags::Flags;
 use credenza_engine::tags::TagEdits;
 use credenza_engine::view::{FolderItem, View};
@@ -162,7 +162,7 @@ impl Ls {
     }
 
     async fn list_snapshots(&self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let snapshots = self.newest.among(&open, session).await?.snapshots;
         let snapshots = TagEdits::load(&open.repository).await?.apply(snapshots);
         let flags = Flags::load(&open.repository).await?;
@@ -183,7 +183,7 @@ impl Ls {
     }
 
     async fn list_entries(&self, path: &SnapshotPath, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_reading().await?;
+        let open = session.open_healthy(StoreUse::Read).await?;
         let snapshot = self.newest.find(&open, &path.snapshot, session).await?;
         let view = open.repository.view().await?;
         let located = path.locate(&view, &snapshot).await?;

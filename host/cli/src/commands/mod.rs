@@ -2,6 +2,7 @@
 //!
 //! Owned here: what a command does with the crates below. Refused here: the grammar (`arguments`), and which command runs (`program`).
 
+mod agree;
 pub(crate) mod audit;
 mod background;
 pub(crate) mod backup;
@@ -27,17 +28,21 @@ pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod maintain;
 pub(crate) mod man;
+pub(crate) mod merge;
 pub(crate) mod mirror;
 pub(crate) mod mount;
 mod newest;
 pub(crate) mod place;
 pub(crate) mod policy;
+pub(crate) mod promote;
 pub(crate) mod prune;
 pub(crate) mod repair;
+pub(crate) mod replicate;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod serve;
 mod session;
+mod sharding;
 mod shown;
 mod sizes;
 mod source_name;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use credenza_app::Location;
+use credenza_app::StoreUse;
 use credenza_app::shell::shell_word;
 use credenza_serve::{Mount as Mounted, MountOptions};
 use serde::Serialize;
@@ -64,7 +65,7 @@ impl Mount {
         }
         // To be asked to end is how this ends.
         let _heeding = session.stop.heeding();
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let repository = match &open.place.location {
             Location::Folder(path) => Some(path.clone()),
             Location::Remote { .. } | Location::Named(_) => None,

@@ -1,9 +1,10 @@
 //! `repair`: what is damaged is mended from what is left, and what is lost is named.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::environment;
+use credenza_app::{Kind, Settings, StoreUse, environment};
 use credenza_engine::repair::{self, Mend, RepairOptions, RepairReport, SnapshotLoss};
 use credenza_model::{Key, SnapshotId};
 use serde::Serialize;
@@ -22,6 +23,11 @@ pub(crate) struct Repair {
     /// Look for damage in every byte, not only in the structure and in what is on record as damaged.
     #[arg(long)]
     read_data: bool,
+
+    /// Another repository with copies of its snapshots, such as @paris: chunks that are damaged or missing here are read there, proven, and written here
+    /// again.
+    #[arg(long, value_name = "REPOSITORY")]
+    from: Option<OsString>,
 
     /// Beside each snapshot that lost something, write one of what is left. The first stays until `rm` removes it.
     #[arg(long)]
@@ -122,7 +128,15 @@ impl Repair {
             user: environment::user_name(),
             signing_key: session.signing_key(&open.place)?,
         };
-        let report = repair::run(&open.repository, &options, &session.run_context()).await?;
+        let repository = match &self.from {
+            Some(word) => {
+                let place = session.other_place(Kind::Repository, word, Settings::default())?;
+                let replica = session.open_other(place, StoreUse::Read, false).await?;
+                session.app.with_replica(open.repository.alone(), &word.to_string_lossy(), &replica)
+            }
+            None => open.repository.alone(),
+        };
+        let report = repair::run(&repository, &options, &session.run_context()).await?;
         Ok(print(&report, self.apply, session))
     }
 }

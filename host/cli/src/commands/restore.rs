@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::patterns::PatternList;
+use credenza_app::shell::place_word;
 use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, estimate, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{Conflict, Left, Parts};
@@ -192,7 +193,7 @@ impl Restore {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
-        let open = session.open_repository(repository, StoreUse::Read).await?;
+        let open = session.open_healthy_at(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
         tell_suspect(&open, &path.snapshot, &snapshot, session).await?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
@@ -215,13 +216,15 @@ impl Restore {
             only: None,
         };
         if self.spending.estimate {
-            let estimate = estimate::restore(&open, &snapshot, &destination, &options, &session.run_context()).await?;
+            let meant = [(snapshot, options)];
+            let estimate = estimate::restore(&open, &meant, &destination, &session.run_context()).await?;
             return Ok(spending::tell(estimate, session));
         }
         let report =
             restore::run(&open.repository, &snapshot, destination.connector.clone(), &options, &session.run_context())
                 .await?;
         session.reporter.healed(&report.healed, &open.place.text());
+        session.tell_spared(&open.repository, &report.spared, &place_word(&open.place)).await;
         let lost = !report.unrestored.is_empty() && !self.accept_loss;
         let exit = exit_of(report.damaged + report.miswritten, !report.is_whole() || lost);
         session.reporter.done(&Summary {

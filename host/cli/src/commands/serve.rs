@@ -2,15 +2,18 @@
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use credenza_serve::{HTTP_USER, HttpFront, S3Front, S3Keys, Speech};
+use credenza_app::StoreUse;
+use credenza_serve::{Certificate, HTTP_USER, HttpFront, Others, Reach, S3Front, S3Keys, Speech};
 use serde::Serialize;
 
 use super::Session;
 use super::background::Background;
 use super::shown::{Shelved, ShownOptions};
 use crate::failure::{Exit, Failure};
+use crate::globals::path_parser;
 
 /// Where a front listens unless it is told.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -42,12 +45,38 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     shown: ShownOptions,
 
-    /// Where to listen: an address of this machine and a port; 0 takes one that is free.
+    /// Where to listen: an address of this machine and a port; 0 takes one that is free. An address that other machines reach needs TLS and a name.
     #[arg(long, value_name = "ADDRESS", default_value_t = ANY_PORT)]
     listen: SocketAddr,
 
     #[command(flatten)]
+    others: OthersOptions,
+
+    #[command(flatten)]
     background: Background,
+}
+
+/// How other machines reach what is served.
+#[derive(Debug, Clone, Args)]
+struct OthersOptions {
+    /// The name under which other machines ask for it, with its port where that is not the one of the address.
+    #[arg(long, value_name = "NAME", requires = "tls_cert")]
+    name: Option<String>,
+
+    /// Speak TLS, with the chain of certificates in this PEM file, that of the server first.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "name"], value_parser = path_parser())]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_parser = path_parser())]
+    tls_key: Option<PathBuf>,
+}
+
+impl OthersOptions {
+    fn others(&self) -> Option<Others> {
+        let Self { name: Some(name), tls_cert: Some(chain), tls_key: Some(key) } = self.clone() else { return None };
+        Some(Others { name, certificate: Certificate { chain, key } })
+    }
 }
 
 /// Where snapshots are served by S3, and the keys.
@@ -115,13 +144,17 @@ impl ServeCommand {
 }
 
 impl ServeOptions {
+    fn reach(&self) -> Reach {
+        Reach { address: self.listen, others: self.others.others() }
+    }
+
     async fn by_s3(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let keys = S3Keys::random()?;
-        let front = S3Front::bind(self.listen, shelf, &keys, kept.trouble(session.reporter)).await?;
+        let front = S3Front::bind(&self.reach(), shelf, &keys, kept.trouble(session.reporter)).await?;
         session.reporter.at_once(&S3Line {
-            endpoint: format!("http://{}", front.address()),
+            endpoint: front.url(),
             bucket: front.bucket().to_owned(),
             access_key: keys.id,
             secret_access_key: keys.secret,
@@ -133,12 +166,12 @@ impl ServeOptions {
     }
 
     async fn by_http(self, speech: Speech, session: &Session<'_>) -> Result<Exit, Failure> {
-        let open = session.open_for_writing().await?;
+        let open = session.open_healthy(StoreUse::Write).await?;
         let Shelved { shelf, kept, .. } = self.shown.shelf(&open, session).await?;
         let trouble = kept.trouble(session.reporter);
-        let front = HttpFront::bind(self.listen, speech, shelf, trouble, session.stop.clone()).await?;
+        let front = HttpFront::bind(&self.reach(), speech, shelf, trouble, session.stop.clone()).await?;
         session.reporter.at_once(&HttpLine {
-            endpoint: format!("http://{}/", front.address()),
+            endpoint: format!("{}/", front.url()),
             user: HTTP_USER,
             password: front.password().to_owned(),
             speech,

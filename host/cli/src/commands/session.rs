@@ -10,9 +10,10 @@ use credenza_app::{
     App, AppOptions, Error as AppError, Given, Kind, OpenOptions, OpenRepository, Place, PlaceError, Settings,
     StoreUse, is_secret, signing,
 };
-use credenza_engine::{Listener, Repository, RunContext, Secret, Stop};
+use credenza_engine::{Damage, Listener, Repository, RunContext, Secret, Spared, Stop};
 use credenza_format::SigningKey;
 
+use super::check::warn_unrecorded;
 use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::passphrase::Terminal;
@@ -79,10 +80,22 @@ impl<'a> Session<'a> {
         self.globals.verbose > 0
     }
 
-    /// Tells which packs were damaged and read by their parity, unless the command has told it.
-    pub(crate) fn tell_healed(&self) {
-        for (repository, place) in &*self.opened.borrow() {
+    /// Tells which packs were damaged and read by their parity or from a replica, unless the command has told it; the latter is put on record, too,
+    /// for a `repair` to find.
+    pub(crate) async fn tell_healed(&self) {
+        let opened = self.opened.take();
+        for (repository, place) in &opened {
             self.reporter.healed(&repository.take_healed(), place);
+            self.tell_spared(repository, &repository.take_spared(), place).await;
+        }
+    }
+
+    /// Tells what was damaged and read from a replica, and puts it on record.
+    pub(crate) async fn tell_spared(&self, repository: &Repository, spared: &[Spared], place: &str) {
+        self.reporter.spared(spared, place);
+        let damages: Vec<Damage> = spared.iter().map(|spared| spared.damage.clone()).collect();
+        if let Err(cause) = repository.record_damage(&damages).await {
+            warn_unrecorded(Some(&cause.to_string()), self);
         }
     }
 
@@ -172,14 +185,30 @@ impl<'a> Session<'a> {
         self.open_repository(self.repository_place()?, StoreUse::Read).await
     }
 
+    /// Opens the repository of the command for looking into it, or where it is gone, the first of its replicas that opens. For commands that change
+    /// nothing but what they note of their own reading.
+    pub(crate) async fn open_healthy(&self, purpose: StoreUse) -> Result<OpenRepository, Failure> {
+        self.open_healthy_at(self.repository_place()?, purpose).await
+    }
+
+    /// The same at a place.
+    pub(crate) async fn open_healthy_at(&self, place: Place, purpose: StoreUse) -> Result<OpenRepository, Failure> {
+        let options = OpenOptions { purpose, secret: self.secret(&place)?, accept_plaintext: false };
+        Ok(self.noted(self.app.open_healthy(place, options).await?))
+    }
+
     /// Opens the repository of the command for changing what it holds.
     pub(crate) async fn open_for_writing(&self) -> Result<OpenRepository, Failure> {
         self.open_repository(self.repository_place()?, StoreUse::Write).await
     }
 
     async fn open_with(&self, place: Place, options: OpenOptions) -> Result<OpenRepository, Failure> {
-        let open = self.app.open_repository(place, options).await?;
+        Ok(self.noted(self.app.open_repository(place, options).await?))
+    }
+
+    /// Remembers a repository whose damage is to be told.
+    fn noted(&self, open: OpenRepository) -> OpenRepository {
         self.opened.borrow_mut().push((open.repository.clone(), place_word(&open.place)));
-        Ok(open)
+        open
     }
 }

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
+use credenza_app::replica::WentBack;
 use credenza_app::sync::{self, Carried, Side};
 use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment, estimate};
+use credenza_engine::replica::Retreat;
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
 use credenza_model::SnapshotId;
@@ -73,6 +75,38 @@ struct CopiedLine {
 impl Display for CopiedLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "copied snapshot {}", self.snapshot)
+    }
+}
+
+/// What a replica knew of its origin and the origin has lost.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "origin-rolled-back")]
+struct RetreatLine<'a> {
+    #[serde(flatten)]
+    retreat: &'a Retreat,
+}
+
+impl Display for RetreatLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ROLLED BACK: {}. Nothing was removed from the replica.", self.retreat)
+    }
+}
+
+/// A replica that was put back itself.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "replica-rolled-back")]
+struct WentBackLine<'a> {
+    #[serde(serialize_with = "in_words")]
+    went_back: &'a WentBack,
+}
+
+fn in_words<S: serde::Serializer>(went_back: &WentBack, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(went_back)
+}
+
+impl Display for WentBackLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ROLLED BACK: {}. What it had lost was carried again.", self.went_back)
     }
 }
 
@@ -155,7 +189,7 @@ impl Sync {
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
         let (host, user) = (environment::host_name(), environment::user_name());
-        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, signing_key: None })
+        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, ..SyncOptions::default() })
     }
 }
 
@@ -177,12 +211,20 @@ async fn filtered(sides: &[Side; 2], options: &SyncOptions, filter: &SnapshotFil
 /// Carries from the first side to the second.
 async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
     let signing_key = session.globals.signing_key.as_deref();
-    let Carried { report, requests_from, requests_to } =
-        sync::carry(sides, options, signing_key, &session.run_context()).await?;
+    let went_back = session.app.replica_went_back(&sides[1].open).await?;
+    let carried = sync::carry(sides, options, signing_key, &session.run_context()).await;
     let [from, to] = sides;
+    let named = |failure: Failure| failure.of_target(&place_word(&from.open.place), &place_word(&to.open.place));
+    let Carried { report, requests_from, requests_to } = carried.map_err(|error| named(error.into()))?;
+    if let Some(heads) = &report.heads {
+        session.app.remember_heads(&to.open, heads);
+    }
+    report.retreats.iter().for_each(|retreat| session.reporter.done(&RetreatLine { retreat }));
+    went_back.iter().for_each(|went_back| session.reporter.done(&WentBackLine { went_back }));
     report.copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
     report_findings(&report.findings, session);
-    let exit = if report.failed == 0 { Exit::Done } else { Exit::DamageFound };
+    let is_sound = report.failed == 0 && report.retreats.is_empty() && went_back.is_none();
+    let exit = if is_sound { Exit::Done } else { Exit::DamageFound };
     let (here, there) = (from.open.place.text(), to.open.place.text());
     let requests = Requests { from: requests_from, to: requests_to };
     session.reporter.done(&Summary { from: here, to: there, report, requests });

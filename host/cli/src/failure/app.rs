@@ -123,6 +123,11 @@ impl From<AppError> for Failure {
             AppError::NoPolicy => said.exit(Exit::Usage).hint(
                 "give rules such as --keep-daily 7 --keep-monthly 12, or keep some in the repository with `policy set`",
             ),
+            AppError::SameRepository { .. } => said.exit(Exit::Usage).hint("name another repository as the target"),
+            AppError::NoPolicyAt { repository } => said.exit(Exit::Usage).hint(format!(
+                "give it one: credenza at {} policy set --keep-daily 7; or write keep = \"all\", or its own rules, for the target",
+                shell_word(&repository)
+            )),
             AppError::ExcessivePlan(_) => said.hint("if it is meant, add --force"),
             AppError::Circle(_) => said.hint("take one of them out of the file, or name another target"),
             AppError::Acknowledge(_) => said.hint("see which are suspect: credenza jobs acknowledge"),

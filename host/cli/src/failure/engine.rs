@@ -45,6 +45,19 @@ impl From<EngineError> for Failure {
             | EngineError::LateListings { .. }
             | EngineError::NewestUnreadable { .. }
             | EngineError::NewestAhead { .. } => Self::of_listing(what, &error),
+            EngineError::Unshardable { .. } => Self::new(what)
+                .exit(Exit::Usage)
+                .hint("leave --shard out: one process backs it up"),
+            EngineError::NoGroup { .. } => {
+                Self::new(what).exit(Exit::Usage).hint("see which groups wait: credenza at REPOSITORY merge --list")
+            }
+            EngineError::PartsMissing { missing, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
+                "run what is missing, and then the merge again: the same `backup` with --shard {}/{of}",
+                missing.first().copied().unwrap_or_default()
+            )),
+            EngineError::PartsApart { number, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
+                "run that part again, which then begins and ends where the others do, and then the merge: the same `backup` with --shard {number}/{of}"
+            )),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
             EngineError::NoEntry { snapshot, .. } => {
@@ -62,7 +75,12 @@ impl From<EngineError> for Failure {
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
                 .hint("if whoever can read that repository may read these snapshots, add --allow-plaintext"),
-            EngineError::NotAlike => Self::new(what).exit(Exit::Usage),
+            EngineError::NotAlike | EngineError::OwnReplica { .. } => Self::new(what).exit(Exit::Usage),
+            EngineError::IsReplica { .. }
+            | EngineError::ReplicaOfAnother { .. }
+            | EngineError::Promoted { .. }
+            | EngineError::NoReplica { .. }
+            | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
             EngineError::LeaseExpired { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
             }

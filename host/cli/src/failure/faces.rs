@@ -4,7 +4,7 @@ use credenza_app::bootstrap::BootstrapError;
 use credenza_app::jobs::{JobsError, Problem};
 use credenza_app::shell::shell_word;
 use credenza_app::users::UsersError;
-use credenza_serve::Error as ServeError;
+use credenza_serve::{Error as ServeError, ListenError};
 use credenza_web::Error as WebError;
 
 use super::{Exit, Failure};
@@ -17,15 +17,12 @@ impl From<WebError> for Failure {
                 "listen at this machine, `credenza ui --listen 127.0.0.1:{port}`, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST; or serve others by --host NAME with --tls-cert FILE --tls-key FILE or --behind-proxy",
                 port = if address.port() == 0 { 8080 } else { address.port() }
             )),
-            WebError::Bind { .. } => said.hint("let the system choose a port: credenza ui"),
+            WebError::Listen(error) => of_listening(&error),
             WebError::NoHost => said.exit(Exit::Usage).hint("name it, as browsers write it: --host backup.example.com"),
             WebError::NoUsers => said.hint("add the first: credenza ui user add NAME --role admin"),
             WebError::Users(error) => (*error).into(),
             WebError::Provider { .. } => said.exit(Exit::Usage).hint("give its issuer, as it names itself: --oidc-issuer https://…"),
             WebError::WeakProxySecret { .. } => said.hint("make one: head -c 32 /dev/urandom | base64 > FILE"),
-            WebError::Pem { .. } | WebError::Tls { .. } => {
-                said.hint("give PEM files of one server: --tls-cert with its chain, --tls-key with the private key")
-            }
             WebError::Random(_) => said,
         }
     }
@@ -72,12 +69,22 @@ impl From<ServeError> for Failure {
             ServeError::Refused { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => said.hint(
                 "a container needs --device /dev/fuse --cap-add SYS_ADMIN; users can use --allow-other only with user_allow_other in /etc/fuse.conf",
             ),
-            ServeError::Bind { .. } => said.hint("leave out --listen, and the system chooses a port that is free"),
+            ServeError::Listen(error) => of_listening(&error),
             ServeError::NotLoopback { address } => said.exit(Exit::Usage).hint(format!(
-                "listen at this machine, --listen 127.0.0.1:{port}, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST",
+                "listen at this machine, --listen 127.0.0.1:{port}, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST; or serve others by TLS: --name NAME --tls-cert FILE --tls-key FILE",
                 port = if address.port() == 0 { 9000 } else { address.port() }
             )),
             ServeError::Refused { .. } | ServeError::BrokenOff { .. } | ServeError::Random { .. } => said,
+        }
+    }
+}
+
+fn of_listening(error: &ListenError) -> Failure {
+    let said = Failure::of(error);
+    match error {
+        ListenError::Bind { .. } => said.hint("leave out --listen, and the system chooses a port that is free"),
+        ListenError::Pem { .. } | ListenError::Tls { .. } => {
+            said.hint("give PEM files of one server: --tls-cert with its chain, --tls-key with the private key")
         }
     }
 }

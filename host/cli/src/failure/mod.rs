@@ -78,6 +78,16 @@ impl Failure {
         Self { hint: self.hint.map(named), ..self }
     }
 
+    /// The same, with the two repositories between which snapshots go in the commands that it suggests.
+    pub(crate) fn of_target(self, origin: &str, target: &str) -> Self {
+        let named = |hint: String| {
+            let hint =
+                hint.replace("at TARGET", &format!("at {target}")).replace("from TARGET", &format!("from {target}"));
+            hint.replace("to ORIGIN", &format!("to {origin}")).replace("at ORIGIN", &format!("at {origin}"))
+        };
+        Self { hint: self.hint.map(named), ..self }
+    }
+
     /// What an error says of itself, and why.
     pub(crate) fn of(error: &dyn std::error::Error) -> Self {
         let failure = Self::new(error.to_string());
@@ -200,6 +210,26 @@ impl Failure {
             EngineError::MuchExtra { .. } => said.hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
             EngineError::NoLock { .. } => said.hint(
                 "leave --retain out, or make a new bucket with Object Lock: it cannot be added by credenza",
+            ),
+            _ => said,
+        }
+    }
+
+    /// A replica takes snapshots from its origin alone.
+    fn of_role(what: String, error: &EngineError) -> Self {
+        let said = Self::new(what).exit(Exit::Conflict);
+        match error {
+            EngineError::IsReplica { .. } => said.hint(
+                "do it at the origin; if that is lost for good, make this repository one of its own: credenza at REPOSITORY promote",
+            ),
+            EngineError::ReplicaOfAnother { .. } => said.hint(
+                "carry them to a repository of their own; if the target's origin is lost for good, promote it first: credenza at TARGET promote",
+            ),
+            EngineError::Promoted { .. } => {
+                said.hint("bring what it has got since to its old origin: credenza at ORIGIN sync from TARGET")
+            }
+            EngineError::OwnSnapshots { .. } => said.hint(
+                "replicate to a repository without snapshots of its own; or bring these to the origin first: credenza at TARGET sync to ORIGIN",
             ),
             _ => said,
         }

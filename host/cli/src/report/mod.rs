@@ -16,13 +16,14 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use credenza_app::{Notice, Notices};
 use credenza_connect::Check;
-use credenza_engine::{Conflict, Damage, Event, Listener, Standing};
+use credenza_engine::{Conflict, Damage, Event, Listener, Spared, Standing};
 use credenza_model::Key;
 use credenza_sandbox::deceives;
-use indicatif::HumanBytes;
+use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
 pub(crate) use entry::{EntryDetails, EntryLine, PrefixLine};
@@ -32,7 +33,7 @@ pub(crate) use zone::{Bytes, Zone};
 use self::progress::Progress;
 use crate::failure::{Exit, Failure};
 use crate::globals::Globals;
-use credenza_app::shell::label_word;
+use credenza_app::shell::{label_word, shell_word};
 
 /// Prints.
 pub(crate) struct Reporter {
@@ -72,6 +73,14 @@ impl Reporter {
     /// The same of packs that were read by their parity.
     pub(crate) fn healed(&self, damages: &[Damage], place: &str) {
         self.go_on(damages, &format!("credenza at {place} repair --read-data --apply"));
+    }
+
+    /// The same of what a replica had.
+    pub(crate) fn spared(&self, spared: &[Spared], place: &str) {
+        for Spared { damage, replica } in spared {
+            let mend = format!("credenza at {place} repair --from {} --apply", shell_word(replica));
+            self.go_on(std::slice::from_ref(damage), &mend);
+        }
     }
 
     fn go_on(&self, damages: &[Damage], mend: &str) {
@@ -280,6 +289,14 @@ impl Notices for Reporter {
             Notice::KnownBefore { place, known } => self.note(format!(
                 "note: this machine knows another repository in {place}: {known}; from now on it is the new one that is expected there, and the other would be refused"
             )),
+            Notice::ReplicaPassedOver { replica, why } => self.warning(format!("the replica {replica} is passed over: {why}")),
+            Notice::ReplicaInstead { place, replica, why, behind_seconds, .. } => {
+                let age = match behind_seconds.and_then(|seconds| u64::try_from(seconds).ok()) {
+                    Some(seconds) => format!("its newest snapshot is {} old", HumanDuration(Duration::from_secs(seconds))),
+                    None => "it has no snapshot".to_owned(),
+                };
+                self.warning(format!("{place} cannot be read, and {replica} is read instead, {age}: {why}"));
+            }
             Notice::OpenedDespite { place, damages } => self.despite(&damages, &label_word(&place)),
         }
     }

@@ -11,14 +11,16 @@
 //! | `posix.sparse` | 1 | fewer bytes are allocated than the size says |
 //! | `xattr.NAME` | the bytes | each extended attribute, POSIX ACLs among them |
 //!
-//! Called by the walk, by reads and by the destination's `stat`.
+//! Called by the walk, which leaves out extended attributes where a read is to tell them, by reads and by the destination's `stat`.
+
+use std::os::fd::AsFd;
 
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
 
 use super::accounts::Accounts;
 use super::foreign;
 use super::platform::posix::{Errno, FileType};
-use super::platform::{Status, extended_names, extended_value};
+use super::platform::{Status, extended_names, extended_names_of, extended_value, extended_value_of};
 
 /// Smallest file that is called sparse; smaller ones may live in their inode, where no block is counted.
 const SPARSE_BYTES_MIN: u64 = 4096;
@@ -39,12 +41,7 @@ pub(super) fn is_sparse(status: &Status) -> bool {
 
 /// The entry that a status describes, still without extended attributes and link target.
 pub(super) fn describe(key: Key, status: &Status, accounts: &Accounts) -> Entry {
-    let kind = match status.kind {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => EntryKind::Symlink,
-        _ => EntryKind::Other,
-    };
+    let kind = kind_of(status);
     let mut entry = Entry::new(key, kind);
     entry.modified = Some(status.modified);
     if kind == EntryKind::File {
@@ -53,6 +50,16 @@ pub(super) fn describe(key: Key, status: &Status, accounts: &Accounts) -> Entry 
     }
     entry.attributes = posix_attributes(kind, status, accounts);
     entry
+}
+
+/// The kind of an entry that a status describes.
+pub(super) fn kind_of(status: &Status) -> EntryKind {
+    match status.kind {
+        FileType::RegularFile => EntryKind::File,
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink,
+        _ => EntryKind::Other,
+    }
 }
 
 fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Vec<Attribute> {
@@ -96,11 +103,26 @@ fn special_kind(file_type: FileType) -> Option<&'static str> {
 /// # Errors
 /// The list's error, `OPNOTSUPP` when the file system has none. A value that vanished or is withheld is left out.
 pub(super) fn extended(path: &[u8]) -> Result<Vec<Attribute>, Errno> {
-    let list = extended_names(path)?;
+    gathered(&extended_names(path)?, path, |name| extended_value(path, name))
+}
+
+/// Those of an open file that goes by this key.
+///
+/// # Errors
+/// As [`extended`].
+pub(super) fn extended_of(file: &impl AsFd, key: &Key) -> Result<Vec<Attribute>, Errno> {
+    gathered(&extended_names_of(file)?, key.as_bytes(), |name| extended_value_of(file, name))
+}
+
+fn gathered(
+    list: &[u8],
+    file: &[u8],
+    value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>,
+) -> Result<Vec<Attribute>, Errno> {
     let mut found: Vec<Attribute> = Vec::new();
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let (Ok(value), Ok(text)) = (extended_value(path, name), std::str::from_utf8(name)) else {
-            tracing::warn!(file = %path.escape_ascii(), attribute = %name.escape_ascii(), "an extended attribute cannot be read");
+        let (Ok(value), Ok(text)) = (value_of(name), std::str::from_utf8(name)) else {
+            tracing::warn!(file = %file.escape_ascii(), attribute = %name.escape_ascii(), "an extended attribute cannot be read");
             continue;
         };
         let own = |value| (format!("xattr.{text}"), AttributeValue::Blob(value));

@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind};
 
-use super::accounts::Accounts;
-use super::attributes::describe;
+use super::attributes::kind_of;
 use super::foreign::{self, IMPLIED, IMPLIED_AS};
 use super::platform::posix::{
     AtFlags, CWD, Errno, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, openat, statat,
@@ -21,6 +20,8 @@ const USED_ELSEWHERE: [&str; 6] =
     ["posix.group", "posix.hardlink", "posix.kind", "posix.rdev", "posix.sparse", "posix.user"];
 /// Access lists, which a new file takes over from the folder it is made in.
 const INHERITED: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
+/// Of those, what anything but a folder may have.
+const INHERITED_BY_FILES: &[&str] = &["system.posix_acl_access"];
 const SET_UID: u32 = 0o4000;
 const SET_GID: u32 = 0o2000;
 
@@ -37,7 +38,7 @@ pub(super) fn apply(
 ) -> Result<Vec<String>, Errno> {
     let file = openat(folder, name, PLACE | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let status = status_of(file.as_fd(), b"")?;
-    if describe(entry.key.clone(), &status, &Accounts::default()).kind != entry.kind {
+    if kind_of(&status) != entry.kind {
         return Err(Errno::STALE);
     }
     let target = Target { path: descriptor_path(&file).into_bytes(), is_link: entry.kind == EntryKind::Symlink };
@@ -84,7 +85,8 @@ impl Target {
         if self.is_link || number(entry, "posix.mode").is_none() {
             return;
         }
-        for name in INHERITED {
+        let inherited = if entry.kind == EntryKind::Directory { &INHERITED } else { INHERITED_BY_FILES };
+        for name in inherited {
             let kept = format!("xattr.{name}");
             let is_there = || has_extended(&self.path, name);
             if entry.attribute(&kept).is_none() && is_there() && remove_extended(&self.path, name).is_err() {

@@ -24,12 +24,16 @@ pub(super) struct FileReader {
     extent: Option<Extent>,
     /// What the fingerprint has to be after the last byte.
     expected: Option<String>,
+    /// A read that came up short ended where the file is said to end: nothing is behind that.
+    is_short: bool,
+    /// All was read and found unchanged.
+    has_ended: bool,
 }
 
 impl FileReader {
     /// Reads from `position` to `end`.
     pub(super) fn new(file: OwnedFd, position: u64, end: u64) -> Self {
-        Self { file, position, end, beyond_end: false, extent: None, expected: None }
+        Self { file, position, end, beyond_end: false, extent: None, expected: None, is_short: false, has_ended: false }
     }
 
     /// Looks for holes and yields their zeros without reading.
@@ -56,8 +60,11 @@ impl FileReader {
         }
         let left = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let Some(extent) = self.extent() else {
-            let wanted = left.min(buffer.len());
-            return pread(&self.file, buffer.get_mut(..wanted).unwrap_or_default(), self.position);
+            // One byte more than there should be, and the end shows without a further call.
+            let wanted = if self.beyond_end { buffer.len() } else { left.min(buffer.len()) };
+            let count = pread(&self.file, buffer.get_mut(..wanted).unwrap_or_default(), self.position)?;
+            self.is_short = count == left && count < wanted;
+            return Ok(count);
         };
         let left = usize::try_from(extent.end.saturating_sub(self.position)).unwrap_or(usize::MAX).min(left);
         let wanted = buffer.len().min(left);
@@ -88,13 +95,15 @@ impl FileReader {
 
 impl Read for FileReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
+        if buffer.is_empty() || self.has_ended {
             return Ok(0);
         }
-        if self.position >= self.end {
+        let is_verified = self.position >= self.end;
+        if is_verified {
             // Before what is behind the end is looked for: a file that is being written to would have no end.
             self.verify_unchanged()?;
-            if !self.beyond_end {
+            if !self.beyond_end || self.is_short {
+                self.has_ended = true;
                 return Ok(0);
             }
         }
@@ -106,7 +115,10 @@ impl Read for FileReader {
         };
         self.position = self.position.saturating_add(count as u64);
         if count == 0 {
-            self.verify_unchanged()?;
+            if !is_verified {
+                self.verify_unchanged()?;
+            }
+            self.has_ended = true;
         }
         Ok(count)
     }

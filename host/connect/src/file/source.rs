@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
 use tokio::task::JoinHandle;
 
-use super::attributes::{fingerprint, is_sparse};
+use super::attributes::{extended_of, fingerprint, is_sparse};
 use super::cause::from_errno;
 use super::platform::posix::{Errno, FileType, OFlags};
 use super::platform::{NO_TRACE, Status, host_name, open_beneath, status_of};
@@ -23,6 +23,9 @@ use crate::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
     SourceDocument, SourceInfo, ability,
 };
+
+/// What a listing tells of a file, its extended attributes left out.
+const OWN: &str = "posix.";
 
 /// A local folder or file to back up.
 #[derive(Debug)]
@@ -107,6 +110,7 @@ impl Source for FileSource {
                 ability::ORDERED_SCAN,
                 ability::START_AFTER,
                 ability::COMPLETE_SCAN,
+                ability::LEAN_SCAN,
                 ability::FINGERPRINTS,
                 ability::RANGED_READ,
                 ability::LOCAL,
@@ -164,6 +168,7 @@ impl Source for FileSource {
             ));
         }
         let (start, end) = bounds(range, status.size, &entry.key)?;
+        let entry = described(entry, &file);
         let mut reader = FileReader::new(file, start, end).expecting(seen.clone());
         if range.is_none() {
             reader = reader.beyond_end();
@@ -171,10 +176,8 @@ impl Source for FileSource {
         if is_sparse(&status) {
             reader = reader.with_holes();
         }
-        let mut entry = entry.clone();
-        entry.size = Some(status.size);
-        entry.modified = Some(status.modified);
-        entry.fingerprint = Some(seen);
+        let entry =
+            Entry { size: Some(status.size), modified: Some(status.modified), fingerprint: Some(seen), ..entry };
         // Some file systems state another size than there is to read, or none.
         let length = range.map(|_| end.saturating_sub(start));
         Ok(Opened { entry, body: Body::from_reader(length, reader) })
@@ -187,6 +190,21 @@ impl Source for FileSource {
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
         Ok(Vec::new())
     }
+}
+
+/// A listed entry with the extended attributes that its open file has now.
+fn described(listed: &Entry, file: &OwnedFd) -> Entry {
+    let mut entry = listed.clone();
+    match extended_of(file, &listed.key) {
+        Ok(more) => {
+            entry.attributes.retain(|(name, _)| name.starts_with(OWN));
+            entry.attributes.extend(more);
+            entry.attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        Err(Errno::OPNOTSUPP) => {}
+        Err(error) => tracing::warn!(key = %listed.key, %error, "extended attributes cannot be read"),
+    }
+    entry
 }
 
 /// First byte and end of a range within `size` bytes.

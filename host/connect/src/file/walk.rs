@@ -215,7 +215,8 @@ impl Walk {
                 Err(error) => return self.skipped(reason(error)),
             }
         }
-        if self.plain_device != Some(status.device) {
+        let is_left_to_read = self.options.lean && entry.fingerprint.is_some();
+        if !is_left_to_read && self.plain_device != Some(status.device) {
             match self.folder().and_then(|folder| extended(&path_through(&folder, name))) {
                 Ok(more) => {
                     entry.attributes.extend(more);

@@ -65,7 +65,8 @@ pub(crate) struct Join {
     sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
     dedup: Option<Arc<Deduplicator>>,
-    complete_scan: bool,
+    /// The listing tells all that there is to say of an entry.
+    is_complete: bool,
     /// What is said of unchanged entries is read again.
     refreshes: bool,
     previous: Option<Previous>,
@@ -87,15 +88,20 @@ impl Join {
         sieve: Sieve,
         dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
-        let complete_scan = info.has(ability::COMPLETE_SCAN);
+        let is_complete = info.has(ability::COMPLETE_SCAN);
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
         let (batches, missing) = (Batches::new(scanner), None);
-        Self { batches, missing, parents, sieve, dedup, complete_scan, refreshes, previous, pages_repeated, repeats }
+        Self { batches, missing, parents, sieve, dedup, is_complete, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read again, unless the listing tells it all.
     pub(crate) fn refreshing(self, refreshes: bool) -> Self {
-        Self { refreshes: refreshes && !self.complete_scan, ..self }
+        Self { refreshes: refreshes && !self.is_complete, ..self }
+    }
+
+    /// Of a listing that leaves out what is known of unchanged files.
+    pub(crate) fn lean(self, is_lean: bool) -> Self {
+        Self { is_complete: self.is_complete && !is_lean, ..self }
     }
 
     /// How many files were left out because of their size.
@@ -219,7 +225,7 @@ impl Join {
 
     /// The parent's record with what the listing says now.
     fn renew(&self, record: Record, scanned: Entry) -> Record {
-        let entry = if self.complete_scan { scanned } else { overlay(record.entry, scanned) };
+        let entry = if self.is_complete { scanned } else { overlay(record.entry, scanned) };
         Record { entry, ..record }
     }
 }

@@ -25,7 +25,7 @@ mod wanted_tests;
 use std::sync::Arc;
 
 use credenza_connect::{
-    Batches, ErrorClass, Found, Marker, Patterns, ScanOptions, Selection, Source, SourceInfo, ability,
+    Batches, ErrorClass, Found, Marker, Patterns, ScanOptions, Scanner, Selection, Source, SourceInfo, ability,
 };
 use credenza_format::{Chunker, EscrowedConnector, NO_COMPRESSION, Provenance, SigningKey};
 use credenza_model::{Entry, EntryKind, SkippedEntry, SnapshotId, Timestamp};
@@ -33,6 +33,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::{Repository, SnapshotHandle};
+use crate::shards::{Shard, Within};
 use crate::walk::Records;
 use crate::write::Deduplicator;
 use crate::{Damage, Error, Event, Listener, Phase, Result, RunContext, json, task};
@@ -64,6 +65,8 @@ pub struct BackupOptions {
     pub size_max: Option<u64>,
     /// Make no snapshot where it would hold exactly what the one before holds, and nothing failed in either.
     pub skip_unchanged: bool,
+    /// Take the keys of one of the processes that share the backup, and make a part instead of a snapshot; only of what can be listed from a key on.
+    pub shard: Option<Shard>,
     /// Stay on the file system of the source's root.
     pub one_file_system: bool,
     /// Read every content again, whatever the listing says of it.
@@ -97,6 +100,9 @@ pub struct BackupReport {
     pub snapshot: Option<SnapshotId>,
     /// The snapshot that holds exactly what is there now, where none was to be made then.
     pub unchanged_since: Option<SnapshotId>,
+    /// Which part of a backup it is that many processes share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Shard>,
     /// The source, as the user wrote its location.
     pub source: String,
     /// Entries in the snapshot.
@@ -173,6 +179,7 @@ pub async fn run(
     options: &BackupOptions,
     run: &RunContext,
 ) -> Result<BackupReport> {
+    repository.require_primary("backing up")?;
     let _heeding = run.stop.heeding();
     match attempt(repository, Arc::clone(&source), options, true, run).await {
         // What can be read once only is gone by now.
@@ -293,13 +300,22 @@ async fn read(
     let parents = parents(session, options);
     let trusted = Trusted::find(session.parent(), info, &options.provenance);
     let whole = session.scan_options();
-    let Scan { scanner, if_ordered } = Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await?;
+    let begun = match session.range() {
+        Some(range) => Scan::within(&source, whole, range.clone()).await,
+        None => Scan::begin(&source, info, whole, trusted.as_ref(), parents.first()).await,
+    };
+    let Scan { scanner, if_ordered } = begun?;
     let sieve = Sieve::new(whole, options.size_max);
-    let join =
-        Join::new(scanner, info, parents, sieve, Some(Arc::clone(&line.dedup))).refreshing(options.metadata_of_all);
+    let join = Join::new(scanner, info, parents, sieve, Some(Arc::clone(&line.dedup)))
+        .refreshing(options.metadata_of_all)
+        .lean(whole.lean);
     match line.run(join).await? {
         Ending::Ascending => session.note_order(if_ordered),
         Ending::Repeating => {}
+        Ending::OutOfOrder if session.range().is_some() => {
+            let reason = "its listing does not tell keys in the order of their bytes".to_owned();
+            return Err(Error::Unshardable { source_name: info.identity.clone(), reason });
+        }
         Ending::OutOfOrder => {
             line = line.again_sorted(repository, session, &*source, info, options).await?;
         }
@@ -309,8 +325,13 @@ async fn read(
 
 /// What unchanged entries are taken from: nothing when all is to be read again.
 fn parents(session: &Session, options: &BackupOptions) -> Vec<Parent> {
-    let records =
-        |handle: &SnapshotHandle| Records::new(Arc::clone(session.loader()), &handle.snapshot.tree, Vec::new());
+    let records = |handle: &SnapshotHandle| {
+        let (loader, tree) = (Arc::clone(session.loader()), &handle.snapshot.tree);
+        match session.range() {
+            Some(range) => Records::within(loader, tree, range.after.as_ref(), range.until.as_ref()),
+            None => Records::new(loader, tree, Vec::new()),
+        }
+    };
     let parent = session.parent().filter(|_| !options.reread);
     parent.map(|handle| Parent::new(records(handle), Arc::clone(session.loader()))).into_iter().collect()
 }
@@ -323,12 +344,19 @@ async fn dry_run(
     listener: &dyn Listener,
 ) -> Result<BackupReport> {
     let whole = session.scan_options();
-    let scan = SortedScan::collect(source, whole).await?;
+    let scanner: Box<dyn Scanner> = match session.range() {
+        Some(range) => {
+            let inner = source.scan(whole).await.map_err(Error::source("listing the source"))?;
+            Box::new(Within::new(inner, range.clone()))
+        }
+        None => Box::new(SortedScan::collect(source, whole).await?),
+    };
     let sieve = Sieve::new(whole, options.size_max);
-    let mut join = Join::new(Box::new(scan), info, parents(session, options), sieve, None);
+    let mut join = Join::new(scanner, info, parents(session, options), sieve, None);
     let (damages, compared_with) = (session.damages().to_vec(), session.other_source());
     let source = options.location.clone();
-    let mut report = BackupReport { source, damages, compared_with, ..BackupReport::default() };
+    let part = options.shard;
+    let mut report = BackupReport { source, part, damages, compared_with, ..BackupReport::default() };
     while let Step::Batch(batch) = join.next().await? {
         for planned in batch {
             match planned {
@@ -438,7 +466,8 @@ impl<'a> Line<'a> {
         all.extend(parents(session, options));
         let sieve = Sieve::new(session.scan_options(), options.size_max);
         let join = Join::new(Box::new(scan), info, all, sieve, Some(Arc::clone(&self.dedup)))
-            .refreshing(options.metadata_of_all);
+            .refreshing(options.metadata_of_all)
+            .lean(session.scan_options().lean);
         let mut line = Self { tree: fresh, ..self };
         if line.run(join).await? == Ending::OutOfOrder {
             return Err(Error::Contract { what: "its listing repeats keys in a way that cannot be sorted".to_owned() });

@@ -16,6 +16,7 @@ use super::join::Parent;
 use super::prefixes::Prefixes;
 use super::ranges::{Ranges, Shape};
 use crate::repository::SnapshotHandle;
+use crate::shards::{KeyRange, Within};
 use crate::{Error, Result};
 
 /// Bounds for how many snapshots a server could hide keys whose listings contradict each other in a way that ranges cannot see.
@@ -45,6 +46,12 @@ impl Scan {
         }
         let scanner = source.scan(whole).await.map_err(Error::source("listing the source"))?;
         Ok(Self { scanner, if_ordered: is_flat(info).then(OrderedListing::default) })
+    }
+
+    /// Begins to list a range of keys, in one piece: others list the rest meanwhile.
+    pub(super) async fn within(source: &Arc<dyn Source>, whole: &ScanOptions, range: KeyRange) -> Result<Self> {
+        let scanner = source.scan(whole).await.map_err(Error::source("listing the source"))?;
+        Ok(Self { scanner: Box::new(Within::new(scanner, range)), if_ordered: None })
     }
 }
 

@@ -16,6 +16,7 @@ use super::tree::{Counts, Grown};
 use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
+use crate::shards::{KeyRange, Met, Shard};
 use crate::write::{self, Committed, Deduplicator, Draft};
 use crate::{Damage, Error, Event, Result, RunContext};
 
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     source: SnapshotSource,
     /// What the source is asked to list.
     whole: ScanOptions,
+    /// The keys of which the run takes care, where others share the backup.
+    shard: Option<(Shard, KeyRange)>,
     started: Timestamp,
     /// What the run found of the order of the listing.
     listing: Option<OrderedListing>,
@@ -47,6 +50,8 @@ struct Before {
     dates: Vec<Dated>,
     /// Snapshots that cannot be read.
     damaged: Vec<Damage>,
+    /// Where the others who share the backup begin and end.
+    met: Met,
 }
 
 impl Before {
@@ -55,13 +60,25 @@ impl Before {
         let writer = repository.writer(&options.host, &options.user);
         if !repository.can_read() {
             let chain = Chain::stated(repository, writer).await?;
-            return Ok(Self { parent: None, chain, store_time: None, dates: Vec::new(), damaged: Vec::new() });
+            return Ok(Self {
+                parent: None,
+                chain,
+                store_time: None,
+                dates: Vec::new(),
+                damaged: Vec::new(),
+                met: Met::default(),
+            });
         }
         let snapshots = repository.snapshots().await?;
+        let newest = parent(&snapshots, info, options);
         let dated = |handle: &SnapshotHandle| Some(Dated { snapshot: handle.snapshot.id, time: handle.time()? });
         Ok(Self {
-            parent: parent(&snapshots, info, options).cloned(),
-            chain: Chain::new(writer, &snapshots.whole),
+            parent: match options.shard {
+                Some(shard) => shard.parent(&snapshots, &info.identity, newest).cloned(),
+                None => newest.cloned(),
+            },
+            met: options.shard.map(|shard| shard.met(&snapshots, &info.identity)).unwrap_or_default(),
+            chain: Chain::new(writer, snapshots.everything()),
             store_time: snapshots.last_made(|_| true).and_then(|handle| handle.stored),
             dates: snapshots.whole.iter().filter_map(dated).collect(),
             damaged: snapshots.damaged.into_iter().map(|snapshot| snapshot.damage).collect(),
@@ -106,7 +123,7 @@ impl Session {
 
     pub(crate) async fn begin(
         repository: &Repository,
-        source: &dyn Source,
+        connector: &dyn Source,
         info: &SourceInfo,
         options: &BackupOptions,
         as_of_start: bool,
@@ -121,26 +138,39 @@ impl Session {
             identity: info.identity.clone(),
             namespace: info.namespace.clone(),
             location: options.location.clone(),
-            as_of: if as_of_start { now(source, info, before.parent.as_ref(), options).await? } else { None },
-            documents: documents(source, before.parent.as_ref(), options).await?,
+            as_of: if as_of_start { now(connector, info, before.parent.as_ref(), options).await? } else { None },
+            documents: documents(connector, before.parent.as_ref(), options).await?,
         };
-        let whole = ScanOptions {
+        let mut whole = ScanOptions {
             as_of: source.as_of,
             excludes: options.excludes.fresh(),
             only: options.only.fresh(),
             markers: options.markers.clone(),
             one_file_system: options.one_file_system,
             racy_since: before.parent.as_ref().map(|parent| parent.snapshot.started),
+            lean: info.has(ability::LEAN_SCAN) && !options.metadata_of_all,
             whole_seconds_are_racy: before.parent.as_ref().is_some_and(|parent| is_other(parent, &source)),
             ..ScanOptions::default()
         };
         let loader = repository.loader(Arc::clone(&index));
-        Ok(Self { loader, index, before, source, whole, started, listing: None, damages })
+        let mut taken = None;
+        if let Some(shard) = options.shard {
+            let met = std::mem::take(&mut before.met);
+            let range = shard.range((connector, info), &whole, (before.parent.as_ref(), &loader), met).await?;
+            whole.start_after = range.after.as_ref().map(|after| after.as_bytes().to_vec());
+            taken = Some((shard, range));
+        }
+        Ok(Self { loader, index, before, source, whole, shard: taken, started, listing: None, damages })
     }
 
     /// What the source is asked to list: all that is wanted, as of one time where it can.
     pub(crate) fn scan_options(&self) -> &ScanOptions {
         &self.whole
+    }
+
+    /// The keys of which the run takes care; all of them where no others share the backup.
+    pub(crate) fn range(&self) -> Option<&KeyRange> {
+        self.shard.as_ref().map(|(_, range)| range)
     }
 
     pub(crate) fn writer(&self) -> Hex<[u8; 16]> {
@@ -184,7 +214,7 @@ impl Session {
     /// The snapshot that holds just this tree, where no other is to be made of it. Where anything failed, or the repository is damaged, one is made: it
     /// says so, or mends.
     pub(crate) fn unchanged_since(&self, grown: &Grown, options: &BackupOptions) -> Option<SnapshotId> {
-        let parent = &self.parent().filter(|_| options.skip_unchanged)?.snapshot;
+        let parent = &self.parent().filter(|_| options.skip_unchanged && options.shard.is_none())?.snapshot;
         let is_same = parent.tree == grown.root
             && parent.source.identity == self.source.identity
             && parent.source.documents == self.source.documents;
@@ -207,6 +237,7 @@ impl Session {
             bytes_read: counts.bytes_read,
             bytes_added: dedup.record().bytes_added(),
             compared_with: self.other_source(),
+            part: options.shard,
             damages: self.damages.clone(),
             ..BackupReport::default()
         }
@@ -267,7 +298,7 @@ impl Session {
             signer: None,
             origin: None,
             replaces: None,
-            part: None,
+            part: self.shard.as_ref().map(|(shard, range)| shard.part(range)),
             tree: grown.root,
             usage: body_digest(&usage.encode()?),
             packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState};
+use credenza_format::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState, TreeRoot};
 use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
@@ -29,7 +29,8 @@ pub(crate) use forged::{Noise, opened as forged};
 pub(crate) use locate::{Run, coalesce};
 
 use crate::liveness::Liveness;
-use crate::repository::Repository;
+use crate::poison::lock_unpoisoned;
+use crate::repository::{Missed, Repository};
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Longest range of a pack read in one request: a full read costs four or five requests a data pack, and several fit into memory, sealed and opened.
@@ -38,6 +39,8 @@ pub(crate) const RUN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub(crate) const GAP_BYTES_MAX: u64 = 256 * 1024;
 /// Ranges read and opened at once, over all calls of one loader.
 pub(crate) const FETCHES_IN_FLIGHT: usize = 3;
+/// Trees that are remembered: two are compared at once, and more are looked into one after the other.
+const TREES_MAX: usize = 8;
 
 /// A chunk's plaintext, or why there is none.
 pub(crate) type Fetched = HashMap<ChunkId, Result<Bytes, Damage>>;
@@ -52,6 +55,8 @@ pub(crate) struct BlobLoader {
     age: Mutex<Age>,
     /// Whether the store still answers, where its failure to give a pack is the pack's alone.
     liveness: Option<Arc<Liveness>>,
+    /// Trees that were read last, of which a replica may be asked for what is lost.
+    trees: std::sync::Mutex<Vec<TreeRoot>>,
 }
 
 /// How far the index of a loader has fallen behind.
@@ -83,7 +88,7 @@ impl BlobLoader {
     /// A loader that reads from one of the two stores of a repository.
     pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {
         let (permits, age) = (Semaphore::new(FETCHES_IN_FLIGHT), Mutex::default());
-        Self { repository, store, index, permits, age, liveness: None }
+        Self { repository, store, index, permits, age, liveness: None, trees: std::sync::Mutex::default() }
     }
 
     /// The same, which goes on without what the store fails to give as long as it answers anything: that is
@@ -96,19 +101,39 @@ impl BlobLoader {
         &self.index
     }
 
+    /// Notes a tree that is read by this loader.
+    pub(crate) fn note_tree(&self, root: &TreeRoot) {
+        let mut trees = lock_unpoisoned(&self.trees);
+        trees.retain(|known| known != root);
+        let beyond = (trees.len() + 1).saturating_sub(TREES_MAX);
+        trees.drain(..beyond);
+        trees.push(*root);
+    }
+
     /// Loads chunks; repeated ids are read once. A chunk that cannot be had from one pack is looked for in the others that hold
-    /// it: a collector may have deleted the one and spared the other. One that is nowhere is reported in its place and does
-    /// not stop the others.
+    /// it: a collector may have deleted the one and spared the other. One that is nowhere is read from a replica, if there are any; where
+    /// no replica has it, it is reported in its place and does not stop the others.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     pub(crate) async fn load(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
+        let mut fetched = self.load_here(ids).await?;
+        if let Some(spare) = self.repository.spare().filter(|_| !fetched.values().all(Result::is_ok)) {
+            let trees = lock_unpoisoned(&self.trees).clone();
+            let missed = Missed { index: &self.index, trees: &trees };
+            spare.mend(&self.repository, missed, &mut fetched).await;
+        }
+        Ok(fetched)
+    }
+
+    /// The same from this repository alone.
+    async fn load_here(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
         let mut fetched = self.load_known(ids).await?;
         let is_gone =
             |fetched: &Result<Bytes, Damage>| matches!(fetched, Err(damage) if damage.kind == DamageKind::Missing);
         let gone: Vec<ChunkId> = fetched.iter().filter(|(_, fetched)| is_gone(fetched)).map(|(id, _)| *id).collect();
         if let Some(successor) = self.successor(&gone).await? {
-            fetched.extend(Box::pin(successor.load(gone)).await?);
+            fetched.extend(Box::pin(successor.load_here(gone)).await?);
         }
         Ok(fetched)
     }

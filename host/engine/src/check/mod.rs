@@ -46,7 +46,8 @@ use crate::clock::lease_end;
 use crate::findings::Findings;
 use crate::health::Health;
 use crate::liveness::Liveness;
-use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle};
+use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, Spared};
+use crate::view::View;
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
 
 /// How often the repository is looked at before it counts as never at rest.
@@ -148,7 +149,7 @@ impl Leftovers {
 /// # Errors
 /// When the store cannot be read, and [`Error::Cancelled`] when it was to stop; damage is what the report is for.
 pub async fn run(repository: &Repository, options: &CheckOptions, run: &RunContext) -> Result<CheckReport> {
-    verified(repository, options, &*run.events, &run.stop).await
+    verified(&repository.alone(), options, &*run.events, &run.stop).await
 }
 
 async fn verified(
@@ -267,6 +268,8 @@ pub struct Readings {
     pub oldest: Option<Timestamp>,
     /// Packs that are on record as damaged.
     pub packs_damaged: u64,
+    /// When damage was found the last time, mended or not; nothing where none is on record. What is mended is forgotten some time after.
+    pub damage_found: Option<Timestamp>,
 }
 
 /// What is on record of the reading of packs. No pack is looked for.
@@ -274,10 +277,23 @@ pub struct Readings {
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
 pub async fn readings(repository: &Repository) -> Result<Readings> {
+    readings_in(repository, &repository.readable_index().await?).await
+}
+
+impl View {
+    /// What is on record of the reading of the packs that this view knows. No pack is looked for.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or with the keys of a writer.
+    pub async fn readings(&self) -> Result<Readings> {
+        readings_in(self.repository(), self.loader().index()).await
+    }
+}
+
+async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readings> {
     let health = Health::load(repository).await?;
-    let index = repository.readable_index().await?;
     let damaged = health.damaged_packs();
-    let mut readings = Readings::default();
+    let mut readings = Readings { damage_found: health.damage_found(), ..Readings::default() };
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         if pack.moved || index.state(ordinal) != PackState::Live {
             continue;
@@ -339,7 +355,17 @@ pub(crate) fn add_healed(repository: &Repository, users: &Users, findings: &mut 
     let healed = repository.take_healed_packs();
     let packs = healed.iter().map(|(pack, _)| *pack).collect();
     healed.into_iter().for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    add_spared(repository, users, findings);
     packs
+}
+
+/// Finds what was read from a replica, where that was allowed.
+fn add_spared(repository: &Repository, users: &Users, findings: &mut Findings<'_>) {
+    for Spared { damage, .. } in repository.take_spared() {
+        let key = StoreKey::new(damage.object.clone()).ok();
+        let pack = key.as_ref().and_then(ObjectKind::parse).filter(|(kind, _)| PackKind::of(*kind).is_some());
+        findings.add(damage, pack.into_iter().flat_map(|(_, pack)| users.affected(&pack)).collect::<Vec<_>>());
+    }
 }
 
 /// What there is, without what is in packs.
@@ -387,20 +413,20 @@ async fn look_once(repository: &Repository, findings: &mut Findings<'_>) -> Resu
         let owner = damage.object.strip_prefix("snapshot/").and_then(|id| id.parse().ok());
         findings.add(damage, owner);
     });
-    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots.whole, findings).await?;
+    let snapshots: Vec<SnapshotHandle> = snapshots.whole.into_iter().chain(snapshots.parts).collect();
+    let structure::Usages { users, ownerless } = structure::usages(repository, &snapshots, findings).await?;
     let mut leftovers = structure::small_objects(repository, findings).await?;
     let health = Health::load(repository).await?;
     health.unreadable().iter().for_each(|damage| findings.add(damage.clone(), None));
     let structure::Texts { removals, lacking_copies } = structure::texts(repository, findings).await?;
     let ownerless_usages = chains::without_record(&ownerless, &removals);
-    let removed_snapshots = chains::judge(&snapshots.whole, &removals, findings);
+    let removed_snapshots = chains::judge(&snapshots, &removals, findings);
     let packs = structure::packs(repository, &mut index, &users, findings).await?;
     let is_used = |key| ObjectKind::parse(key).is_some_and(|(_, pack)| users.of(&pack).is_some());
     for pack in packs.undescribed.iter().filter(|pack| !is_used(&pack.key)) {
         (leftovers.packs, leftovers.bytes) = (leftovers.packs + 1, leftovers.bytes.saturating_add(pack.size));
         leftovers.add(pack.modified);
     }
-    let snapshots = snapshots.whole;
     Ok(Look { index, snapshots, users, packs, health, leftovers, ownerless_usages, removed_snapshots, lacking_copies })
 }
 

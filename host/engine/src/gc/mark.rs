@@ -137,7 +137,8 @@ impl View {
         if let Some(snapshot) = snapshots.damaged.into_iter().next() {
             return Err(snapshot.damage.into());
         }
-        let fresh = snapshots.whole.into_iter().filter(|handle| !self.snapshots.contains(&object_id(handle)));
+        let all = snapshots.whole.into_iter().chain(snapshots.parts);
+        let fresh = all.filter(|handle| !self.snapshots.contains(&object_id(handle)));
         let fresh: Vec<SnapshotHandle> = fresh.collect();
         let digests = fresh.iter().filter_map(|handle| handle.snapshot.connector.digest);
         self.read_by.extend(digests.flat_map(EscrowedConnector::names));

@@ -125,6 +125,9 @@ pub async fn run(repository: &Repository, options: &GcOptions, run: &RunContext)
 
 async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Listener) -> Result<GcReport> {
     repository.require_reading("reclaiming space")?;
+    if !options.dry_run {
+        repository.require_charge("reclaiming space")?;
+    }
     repository.require_prompt_listings().await?;
     listener.on(Event::Phase { phase: Phase::Collecting });
     let lease = Lease::begin(Arc::clone(repository.clock()));

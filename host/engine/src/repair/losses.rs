@@ -2,13 +2,14 @@
 //!
 //! Called by `repair::run`. Bound: that of `walk`, and [`PROBLEMS_MAX`] names a snapshot.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_format::{PROBLEMS_MAX, Problem};
 use credenza_model::{ChunkId, SnapshotId};
 
 use super::SnapshotLoss;
+use super::salvage::Salvaged;
 use super::survey::Survey;
 use super::walk::{Step, Walk};
 use crate::blobs::BlobLoader;
@@ -17,25 +18,22 @@ use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result};
 
 /// What each snapshot has lost that relies on something lost.
-pub(super) async fn find(
-    repository: &Repository,
-    survey: &Survey,
-    lost: &HashSet<ChunkId>,
-) -> Result<Vec<SnapshotLoss>> {
+pub(super) async fn find(repository: &Repository, survey: &Survey, salvaged: &Salvaged) -> Result<Vec<SnapshotLoss>> {
     let affected: BTreeSet<SnapshotId> =
         survey.findings.iter().flat_map(|finding| finding.affects.iter().copied()).collect();
     let mut losses = Vec::new();
     let loader = survey.loader(repository);
     for handle in survey.snapshots.iter().filter(|handle| affected.contains(&handle.snapshot.id)) {
-        let loss = loss(&loader, handle, lost).await?;
+        let loss = loss(&loader, handle, salvaged).await?;
         losses.extend((loss.entries > 0).then_some(loss));
     }
     Ok(losses)
 }
 
-async fn loss(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, lost: &HashSet<ChunkId>) -> Result<SnapshotLoss> {
+async fn loss(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, salvaged: &Salvaged) -> Result<SnapshotLoss> {
     let mut loss = SnapshotLoss { snapshot: handle.snapshot.id, entries: 0, problems: Vec::new() };
-    let is_there = |id: &ChunkId| !lost.contains(id) && loader.index().get(id).is_some();
+    let is_here = |id: &ChunkId| !salvaged.lost.contains(id) && loader.index().get(id).is_some();
+    let is_there = |id: &ChunkId| salvaged.brought.contains(id) || is_here(id);
     let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
     while let Some(step) = walk.next().await? {
         match step {

@@ -258,7 +258,7 @@ async fn mend(
         survey.whole.extend(parities.packs());
     }
     report.unrecorded = record(repository, &mut survey).await.err().map(|cause| cause.to_string());
-    report.losses = losses::find(repository, &survey, &salvaged.lost).await?;
+    report.losses = losses::find(repository, &survey, &salvaged).await?;
     report.mends.extend(publish::foreseen(&survey, &salvaged));
     report.mends.extend(
         survey.rebuilt.iter().filter(|rebuilt| rebuilt.exact).map(|rebuilt| Mend::Rewritten { usage: rebuilt.key() }),
@@ -278,7 +278,7 @@ async fn mend(
         report.mends.extend(replace::run(repository, &survey, &report.losses, options, stop).await?);
     }
     // What was read by parity is among the findings.
-    drop(repository.take_healed());
+    drop((repository.take_healed(), repository.take_spared()));
     report.lost = lost(survey.findings, &report.mends);
     Ok(report)
 }

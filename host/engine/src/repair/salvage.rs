@@ -25,6 +25,8 @@ pub(super) struct Salvaged {
     pub(super) counts: HashMap<ObjectId, (u64, u64)>,
     /// Chunks in need that are nowhere to be had.
     pub(super) lost: HashSet<ChunkId>,
+    /// Chunks in need that no pack here has any more, and a replica had.
+    pub(super) brought: HashSet<ChunkId>,
 }
 
 /// Reads what is in need of every damaged pack, and copies it if there is a dedup.
@@ -47,6 +49,8 @@ pub(super) async fn run(
                 window.iter().partition(|blob| fetched.get(&blob.id).is_some_and(Result::is_ok));
             (copied, lost) = (copied + whole.len() as u64, lost + gone.len() as u64);
             salvaged.lost.extend(gone.iter().map(|blob| blob.id));
+            let is_brought = |id: &ChunkId| survey.index.get(id).is_none();
+            salvaged.brought.extend(whole.iter().map(|blob| blob.id).filter(is_brought));
             if let Some(dedup) = dedup {
                 keep(dedup, level, whole, fetched).await?;
             }

@@ -26,10 +26,14 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// The chain of a writer, as far as these snapshots show it.
-    pub(crate) fn new(writer: Hex<[u8; 16]>, snapshots: &[SnapshotHandle]) -> Self {
-        let seen = snapshots.iter().map(SnapshotHandle::store_key).collect();
+    pub(crate) fn new<'a>(
+        writer: Hex<[u8; 16]>,
+        snapshots: impl IntoIterator<Item = &'a SnapshotHandle, IntoIter: Clone>,
+    ) -> Self {
+        let snapshots = snapshots.into_iter();
+        let seen = snapshots.clone().map(SnapshotHandle::store_key).collect();
         let mut chain = Self { writer, seen, head: None, blind: false };
-        chain.follow(snapshots.iter().map(|handle| {
+        chain.follow(snapshots.map(|handle| {
             let Snapshot { writer, sequence, previous, .. } = handle.snapshot;
             (ChainLink { writer, sequence, previous }, handle.digest)
         }));

@@ -33,10 +33,10 @@ impl Repository {
         // Of two that were committed during a listing it may show the later alone. What comes before one that was listed at the first look was
         // there when the second began: only gaps before those count, however busy the writers are.
         let (second, gaps) = cautious.snapshots_and_gaps().await?;
-        let place = |id: &SnapshotId| second.whole.iter().map(|handle| &handle.snapshot).find(|found| found.id == *id);
+        let place = |id: &SnapshotId| second.everything().map(|handle| &handle.snapshot).find(|found| found.id == *id);
         let was_there = |id: &SnapshotId| {
             place(id).is_some_and(|found| {
-                let mut earlier = first.whole.iter().map(|handle| &handle.snapshot);
+                let mut earlier = first.everything().map(|handle| &handle.snapshot);
                 earlier.any(|known| known.writer == found.writer && known.sequence >= found.sequence)
             })
         };
@@ -55,25 +55,31 @@ impl Repository {
             return Ok((snapshots, Found::new()));
         }
         self.expect_owners_listed(&usages, &snapshots).await?;
-        let gaps = self.gaps(&snapshots.whole).await?;
+        let gaps = self.gaps(snapshots.everything()).await?;
         Ok((snapshots, gaps))
     }
 
     /// The one snapshot that a name means, for whoever removes it: a whole id means what it means; `latest` and the beginning of an id are
-    /// judged by all snapshots.
+    /// judged by all snapshots. A part that waits to be merged has its id alone.
     ///
     /// # Errors
     /// As [`Repository::find`] and [`Repository::all_snapshots`].
     pub async fn find_for_removal(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
         match name.0.parse::<SnapshotId>() {
-            Ok(_) => self.find(name).await,
+            Ok(id) => {
+                let snapshots = self.snapshots().await?;
+                match snapshots.parts.iter().find(|part| part.snapshot.id == id) {
+                    Some(part) => Ok(part.clone()),
+                    None => snapshots.find(name),
+                }
+            }
             Err(_) => self.all_snapshots().await?.find(name),
         }
     }
 
     /// Demands that a listing shows each snapshot of which a usage list speaks and that is there.
     async fn expect_owners_listed(&self, usages: &[StoredObject], snapshots: &Snapshots) -> Result<()> {
-        let listed: HashSet<StoreKey> = snapshots.whole.iter().map(SnapshotHandle::store_key).collect();
+        let listed: HashSet<StoreKey> = snapshots.everything().map(SnapshotHandle::store_key).collect();
         let unlisted = usages.iter().filter_map(owner).filter(|owner| !listed.contains(owner)).collect();
         let mut there = self.those_there(unlisted).await?;
         if there.is_empty() {
@@ -87,9 +93,9 @@ impl Repository {
     }
 
     /// The snapshots whose predecessor is neither there nor on record as removed.
-    async fn gaps(&self, snapshots: &[SnapshotHandle]) -> Result<Found> {
+    async fn gaps(&self, snapshots: impl Iterator<Item = &SnapshotHandle>) -> Result<Found> {
         let mut chains = Chains::default();
-        snapshots.iter().for_each(|handle| chains.add(handle.into()));
+        snapshots.for_each(|handle| chains.add(handle.into()));
         if chains.gaps().is_empty() {
             return Ok(Found::new());
         }

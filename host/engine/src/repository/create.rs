@@ -86,6 +86,7 @@ impl Repository {
             policy: None,
             retain_days: options.retain_days,
             parity: options.parity,
+            replica_of: None,
             unknown: std::collections::BTreeMap::new(),
         };
         let encoded = config

@@ -1,6 +1,6 @@
 //! A repository that is open: its store, its config and its keys.
 //!
-//! Owned here: creating (`probe` tries the store), opening, the config and the retention policy in it, key slots, until when objects are
+//! Owned here: creating (`probe` tries the store), opening, the config with the retention policy and the role in it, key slots, until when objects are
 //! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
 //! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
 //! packs (`blobs`, `write::dedup`). Called by every command of the engine.
@@ -19,10 +19,12 @@ mod parity;
 mod policy;
 mod probe;
 mod removal;
+mod role;
 mod rotate;
 mod secret;
 mod slots;
 mod snapshots;
+mod spare;
 mod two_copies;
 mod usage;
 
@@ -45,11 +47,14 @@ pub(crate) use locks::PROBES;
 pub(crate) use parity::{lacking, put_parity};
 pub(crate) use probe::VERSIONS;
 pub use probe::probe;
+pub use role::Role;
 pub use rotate::{Resealing, Rotation};
 pub use secret::{Secret, SlotLock};
 pub use slots::{ListedSlot, key_slots};
 pub(crate) use snapshots::last_made;
 pub use snapshots::{AHEAD_SECONDS, DamagedSnapshot, SnapshotHandle, SnapshotName, Snapshots};
+pub use spare::Spared;
+pub(crate) use spare::{Missed, Spare};
 pub(crate) use two_copies::{TwoCopies, put_text};
 
 use crate::cached::CacheFolder;
@@ -77,6 +82,10 @@ pub struct Repository {
     cache: Option<CacheFolder>,
     /// Where reads of data are counted instead of made, in a rehearsal.
     unread: Option<Arc<Tally>>,
+    /// Whether whoever replicates from its origin is at work, who may do its upkeep.
+    in_charge: bool,
+    /// Where chunks are read that are lost here.
+    spare: Option<Arc<dyn Spare>>,
 }
 
 impl Repository {
@@ -109,6 +118,7 @@ impl Repository {
             store: shadow(Arc::clone(&self.store), self.cache.clone()),
             bare: shadow(Arc::clone(&self.store), None),
             unread: Some(Arc::clone(tally)),
+            spare: None,
             ..self.clone()
         }
     }

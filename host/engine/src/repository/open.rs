@@ -71,6 +71,8 @@ impl Repository {
             cautious: false,
             cache,
             unread: None,
+            in_charge: false,
+            spare: None,
         })
     }
 

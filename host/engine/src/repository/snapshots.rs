@@ -70,6 +70,8 @@ pub struct DamagedSnapshot {
 pub struct Snapshots {
     /// Those that are whole, oldest first by the time of the store where they were made.
     pub whole: Vec<SnapshotHandle>,
+    /// Parts that wait to be merged, oldest first: no snapshots of a source, though collectors spare what they need.
+    pub parts: Vec<SnapshotHandle>,
     /// Those that cannot be read.
     pub damaged: Vec<DamagedSnapshot>,
     /// Those of the whole ones that are dated more than [`AHEAD_SECONDS`] after now: either the store's clock was wrong when they were made, and
@@ -109,7 +111,8 @@ impl Repository {
             let stored = document.object.modified;
             match document.body {
                 Ok(OpenedSnapshot { snapshot, digest }) => {
-                    snapshots.whole.push(SnapshotHandle { snapshot, stored, digest })
+                    let folder = if snapshot.part.is_some() { &mut snapshots.parts } else { &mut snapshots.whole };
+                    folder.push(SnapshotHandle { snapshot, stored, digest });
                 }
                 Err(damage) => snapshots.damaged.push(DamagedSnapshot { damage, stored }),
             }
@@ -150,8 +153,15 @@ impl Snapshots {
         let last = Timestamp { seconds: now.seconds.saturating_add(AHEAD_SECONDS), ..now };
         let ahead = |handle: &&SnapshotHandle| handle.time().is_some_and(|time| time > last);
         self.ahead = self.whole.iter().filter(ahead).map(|handle| handle.snapshot.id).collect();
-        self.whole.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
+        for handles in [&mut self.whole, &mut self.parts] {
+            handles.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
+        }
         Self { now, ..self }
+    }
+
+    /// All that can be read, parts among them.
+    pub fn everything(&self) -> impl Iterator<Item = &SnapshotHandle> + Clone {
+        self.whole.iter().chain(&self.parts)
     }
 
     /// Whether it is among those [`ahead`](Self::ahead).
@@ -264,9 +274,12 @@ impl Snapshots {
             self.whole.iter().filter(|handle| is_meant(&handle.snapshot.id.to_string())).collect();
         match matches.as_slice() {
             [handle] => Ok((*handle).clone()),
-            [] => {
-                Err(Error::NoSnapshot { reason: format!("no snapshot's id begins with `{}`", digits.escape_debug()) })
-            }
+            [] => Err(Error::NoSnapshot {
+                reason: match self.parts.iter().any(|part| is_meant(&part.snapshot.id.to_string())) {
+                    true => format!("`{digits}` is a part that waits to be merged, no snapshot"),
+                    false => format!("no snapshot's id begins with `{}`", digits.escape_debug()),
+                },
+            }),
             several => Err(Error::NoSnapshot { reason: self.ambiguous(digits, several) }),
         }
     }

@@ -165,8 +165,9 @@ impl EntryWriter {
         let entry = promised(record);
         let Some(mut parts) = self.create(&entry, replaces).await? else { return Ok(Written::whole(0)) };
         let mut bytes = 0;
+        let mut next = self.stop.unless(chunks.next()).await;
         let outcome = loop {
-            let (refs, fetched) = match self.stop.unless(chunks.next()).await {
+            let (refs, fetched) = match next {
                 Ok(None) => break Ok(()),
                 Ok(Some(Ok(window))) => window,
                 Ok(Some(Err(cause))) | Err(cause) => break Err(NotRestored::from(cause)),
@@ -176,9 +177,12 @@ impl EntryWriter {
                 Err(failure) => break Err(failure),
             };
             bytes += payload.length();
-            if let Err(failure) = parts.write(payload).await {
+            let (written, following) =
+                futures_util::future::join(parts.write(payload), self.stop.unless(chunks.next())).await;
+            if let Err(failure) = written {
                 break Err(failure);
             }
+            next = following;
         };
         let lost = parts.end(outcome).await?;
         self.note_written(&record.entry.key);

@@ -40,7 +40,7 @@ use credenza_model::{Entry, EntryKind, Key, Record};
 
 use crate::mirror::KeyList;
 use crate::parts::Parts;
-use crate::repository::{Repository, SnapshotHandle};
+use crate::repository::{Repository, SnapshotHandle, Spared};
 use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
 
 use above::Way;
@@ -136,6 +136,9 @@ pub struct RestoreReport {
     /// Packs that were damaged and were read by their parity: what was restored of them is right.
     #[serde(rename = "packs_healed", serialize_with = "crate::json::count")]
     pub healed: Vec<Damage>,
+    /// Objects that are damaged, and of which a replica had what was read: what was restored is right.
+    #[serde(rename = "objects_spared", serialize_with = "crate::json::count")]
+    pub spared: Vec<Spared>,
     /// Entries that the snapshot has no content of: the backup could not read them or was not to, or `repair` found it lost.
     pub unread: u64,
     /// Entries that the destination refused, or that the store fails to give while it answers otherwise.
@@ -156,7 +159,7 @@ pub struct RestoreReport {
 impl RestoreReport {
     /// Adds what another restore did to the same destination.
     pub fn add(&mut self, other: Self) {
-        let Self { left, healed, parts_missing, include_unmatched, exclude_unmatched, unrestored, .. } = &other;
+        let Self { left, healed, spared, parts_missing, include_unmatched, exclude_unmatched, unrestored, .. } = &other;
         for (conflict, more) in left {
             self.left.entry(*conflict).or_default().add_all(more);
         }
@@ -164,6 +167,7 @@ impl RestoreReport {
             *self.unrestored.entry(name.clone()).or_default() += count;
         }
         self.healed.extend(healed.iter().cloned());
+        self.spared.extend(spared.iter().cloned());
         self.parts_missing.extend(parts_missing.iter().cloned());
         self.include_unmatched.extend(include_unmatched.iter().cloned());
         self.exclude_unmatched.extend(exclude_unmatched.iter().cloned());
@@ -287,7 +291,7 @@ pub async fn run(
     if !options.no_sync && !options.dry_run {
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
-    Ok(RestoreReport { healed: repository.take_healed(), ..report })
+    Ok(RestoreReport { healed: repository.take_healed(), spared: repository.take_spared(), ..report })
 }
 
 /// Demands that something of one part at least was there.

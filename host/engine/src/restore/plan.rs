@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ChunkRef, Content, Key, Record};
+use futures_util::future::join;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::work::{Item, Window};
@@ -42,8 +43,14 @@ impl Planner {
         let fetched = futures_util::stream::iter(windows)
             .map(|items| writer.stop().unless(prepare(&loader, items, writer)))
             .buffered(2);
-        let fetched = fetched.map(Result::flatten);
-        fetched.try_for_each(|window| writer.write(window)).await?;
+        let mut fetched = std::pin::pin!(fetched.map(Result::flatten));
+        let mut next = fetched.try_next().await?;
+        while let Some(window) = next {
+            // What is buffered gets on only as long as somebody waits for it: a window is written and the next are fetched side by side.
+            let (written, following) = join(writer.write(window), fetched.try_next()).await;
+            written?;
+            next = following?;
+        }
         for record in large {
             let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
             for item in left {

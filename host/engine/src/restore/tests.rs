@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
-use credenza_connect::wrap::{Fault, FaultKind, Permute, Retry, RetryPolicy, call};
-use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Writer};
+use credenza_connect::wrap::{Fault, FaultKind, Permute, Record, Retry, RetryPolicy, call};
+use credenza_connect::{Check, DestinationInfo, ErrorClass, Payload, Store, Writer};
 use credenza_model::Version;
 
 use super::*;
-use crate::RunContext;
 use crate::backup::BackupOptions;
 use crate::testing::{TestClock, handle, noise, open, repository, secret, snapshot, withheld};
+use crate::{Listener, RunContext};
 
 /// Orders of answers that are tried.
 const PERMUTATIONS: u64 = 24;
@@ -88,6 +88,52 @@ async fn versions_and_delete_markers_are_replayed_oldest_first() {
     assert_eq!(published(&destination, "c"), texts(&["gone", ""]));
     let there: Vec<String> = destination.restored().keys().map(ToString::to_string).collect();
     assert_eq!(there, ["a", "b"]);
+}
+
+/// Notes how often packs had been read from when the first content was whole.
+struct AtFirst {
+    store: Record<dyn Store>,
+    reads: AtomicUsize,
+}
+
+impl Listener for AtFirst {
+    fn on(&self, event: Event) {
+        if let Event::Progress { bytes: 1.., .. } = event {
+            let read = self
+                .store
+                .calls()
+                .iter()
+                .filter(|call| call.name == call::GET && call.key.starts_with("data/"))
+                .count();
+            let _ = self.reads.compare_exchange(0, read, SeqCst, SeqCst);
+        }
+    }
+}
+
+/// The one thread does what it is to wait for in the order in which it was begun, so that the count is exact.
+#[tokio::test]
+async fn while_a_window_is_written_the_next_ones_are_fetched() {
+    let store = Arc::new(MemoryStore::new());
+    repository(store.clone(), secret(), None).await;
+    let recorded = Record::<dyn Store>::new(store);
+    let repository = open(Arc::new(recorded.clone()), secret()).await;
+    let source = MemorySource::new();
+    let mut newest = None;
+    // Seven files are a window, in a pack of their own because they come with a run of their own.
+    for window in 0..4_u64 {
+        for seed in window * 7..window * 7 + 7 {
+            source.put(Key::new(format!("{seed:02}")), noise(seed, 1100 << 10));
+        }
+        let (options, context) = (BackupOptions::default(), RunContext::default());
+        let report = crate::backup::run(&repository, Arc::new(source.clone()), &options, &context).await.unwrap();
+        newest = report.snapshot;
+    }
+    let snapshot = handle(&repository, newest.unwrap()).await;
+    let first = Arc::new(AtFirst { store: recorded, reads: AtomicUsize::new(0) });
+    let context = RunContext { events: first.clone(), ..RunContext::default() };
+    let destination = Arc::new(MemoryDestination::new());
+    run(&repository, &snapshot, destination, &RestoreOptions::default(), &context).await.unwrap();
+    assert_eq!(first.reads.load(SeqCst), 3, "two windows are fetched while one is written");
 }
 
 #[tokio::test(flavor = "multi_thread")]

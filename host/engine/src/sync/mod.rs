@@ -32,6 +32,7 @@ use credenza_model::{ObjectId, SnapshotId};
 use crate::blobs::BlobLoader;
 use crate::findings::{Finding, Findings};
 use crate::flags::{self, Flags};
+use crate::replica::{self, KeepOptions, KeptHeads, Retreat, Role};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
 use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
@@ -52,6 +53,18 @@ pub struct SyncOptions {
     pub user: String,
     /// What whoever syncs signs with at the target; `None` leaves the snapshots there unsigned.
     pub signing_key: Option<SigningKey>,
+    /// Which are carried first.
+    pub order: Order,
+}
+
+/// In which order snapshots are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As they were made: the chain at the target is as that at the origin.
+    #[default]
+    OldestFirst,
+    /// The newest first, which is what one needs after a loss; then the others behind it.
+    NewestFirst,
 }
 
 /// What a sync did.
@@ -73,12 +86,20 @@ pub struct SyncReport {
     pub bytes: u64,
     /// Tags that snapshots have at the target now, or have not any more, because they were changed at the origin later.
     pub tags: u64,
+    /// What a target that is a replica knew of the origin, and the origin has lost. As data each is a line of its own.
+    #[serde(skip)]
+    pub retreats: Vec<Retreat>,
+    /// What a target that is a replica keeps of the origin now.
+    #[serde(skip)]
+    pub heads: Option<KeptHeads>,
 }
 
-/// Carries snapshots from `origin` to `target`, oldest first. Those that the target has are skipped; those that are damaged are reported and left out.
+/// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
+/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
+/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
-/// [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
+/// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
 /// written at all; [`Error::Cancelled`] when it was to stop. What was committed before stays, and what was uploaded of the next snapshot is found by the next
 /// run ([`Event::Kept`]).
 pub async fn run(
@@ -90,41 +111,63 @@ pub async fn run(
     let listener = &*run.events;
     let _heeding = run.stop.heeding();
     listener.on(Event::Phase { phase: Phase::Opening });
+    replica::require(origin.config().repository, target)?;
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
     }
     let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
-    let meant = choose(&there, &options.snapshots)?;
+    let mut meant = choose(&there, &options.snapshots)?;
+    if options.order == Order::NewestFirst {
+        meant.reverse();
+    }
     let tags = run.stop.unless(Box::pin(TagEdits::load(origin))).await??;
     let flags = run.stop.unless(Box::pin(Flags::load(origin))).await??;
     let mut findings = Findings::new(listener);
     let mut report = SyncReport::default();
+    let is_replica = matches!(target.role(), Some(Role::Replica { .. }));
+    if is_replica {
+        report.retreats = run.stop.unless(Box::pin(replica::retreats((origin, &there), target, &[]))).await??;
+    }
+    let heads = is_replica.then(|| there.clone());
     if options.snapshots.is_empty() {
         report.failed = there.damaged.len() as u64;
         there.damaged.iter().for_each(|snapshot| findings.add(snapshot.damage.clone(), owner(&snapshot.damage)));
     }
-    let mut carrier = run.stop.unless(Box::pin(Carrier::open(origin, target, there, options, run))).await??;
-    listener.on(Event::Phase { phase: Phase::Copying });
-    for handle in &meant {
-        let id = handle.snapshot.id;
-        if carrier.at_target.contains_key(&id) {
-            report.skipped += 1;
-            continue;
+    let here = run.stop.unless(Box::pin(target.snapshots())).await??.whole;
+    let mut at_target: HashMap<SnapshotId, TreeRoot> =
+        here.iter().map(|handle| (handle.snapshot.id, handle.snapshot.tree)).collect();
+    let missing: Vec<&SnapshotHandle> =
+        meant.iter().filter(|handle| !at_target.contains_key(&handle.snapshot.id)).collect();
+    report.skipped = meant.len().saturating_sub(missing.len()) as u64;
+    // Where nothing is missing, what the sides hold of it is not asked for.
+    if !missing.is_empty() {
+        let opening = Carrier::open((origin, there), (target, &here, at_target), options, run);
+        let mut carrier = run.stop.unless(Box::pin(opening)).await??;
+        listener.on(Event::Phase { phase: Phase::Copying });
+        for handle in missing {
+            let id = handle.snapshot.id;
+            // It goes with the snapshot, because what is committed is not looked at again.
+            carrier.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
+            let damages = carrier.carry(handle, &mut report).await?;
+            if damages.is_empty() {
+                report.copied.push(id);
+            } else {
+                report.failed += 1;
+                damages.into_iter().for_each(|damage| findings.add(damage, [id]));
+            }
         }
-        // It goes with the snapshot, because what is committed is not looked at again.
-        carrier.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
-        let damages = carrier.carry(handle, &mut report).await?;
-        if damages.is_empty() {
-            report.copied.push(id);
-        } else {
-            report.failed += 1;
-            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
-        }
+        at_target = carrier.at_target;
     }
-    let carried = carrier.carried(&meant);
+    let carried: BTreeSet<SnapshotId> =
+        meant.iter().map(|handle| handle.snapshot.id).filter(|id| at_target.contains_key(id)).collect();
     report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carried))).await??;
     run.stop.unless(Box::pin(flags::carry(&flags, target, &carried))).await??;
+    if let Some(there) = heads {
+        let keep = KeepOptions { signing_key: options.signing_key.clone(), ..KeepOptions::default() };
+        let keeping = Box::pin(replica::keep_heads_of((origin, &there), target, &keep));
+        report.heads = Some(run.stop.unless(keeping).await??);
+    }
     report.findings = findings.into_list();
     Ok(report)
 }
@@ -175,25 +218,18 @@ struct Fetched {
 
 impl<'a> Carrier<'a> {
     async fn open(
-        origin: &'a Repository,
-        target: &'a Repository,
-        there: Snapshots,
+        (origin, there): (&'a Repository, Snapshots),
+        (target, here, at_target): (&'a Repository, &[SnapshotHandle], HashMap<SnapshotId, TreeRoot>),
         options: &SyncOptions,
         run: &'a RunContext,
     ) -> Result<Self> {
-        let here = target.snapshots().await?;
-        let chain = Chain::new(target.writer(&options.host, &options.user), &here.whole);
-        let mut at_target = HashMap::new();
-        for handle in here.whole {
-            at_target.insert(handle.snapshot.id, handle.snapshot.tree);
-        }
         Ok(Self {
             origin,
             target,
             loader: origin.loader(Arc::new(origin.load_index().await?)),
             index: TargetIndex::load(target).await?,
             there: there.whole,
-            chain,
+            chain: Chain::new(target.writer(&options.host, &options.user), here),
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
             connector: Fetched::default(),
@@ -232,12 +268,6 @@ impl<'a> Carrier<'a> {
         Ok(damages)
     }
 
-    /// Those of some snapshots that the target has now.
-    fn carried(&self, handles: &[SnapshotHandle]) -> BTreeSet<SnapshotId> {
-        let ids = handles.iter().map(|handle| handle.snapshot.id);
-        ids.filter(|id| self.at_target.contains_key(id)).collect()
-    }
-
     /// Fetches the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
     async fn fetch_connector(&mut self, handle: &SnapshotHandle) -> Result<Option<Damage>> {
         let digest = handle.snapshot.connector.digest;
@@ -265,16 +295,19 @@ impl<'a> Carrier<'a> {
         rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 
-    /// A snapshot that both sides have: the parent, else the latest of the same source before this one.
+    /// A snapshot of the same source that both sides have: the parent, else the latest before this one, else the first after it, which is there
+    /// where the newest were carried first.
     fn ancestor(&self, handle: &SnapshotHandle) -> Option<Ancestor> {
         let id = handle.snapshot.id;
-        let earlier = self.there.iter().take_while(|other| other.snapshot.id != id).filter(|other| {
+        let is_shared = |other: &&SnapshotHandle| {
             other.snapshot.source.identity == handle.snapshot.source.identity
                 && self.at_target.contains_key(&other.snapshot.id)
-        });
-        let shared: Vec<&SnapshotHandle> = earlier.collect();
-        let parent = shared.iter().find(|other| Some(other.snapshot.id) == handle.snapshot.parent);
-        let chosen = parent.or(shared.last())?;
+        };
+        let place = self.there.iter().position(|other| other.snapshot.id == id)?;
+        let (before, after) = self.there.split_at_checked(place)?;
+        let is_parent = |other: &&SnapshotHandle| Some(other.snapshot.id) == handle.snapshot.parent;
+        let parent = before.iter().filter(is_shared).find(is_parent);
+        let chosen = parent.or_else(|| before.iter().rfind(is_shared)).or_else(|| after.iter().find(is_shared))?;
         let twin = self.at_target.get(&chosen.snapshot.id)?;
         let loader = self.target.loader(self.index.current());
         let records = self.origin.walk(&self.loader, &chosen.snapshot.tree, &[]);

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use credenza_format::TreeRoot;
 use credenza_model::ChunkId;
 use lru::LruCache;
 
@@ -29,6 +30,11 @@ struct Kept {
 impl KeptBlobs {
     pub(super) fn new(loader: Arc<BlobLoader>, bytes_max: usize) -> Self {
         Self { loader, bytes_max, kept: Mutex::new(Kept { blobs: LruCache::unbounded(), bytes: 0 }) }
+    }
+
+    /// As [`BlobLoader::note_tree`].
+    pub(super) fn note_tree(&self, root: &TreeRoot) {
+        self.loader.note_tree(root);
     }
 
     /// Whether a blob is kept.

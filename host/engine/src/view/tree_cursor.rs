@@ -32,6 +32,7 @@ struct Step {
 impl TreeCursor {
     /// In front of the first record whose key is not before `key`.
     pub(super) async fn seek(nodes: &Arc<KeptBlobs>, root: &TreeRoot, key: &[u8]) -> Result<Self> {
+        nodes.note_tree(root);
         let mut place = Self { nodes: Arc::clone(nodes), path: Vec::new(), leaf: VecDeque::new() };
         place.descend(root.level, root.id, &[], key).await?;
         Ok(place)

@@ -10,6 +10,7 @@
 //!
 //! Bound: what `packs` and `record` state, 33 bytes per fresh chunk, and a bit per chunk of every pack in use.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use credenza_format::{Bitmap, BlobIndex, BlobKind, Compressor, Frame, Hex, Keys, PackState, Usage};
@@ -18,6 +19,7 @@ use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Timestamp};
 use super::fresh::Turn;
 use super::packs::PackWriter;
 use super::record::RunRecord;
+use super::relocate::rehouse;
 use super::usage::UsageMap;
 use crate::poison::lock_unpoisoned;
 use crate::repository::Repository;
@@ -100,6 +102,26 @@ impl Deduplicator {
             lock_unpoisoned(&self.usage).mark(&self.index, &place);
             true
         })
+    }
+
+    /// Notes that the snapshot relies on all that another does, by its usage list. What a repack has moved since is relied on where it is now.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when a collector took some of it.
+    pub(crate) fn rely_on(&self, other: &Usage) -> Result<()> {
+        let mut usage = lock_unpoisoned(&self.usage);
+        let mut moved = HashMap::new();
+        for one in &other.packs {
+            match self.index.ordinal(&one.pack) {
+                Some(pack) if self.index.state(pack) < PackState::Condemned => usage.unite(one.pack, &one.used),
+                Some(pack) => drop(moved.insert(pack, &one.used)),
+                None => return Err(Error::Conflict { packs: 1 }),
+            }
+        }
+        match moved.is_empty() || rehouse(&self.index, &moved, &mut usage).is_empty() {
+            true => Ok(()),
+            false => Err(Error::Conflict { packs: moved.len() }),
+        }
     }
 
     /// Whether the chunk is known or is in a pack of this run. One that is on its way there is not.

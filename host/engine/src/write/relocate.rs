@@ -56,7 +56,11 @@ pub(super) async fn relocate(
 }
 
 /// Marks the other places of lost chunks; what has none comes back with the place where it still may be.
-fn rehouse(index: &BlobIndex, lost: &HashMap<PackOrdinal, &Bitmap>, kept: &mut UsageMap) -> Vec<(ChunkId, BlobPlace)> {
+pub(super) fn rehouse(
+    index: &BlobIndex,
+    lost: &HashMap<PackOrdinal, &Bitmap>,
+    kept: &mut UsageMap,
+) -> Vec<(ChunkId, BlobPlace)> {
     let mut homeless = Vec::new();
     for (id, place) in index.iter() {
         if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {

@@ -63,7 +63,8 @@ impl OpenNode {
 /// What goes into a node: a record, or a child.
 struct Item<'a> {
     key: Key,
-    version: &'a str,
+    /// None where it is known that no node ends behind it because of its key.
+    version: Option<&'a str>,
     body: Vec<u8>,
     entries: u64,
     bytes: u64,
@@ -87,8 +88,9 @@ impl TreeBuilder {
         record: &Record,
         emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Some(previous) = &self.previous {
-            node::check_order(previous, record)?;
+        match &self.previous {
+            Some(previous) => node::check_order(previous, record)?,
+            None => self.expect_behind(&record.entry.key)?,
         }
         let encoded = encode_record(record)?;
         let mut body = Vec::with_capacity(encoded.len() + 4);
@@ -96,7 +98,7 @@ impl TreeBuilder {
         let version = record.entry.version.as_ref().map_or("", |version| &version.id);
         let item = Item {
             key: record.entry.key.clone(),
-            version,
+            version: Some(version),
             body,
             entries: 1,
             bytes: record.content.bytes(),
@@ -108,6 +110,55 @@ impl TreeBuilder {
         place.version.clone_from(&record.entry.version);
         self.previous = Some(Record { entry: place, content: Content::None, status: record.status.clone() });
         Ok(())
+    }
+
+    /// Whether a subtree of that level can be taken over: nothing before it is in an open node of its level or one below.
+    pub(super) fn can_take_over(&self, level: u8) -> bool {
+        self.levels.iter().take(usize::from(level).saturating_add(1)).all(|open| open.count == 0)
+    }
+
+    /// Whether the node above could be full with this child, and end behind it whatever its key says.
+    pub(super) fn may_fill(&mut self, level: u8, child: &Child) -> bool {
+        let open = self.level(level.saturating_add(1));
+        let key_bytes = child.last_key.as_bytes().len();
+        let item_bytes = key_bytes.saturating_add(node::CHILD_ITEM_BYTES_MAX);
+        open.items.len().saturating_add(item_bytes) >= NODE_BYTES_SPLIT
+            || open.key_bytes.saturating_add(key_bytes) >= NODE_KEYS_BYTES_SPLIT
+    }
+
+    /// Appends a whole subtree whose node of that level exists, where [`can_take_over`](Self::can_take_over) says so. The record before it
+    /// must be the one that came before it when it was made. `last_version` is that of its last record; none where the node above ended behind
+    /// it neither then, as more than its first child, nor [now](Self::may_fill).
+    ///
+    /// # Errors
+    /// [`Error::Order`] when it ends before what is there, and whatever `emit` fails with.
+    pub(super) fn take_over<E: From<Error>>(
+        &mut self,
+        level: u8,
+        child: Child,
+        last_version: Option<&str>,
+        emit: &mut impl FnMut(ChunkId, Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect_behind(&child.last_key)?;
+        self.previous = None;
+        for below in 0..=level {
+            let open = self.level(below);
+            open.last_key.clone_from(&child.last_key);
+            (open.closed_any, open.only_child) = (true, None);
+        }
+        let mut body = Vec::new();
+        node::put_child(&mut body, &child);
+        let (key, entries, bytes) = (child.last_key.clone(), child.entries, child.bytes);
+        let item = Item { key, version: last_version, body, entries, bytes, child: Some(child) };
+        self.push_item(level.saturating_add(1), item, emit)
+    }
+
+    /// Demands that a key does not come before the last one.
+    fn expect_behind(&self, key: &Key) -> Result<()> {
+        match self.levels.first().map(|open| &open.last_key).filter(|last| *last > key) {
+            Some(last) => Err(Error::Order { previous: last.clone(), key: key.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Closes the tree; `emit` takes the nodes that are left.
@@ -155,10 +206,10 @@ impl TreeBuilder {
         open.bytes = open.bytes.saturating_add(item.bytes);
         open.only_child = item.child.filter(|_| open.count == 1);
         open.last_key = item.key;
-        item.version.clone_into(&mut open.last_version);
+        item.version.unwrap_or_default().clone_into(&mut open.last_version);
         // An inner node of one child would not bring the root nearer.
         let may_end = level == 0 || open.count >= 2;
-        let ends = is_boundary(&keys, level, open, weight) || open.is_full();
+        let ends = item.version.is_some() && is_boundary(&keys, level, open, weight) || open.is_full();
         if may_end && ends { self.close(level, emit) } else { Ok(()) }
     }
 
@@ -187,8 +238,14 @@ impl TreeBuilder {
         let child = Child { last_key: last_key.clone(), id, length, entries, bytes: content_bytes };
         let mut body = Vec::new();
         node::put_child(&mut body, &child);
-        let item =
-            Item { key: last_key, version: &last_version, body, entries, bytes: content_bytes, child: Some(child) };
+        let item = Item {
+            key: last_key,
+            version: Some(&last_version),
+            body,
+            entries,
+            bytes: content_bytes,
+            child: Some(child),
+        };
         self.push_item(above, item, emit)
     }
 

@@ -3,10 +3,11 @@
 //! A prolly tree (as in Noms and Dolt: "Prolly Trees", docs.dolthub.com/architecture/storage-engine/prolly-tree): equal runs of
 //! records give equal nodes whatever came before them, so snapshots share nodes, and a comparison passes over equal subtrees.
 //!
-//! Owned here: the codec of records (`record`), of nodes (`node`), the builder (`builder`), and lists of the chunks of long contents
+//! Owned here: the codec of records (`record`), of nodes (`node`), the builder (`builder`), joining trees (`join`), and lists of the chunks of long contents
 //! (`list`). Refused here: fetching nodes, which is the engine's.
 
 mod builder;
+mod join;
 mod list;
 mod node;
 mod record;
@@ -14,6 +15,7 @@ mod record;
 mod tests;
 
 pub use builder::{TreeBuilder, TreeRoot};
+pub use join::join_trees;
 pub use list::{LIST_REFS_SPLIT, ListBuilder, decode_list, encode_list};
 #[cfg(feature = "fuzzing")]
 pub(crate) use node::encode as encode_node;

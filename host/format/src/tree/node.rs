@@ -21,6 +21,8 @@ pub(super) const LIST: u8 = 3;
 const VERSION: u8 = 1;
 const WHAT: &str = "a tree node";
 const CHILD_BYTES: usize = 32 + 4 + 8 + 8;
+/// Most bytes that a child takes beside its key.
+pub(super) const CHILD_ITEM_BYTES_MAX: usize = CHILD_BYTES + 2 * 10;
 
 /// A subtree, as the node above it keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]

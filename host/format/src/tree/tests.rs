@@ -402,3 +402,81 @@ fn a_tree_of_keys_that_share_their_fronts_is_cut_so_that_it_can_be_read() {
     let (root, blobs) = build(&keys, &records);
     assert_eq!(read(&keys, &root, &blobs), records);
 }
+
+/// Joins trees of consecutive records cut at these places; the root, and how many nodes were read.
+fn joined(keys: &Keys, records: &[Record], cuts: &[usize]) -> (TreeRoot, Blobs, usize) {
+    let mut blobs = Blobs::new();
+    let mut from = 0;
+    let mut roots = Vec::new();
+    for end in cuts.iter().copied().chain([records.len()]) {
+        let (root, nodes) = build(keys, &records[from..end]);
+        roots.push(root);
+        blobs.extend(nodes);
+        from = end;
+    }
+    let (mut reads, mut built) = (0, Blobs::new());
+    let mut load = |id: ChunkId| -> Result<Vec<u8>, Error> {
+        reads += 1;
+        Ok(blobs[&id].clone())
+    };
+    let mut emit = |id, bytes| -> Result<(), Error> {
+        built.insert(id, bytes);
+        Ok(())
+    };
+    let root = join_trees(keys, &roots, &mut load, &mut emit).unwrap();
+    blobs.extend(built);
+    (root, blobs, reads)
+}
+
+/// A record whose key is long, so that inner nodes are many, and perhaps one of several versions of its key.
+fn wide(number: u32, versions: u32, key_bytes: usize) -> Record {
+    let mut record = simple(number / versions, 1);
+    let name = [format!("{:08}", number / versions).as_bytes(), &vec![b'k'; key_bytes]].concat();
+    record.entry.key = Key::new(name);
+    if versions > 1 {
+        record.entry.version = Some(Version { id: format!("v{number}"), latest: false, deleted: false });
+    }
+    record
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn trees_joined_are_the_tree_of_all_records(
+        count in 1..9_000_u32, versions in 1..4_u32, key_bytes in 0..900_usize,
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..9),
+    ) {
+        let keys = keys();
+        let records: Vec<Record> = (0..count).map(|number| wide(number, versions, key_bytes)).collect();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.index(records.len() + 1)).collect();
+        cuts.sort_unstable();
+        let (expected, nodes) = build(&keys, &records);
+        let (root, blobs, _) = joined(&keys, &records, &cuts);
+        prop_assert_eq!(root, expected);
+        prop_assert!(nodes.keys().all(|id| blobs.contains_key(id)), "each node is there");
+    }
+}
+
+#[test]
+fn a_million_keys_in_eight_parts_are_joined_by_few_reads() {
+    let keys = keys();
+    let records: Vec<Record> = (0..1_000_000).map(|number| simple(number, 1)).collect();
+    let cuts: Vec<usize> = (1..8).map(|part| part * 125_000 + 17 * part).collect();
+    let (root, _, reads) = joined(&keys, &records, &cuts);
+    assert_eq!(root, build(&keys, &records).0);
+    assert!(reads <= 200, "{reads} nodes were read");
+}
+
+#[test]
+fn trees_out_of_order_are_not_joined() {
+    let keys = keys();
+    let (first, mut blobs) = build(&keys, &[simple(1, 1)]);
+    let (second, more) = build(&keys, &[simple(2, 1)]);
+    blobs.extend(more);
+    for trees in [[second, first], [first, first]] {
+        let mut load = |id: ChunkId| -> Result<Vec<u8>, Error> { Ok(blobs[&id].clone()) };
+        let refused = join_trees(&keys, &trees, &mut load, &mut |_, _| Ok(()));
+        assert!(matches!(refused, Err(Error::Order { .. })));
+    }
+}

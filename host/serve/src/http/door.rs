@@ -1,9 +1,8 @@
 //! Who is let in: whoever knows the password of this run, and whoever has a link to one path, until it ends.
 //!
-//! Owned here: names of hosts, the password and links. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only names of this
-//! machine are answered.
+//! Owned here: the password and links. A page elsewhere cannot ask by a name of its own (DNS rebinding), because only its own names
+//! are answered.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 
 use crate::Result;
+use crate::listen::Origin;
 use crate::random::{random, random_hex};
 
 /// Who is asked for, with the password.
@@ -36,7 +36,7 @@ pub(super) enum Refusal {
 }
 
 pub(super) struct Door {
-    hosts: Vec<String>,
+    origin: Origin,
     /// Of what a client sends who knows the password.
     credentials: Hash,
     key: [u8; 32],
@@ -44,17 +44,16 @@ pub(super) struct Door {
 
 impl Door {
     /// A door at an address, and the password that opens it.
-    pub(super) fn new(address: SocketAddr) -> Result<(Self, String)> {
+    pub(super) fn new(origin: Origin) -> Result<(Self, String)> {
         let password = random_hex::<PASSWORD_BYTES>()?;
         let credentials = blake3::hash(format!("{USER}:{password}").as_bytes());
-        let hosts = vec![address.to_string(), format!("localhost:{}", address.port())];
-        Ok((Self { hosts, credentials, key: random()? }, password))
+        Ok((Self { origin, credentials, key: random()? }, password))
     }
 
     /// Lets a request in, or not.
     pub(super) fn admit(&self, request: &Parts, now: Timestamp) -> std::result::Result<(), Refusal> {
         let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if !self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+        if !self.origin.is(host) {
             return Err(Refusal::Host);
         }
         if let Some((until, key)) = by_link(request) {
@@ -78,8 +77,8 @@ impl Door {
         let seconds = if seconds.is_empty() { LINK.as_secs() } else { seconds.parse().ok()? };
         let seconds = i64::try_from(seconds.min(LINK_MAX.as_secs())).ok()?;
         let (path, until) = (request.uri.path(), now.seconds.saturating_add(seconds));
-        let host = self.hosts.first()?;
-        Some(format!("http://{host}{path}?until={until}&key={}", self.link_key(path, until).to_hex()))
+        let origin = self.origin.url();
+        Some(format!("{origin}{path}?until={until}&key={}", self.link_key(path, until).to_hex()))
     }
 
     fn link_key(&self, path: &str, until: i64) -> Hash {
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_password_opens_by_a_name_of_this_machine_alone() {
-        let (door, password) = Door::new("127.0.0.1:8080".parse().unwrap()).unwrap();
+        let (door, password) = Door::new(Origin::here("127.0.0.1:8080".parse().unwrap())).unwrap();
         let right = format!("{USER}:{password}");
         for (host, authorization, admitted) in [
             ("127.0.0.1:8080", right.as_str(), Ok(())),
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_link_opens_one_path_until_it_ends() {
-        let (door, _) = Door::new("127.0.0.1:8080".parse().unwrap()).unwrap();
+        let (door, _) = Door::new(Origin::here("127.0.0.1:8080".parse().unwrap())).unwrap();
         let host = "127.0.0.1:8080";
         let link = door.link(&request("/a%20b", host, ""), "60", NOW).unwrap();
         let link = link.strip_prefix("http://127.0.0.1:8080").unwrap();
@@ -147,7 +146,7 @@ mod tests {
         assert_eq!(door.link(&request("/", host, ""), "soon", NOW), None);
         assert!(by_link(&request(&format!("{link}&link=3600"), host, "")).is_some());
         assert!(by_link(&request("/a?link=3600", host, "")).is_none());
-        let (another, _) = Door::new("127.0.0.1:8080".parse().unwrap()).unwrap();
+        let (another, _) = Door::new(Origin::here("127.0.0.1:8080".parse().unwrap())).unwrap();
         assert_eq!(another.admit(&request(link, host, ""), at(1)), Err(Refusal::Link));
     }
 }

@@ -19,7 +19,6 @@ mod door;
 mod page;
 mod place;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use credenza_engine::archive::{self, ArchiveFormat, Chosen};
@@ -40,7 +39,7 @@ use self::door::{Door, Refusal, by_link, parameter};
 use self::place::Node;
 use crate::Result;
 use crate::entry::{Readers, Trouble, etag_of, http_date, is_printable, size_of, text_of};
-use crate::listen::{Answering, Listening};
+use crate::listen::{Answering, Listening, Reach};
 use crate::shelf::Shelf;
 use crate::tree::SnapshotTree;
 
@@ -84,20 +83,20 @@ impl HttpFront {
     /// Listens, and makes a password.
     ///
     /// # Errors
-    /// [`Error::Bind`](crate::Error::Bind), [`Error::NotLoopback`](crate::Error::NotLoopback), [`Error::Random`](crate::Error::Random).
-    pub async fn bind(address: SocketAddr, speech: Speech, shelf: Shelf, trouble: Trouble, stop: Stop) -> Result<Self> {
-        let listening = Listening::at(address).await?;
-        let (door, password) = Door::new(listening.address())?;
+    /// [`Error::Listen`](crate::Error::Listen), [`Error::NotLoopback`](crate::Error::NotLoopback), [`Error::Random`](crate::Error::Random).
+    pub async fn bind(reach: &Reach, speech: Speech, shelf: Shelf, trouble: Trouble, stop: Stop) -> Result<Self> {
+        let listening = Listening::at(reach).await?;
+        let (door, password) = Door::new(listening.origin().clone())?;
         let archives = Arc::new(Semaphore::new(ARCHIVES_MAX));
         let readers = Readers::new(trouble);
         let site = Site { door, shelf, readers, archives, speech, clock: Arc::new(SystemClock), stop };
         Ok(Self { listening, site, password })
     }
 
-    /// Where it listens.
+    /// Where it is asked for, without a slash at the end.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.listening.address()
+    pub fn url(&self) -> String {
+        self.listening.origin().url()
     }
 
     /// What lets in, with the name [`USER`].

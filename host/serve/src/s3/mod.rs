@@ -14,7 +14,6 @@ mod object;
 mod read;
 mod versions;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use credenza_engine::{Error as EngineError, Stop};
@@ -29,7 +28,7 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use self::buckets::{Bucket, Buckets};
 use crate::Result;
 use crate::entry::{Readers, Trouble};
-use crate::listen::{Answering, Listening};
+use crate::listen::{Answering, Listening, Reach};
 use crate::random::random_hex;
 use crate::shelf::{Shelf, Standing};
 
@@ -69,18 +68,18 @@ impl S3Front {
     /// Listens.
     ///
     /// # Errors
-    /// [`Error::Bind`](crate::Error::Bind), [`Error::NotLoopback`](crate::Error::NotLoopback).
-    pub async fn bind(address: SocketAddr, shelf: Shelf, keys: &S3Keys, trouble: Trouble) -> Result<Self> {
-        let listening = Listening::at(address).await?;
+    /// [`Error::Listen`](crate::Error::Listen), [`Error::NotLoopback`](crate::Error::NotLoopback).
+    pub async fn bind(reach: &Reach, shelf: Shelf, keys: &S3Keys, trouble: Trouble) -> Result<Self> {
+        let listening = Listening::at(reach).await?;
         let is_chosen = shelf.standing().await.alone.is_some() && !shelf.follows();
         let bucket = if is_chosen { buckets::CHOSEN } else { buckets::LATEST };
         Ok(Self { listening, door: Door::new(shelf, keys, trouble), bucket })
     }
 
-    /// Where it listens.
+    /// Where it is asked for, without a slash at the end.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.listening.address()
+    pub fn url(&self) -> String {
+        self.listening.origin().url()
     }
 
     /// The bucket to look into first.

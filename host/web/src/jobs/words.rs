@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When};
 use credenza_app::jobs::log::Past;
+use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::schedule::Schedule;
 use credenza_app::jobs::{Ending, Mirror, Step, Verify, Work};
 use credenza_app::prune::Policy;
@@ -88,6 +89,20 @@ pub(crate) fn step(step: &Step) -> String {
             let entries = count(*entries, "entry", "entries");
             format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))
         }
+        Step::Replicated { target, copied, bytes, lacking, .. } => {
+            let copied = count(*copied, "snapshot", "snapshots");
+            let lacks = if *lacking > 0 { format!("; it lacks {lacking} still") } else { String::new() };
+            format!("Carried {copied} to {}, {}{lacks}", shown::text(target), shown::size(*bytes))
+        }
+        Step::Proven { target, until: None, .. } => format!("Nothing is proven in {}", shown::text(target)),
+        Step::Proven { target, until: Some(until), damages, .. } => {
+            let found = if *damages > 0 { format!("; {damages} damages") } else { String::new() };
+            format!("Proved {}: all is there up to the snapshot of {until}{found}", shown::text(target))
+        }
+        Step::Vanished { target, gone, vanish_max } => format!(
+            "Removed nothing at {}: {gone} snapshots are gone at the origin, and {vanish_max} may be",
+            shown::text(target)
+        ),
         Step::Mirrored { target, cut, held: Some(_), .. } => {
             format!("Left {target} as it is: it is not {}", short(cut))
         }
@@ -218,6 +233,22 @@ pub(crate) fn facts_of_verification(verify: &Verify) -> Vec<(&'static str, Strin
     facts.push(("Reads all again", format!("within {}", long(verify.read_all_within))));
     if let Some(drill) = verify.drill {
         facts.push(("Restores a sample for trial", format!("each {}", long(drill.every))));
+    }
+    facts
+}
+
+/// Where a policy carries the snapshots of a repository.
+pub(crate) fn carries(policy: &Replicate) -> String {
+    let targets = policy.targets.iter().filter(|to| to.is_here).map(|to| shown::text(&to.target));
+    format!("carries copies to {} from", targets.collect::<Vec<_>>().join(", "))
+}
+
+/// What there is to know of a policy of replication.
+pub(crate) fn facts_of_replication(policy: &Replicate) -> Vec<(&'static str, String)> {
+    let mut facts = timing(Work::Replicate(policy));
+    for to in &policy.targets {
+        let rpo = to.rpo.map(|rpo| format!(", never longer behind than {}", long(rpo))).unwrap_or_default();
+        facts.push(("Carries to", format!("{}{rpo}", shown::text(&to.target))));
     }
     facts
 }

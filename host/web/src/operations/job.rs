@@ -6,7 +6,7 @@ use credenza_app::Result;
 use credenza_app::jobs::look::{Hears, Look, Told};
 use credenza_app::jobs::mirror::{self, Wish};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
-use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, verify};
+use credenza_app::jobs::{Cause, Ending as JobEnding, JobsError, Step, Work, metrics, replicate, verify};
 use credenza_engine::Listener;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -61,6 +61,7 @@ impl JobRun {
         let ending = match work {
             Work::Job(job) => runner.run(job, &occasion, &heard).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
+            Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
             Work::Mirror(mirror) => {
                 mirror::run(&runner, (mirror, &book.file), (&occasion, &Wish::default()), &heard).await?
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use credenza_app::{Result, StoreUse};
+use credenza_app::{Result, StoreUse, estimate};
 use credenza_engine::gc::{self, GcOptions, GcReport};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::fact;
+use super::{fact, spending};
 use crate::access::Action;
 use crate::runs::{At, Ending, Offer, Operation, Outcome};
 use crate::shown::{self, count};
@@ -35,8 +35,17 @@ impl Operation for Maintain {
         async move {
             let open = at.open(if self.is_trial { StoreUse::Read } else { StoreUse::Write }).await?;
             let options = GcOptions { dry_run: self.is_trial, repack_bytes_max: None };
-            let report = gc::run(&open.repository, &options, &at.run.context()).await?;
-            Ok(self.ending(&report))
+            let context = at.run.context();
+            // First, since what opening takes is counted until then.
+            let estimate = match self.is_trial {
+                true => Some(estimate::maintain(&open, options, &context).await),
+                false => None,
+            };
+            let ending = self.ending(&gc::run(&open.repository, &options, &context).await?);
+            match estimate {
+                Some(estimate) => spending::beside(ending, estimate),
+                None => Ok(ending),
+            }
         }
         .boxed_local()
     }

@@ -13,6 +13,7 @@ mod prune;
 mod remove;
 mod repair;
 mod restore;
+mod spending;
 mod sync;
 mod tag;
 

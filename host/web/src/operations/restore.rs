@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use credenza_app::estimate::{self, Estimate};
 use credenza_app::patterns::{PatternList, PatternsError};
-use credenza_app::{DestinationUse, Error, Kind, Place, Result, Settings, StoreUse, restored};
+use credenza_app::{DestinationUse, Error, Kind, OpenRepository, Place, Result, Settings, StoreUse, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
 use credenza_engine::{
-    Conflict, Error as EngineError, Event, Left, Listener, Part, Parts, Phase, RunContext, SnapshotName, Standing,
+    Conflict, Error as EngineError, Event, Left, Listener, Part, Parts, Phase, RunContext, SnapshotName, Snapshots,
+    Standing,
 };
 use credenza_model::Key;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::fact;
+use super::{fact, spending};
 use crate::access::Action;
 use crate::command;
 use crate::runs::{At, Ending, Offer, Operation, Outcome, Run, Table};
@@ -167,6 +169,11 @@ impl Restore {
             (false, true) => DestinationUse::WriteHistory,
             (false, false) => DestinationUse::Write,
         };
+        // First, since what opening takes is counted until then.
+        let estimate = match self.is_trial {
+            true => Some(self.estimate(at, &open, &snapshots, &place).await),
+            false => None,
+        };
         let comparing = Arc::new(Comparing::new(&at.run, self.bytes, self.how.delete.is_some()));
         let context = RunContext { events: Arc::clone(&comparing) as Arc<dyn Listener>, ..at.run.context() };
         let mut total = RestoreReport::default();
@@ -211,7 +218,22 @@ impl Restore {
             ending.offer = None;
             ending.lines.splice(0..0, shown::causes(&error));
         }
-        Ok(ending)
+        match estimate {
+            Some(estimate) if ending.offer.is_some() => spending::beside(ending, estimate),
+            _ => Ok(ending),
+        }
+    }
+
+    /// What the restore would spend.
+    async fn estimate(&self, at: &At, open: &OpenRepository, snapshots: &Snapshots, place: &Place) -> Result<Estimate> {
+        let mut meant = Vec::new();
+        for picked in &self.picked {
+            let snapshot = snapshots.find(&SnapshotName(picked.snapshot.clone()))?;
+            let options = self.how.options(&picked.parts, &snapshot.snapshot.source.location, false)?;
+            meant.push((snapshot, options));
+        }
+        let destination = at.app().destination(place, DestinationUse::Preview).await?;
+        estimate::restore(open, &meant, &destination, &at.run.context()).await
     }
 
     fn ending(&self, report: &RestoreReport, place: &Place, requests: u64, table: Option<Table>) -> Ending {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{OpenRepository, Result, StoreUse, environment};
+use credenza_app::{OpenRepository, Result, StoreUse, environment, estimate};
 use credenza_engine::SnapshotHandle;
 use credenza_engine::sync::SyncOptions;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{fact, short};
+use super::{fact, short, spending};
 use crate::access::Action;
 use crate::command;
 use crate::runs::{At, Ending, LINES_MAX, Offer, Operation, Outcome, Table};
@@ -56,7 +56,13 @@ impl Sync {
         let own = at.open(own).await?;
         let other = at.open_other(&self.other, other).await?;
         let (from, to) = if self.is_from { (other, own) } else { (own, other) };
-        if self.is_trial { self.plan(&from, &to).await } else { self.carry(from, to, at).await }
+        if !self.is_trial {
+            return self.carry(from, to, at).await;
+        }
+        // First, since what opening takes is counted until then.
+        let estimate = estimate::sync(&from, &to, &options(), &at.run.context().stop).await;
+        let plan = self.plan(&from, &to).await?;
+        if plan.offer.is_some() { spending::beside(plan, estimate) } else { Ok(plan) }
     }
 
     async fn plan(&self, from: &OpenRepository, to: &OpenRepository) -> Result<Ending> {
@@ -91,8 +97,7 @@ impl Sync {
     }
 
     async fn carry(&self, from: OpenRepository, to: OpenRepository, at: &At) -> Result<Ending> {
-        let options =
-            SyncOptions { host: environment::host_name(), user: environment::user_name(), ..SyncOptions::default() };
+        let options = options();
         let mut sides = [Side::new(from), Side::new(to)];
         let Carried { report, requests_from, requests_to } =
             sync::carry(&mut sides, &options, None, &at.run.context()).await?;
@@ -118,4 +123,8 @@ impl Sync {
             ..Ending::default()
         })
     }
+}
+
+fn options() -> SyncOptions {
+    SyncOptions { host: environment::host_name(), user: environment::user_name(), ..SyncOptions::default() }
 }

@@ -1,6 +1,7 @@
 //! A snapshot itself: how it was made, its tags, and its removal.
 
 use askama::Template;
+use credenza_app::PlaceLabel;
 use http::StatusCode;
 
 use super::Asked;
@@ -29,6 +30,29 @@ struct Page {
     tag_refusal: Option<String>,
     removal_refusal: Option<String>,
     says: String,
+    ways: Vec<Way>,
+}
+
+/// A way to look into the snapshot with other programs.
+struct Way {
+    /// By what it is looked into.
+    by: &'static str,
+    /// For which programs that is.
+    suits: &'static str,
+    command: String,
+}
+
+/// The ways there are, each with the line to type on the machine where the programs are. Nothing is served from here.
+fn ways(label: &PlaceLabel, id: &str) -> Vec<Way> {
+    // It is mounted on a folder that is there.
+    let mount = format!("mkdir -p ~/look && {}", command::at(label, &format!("mount ~/look {id}")));
+    let serve = |front| command::at(label, &format!("serve {front} {id}"));
+    vec![
+        Way { by: "a mount", suits: "Any program of that machine, as in a folder. It needs FUSE.", command: mount },
+        Way { by: "S3", suits: "The AWS CLI, rclone, s5cmd and whatever else speaks S3.", command: serve("s3") },
+        Way { by: "WebDAV", suits: "File managers, rclone and davfs2, also over a network.", command: serve("webdav") },
+        Way { by: "HTTP", suits: "A browser or curl; folders also as zip and tar.", command: serve("http") },
+    ]
 }
 
 pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Result<Reply, Problem> {
@@ -64,6 +88,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
         tags: snapshot.tags.iter().map(|tag| (tag.clone(), shown::text(tag))).collect(),
         word: Pick::folder(&place.id, b"").word(),
         says: format!("Remove snapshot {}, {}", short(&place.id), shown::size(statistics.bytes)),
+        ways: ways(&place.label, &place.id),
         id: place.id.clone(),
     };
     render(StatusCode::OK, &page)

@@ -13,8 +13,9 @@ use super::frame::{Frame, of_place};
 use super::jobs::AtWork;
 use super::places::{of_repository, title};
 use super::problem::{Problem, engine, render};
+use super::proof::Proof;
 use super::protected::{Lines, Looks};
-use super::{Asked, activity, jobs, protected};
+use super::{Asked, activity, jobs, proof, protected};
 use crate::access::Action;
 use crate::command;
 use crate::jobs::Book;
@@ -63,10 +64,11 @@ const LOCKED: State = State { word: "Locked", shape: "◆", class: "still" };
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     let names = site.repositories.names().map_err(|error| Problem::of(&error.into(), None))?;
     let looked = looks(site, names).await;
-    let lines = looked.iter().map(|(name, looked)| line(site, name, looked)).collect();
     // What is wrong with its file is said where the jobs are.
     let book = site.jobs.read(site.clock.now().wall).await.ok();
-    let sources = protected::lines(site, &held(&looked), book.as_ref());
+    let proofs = proof::proofs(site, &looked, book.as_ref()).await;
+    let lines = looked.iter().map(|(name, looked)| line(site, name, looked, proofs.get(name))).collect();
+    let sources = protected::lines(site, &held(&looked), &proofs, book.as_ref());
     let running = running(site, book.as_ref());
     let frame = Frame::new("Your backups", asked.token()).command("credenza repository list");
     let frame = if book.is_some() { frame.command(site.jobs.command("promises")) } else { frame };
@@ -109,7 +111,7 @@ fn running(site: &Site, book: Option<&Book>) -> Vec<Running> {
     running
 }
 
-fn line(site: &Arc<Site>, name: &str, looked: &Looked) -> Line {
+fn line(site: &Arc<Site>, name: &str, looked: &Looked, proof: Option<&Arc<Proof>>) -> Line {
     let label = match site.repositories.place(name) {
         Ok(place) => place.label(),
         Err(_) => PlaceLabel { name: Some(name.to_owned()), location: String::new() },
@@ -118,7 +120,10 @@ fn line(site: &Arc<Site>, name: &str, looked: &Looked) -> Line {
         None => {
             (LOOK, format!("It has not answered within {} seconds; opening goes on.", site.limits.overview.as_secs()))
         }
-        Some(Ok(look)) => holding(site, look),
+        Some(Ok(look)) => match proof.and_then(|proof| proof.damage.as_ref()) {
+            Some(damage) => (DAMAGED, damage.clone()),
+            None => holding(site, look),
+        },
         Some(Err(error)) => failing(error),
     };
     let newest = looked.as_ref().and_then(|looked| looked.as_ref().ok()).and_then(|look| look.snapshots.whole.last());

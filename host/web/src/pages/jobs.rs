@@ -310,6 +310,7 @@ fn row(
         does: match work {
             Work::Job(job) => format!("backs up {} to", sources(job).join(", ")),
             Work::Verify(_) => "reads again".to_owned(),
+            Work::Replicate(policy) => words::carries(policy),
             Work::Mirror(mirror) => format!("mirrors {} to", mirror.from),
         },
         to: to(site, work.repository()),
@@ -331,7 +332,8 @@ pub(super) fn named(site: &Site, job: &Job) -> Option<String> {
     configured(site, &job.repository).map(str::to_owned)
 }
 
-fn configured<'a>(site: &Site, repository: &'a str) -> Option<&'a str> {
+/// The name of a repository of the configuration, by the word that a job has for it.
+pub(super) fn configured<'a>(site: &Site, repository: &'a str) -> Option<&'a str> {
     repository.strip_prefix('@').filter(|name| site.repositories.place(name).is_ok())
 }
 
@@ -402,6 +404,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str) -> Result<Reply
     let (sources, facts, hooks) = match work {
         Work::Job(job) => (sources(job), words::facts(job), job.hooks.iter().map(words::hook).collect()),
         Work::Verify(verify) => (Vec::new(), words::facts_of_verification(verify), Vec::new()),
+        Work::Replicate(policy) => (Vec::new(), words::facts_of_replication(policy), Vec::new()),
         Work::Mirror(mirror) => (vec![mirror.from.clone()], words::facts_of_mirror(mirror), Vec::new()),
     };
     let page = Page {

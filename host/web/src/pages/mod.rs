@@ -30,6 +30,7 @@ mod place;
 mod places;
 mod problem;
 mod promises;
+mod proof;
 mod protected;
 mod raster;
 mod repository;

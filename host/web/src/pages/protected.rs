@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use credenza_app::jobs::Job;
@@ -19,6 +20,7 @@ use credenza_model::Timestamp;
 use super::frame::Link;
 use super::jobs::{named, of_job};
 use super::places::of_repository;
+use super::proof::{Proof, Proofs};
 use super::run::State;
 use crate::command;
 use crate::jobs::{Book, words};
@@ -38,6 +40,8 @@ pub(super) struct Line {
     pub(super) since: Option<Time>,
     pub(super) next: Option<Link>,
     pub(super) command: Option<String>,
+    /// Whether what is kept of it can be had again, as far as its repository is known.
+    pub(super) proof: Option<Arc<Proof>>,
 }
 
 /// All of them.
@@ -63,10 +67,20 @@ enum Known {
     Never,
 }
 
+impl Known {
+    /// The repository in which it was found.
+    fn repository(&self) -> Option<&str> {
+        match self {
+            Self::Measured { repository, .. } => Some(repository),
+            Self::Unreached { .. } | Self::Lost { .. } | Self::Never => None,
+        }
+    }
+}
+
 /// What each repository holds that could be looked into, by its name in addresses.
 pub(super) type Looks<'a> = BTreeMap<&'a str, Option<&'a Look>>;
 
-pub(super) fn lines(site: &Site, looks: &Looks<'_>, book: Option<&Book>) -> Lines {
+pub(super) fn lines(site: &Site, looks: &Looks<'_>, proofs: &Proofs, book: Option<&Book>) -> Lines {
     let here = environment::host_name();
     let names = configured(site);
     let mut known = by_rhythm(site, looks);
@@ -83,7 +97,8 @@ pub(super) fn lines(site: &Site, looks: &Looks<'_>, book: Option<&Book>) -> Line
         .into_iter()
         .map(|((host, location), known)| {
             let name = names.iter().find(|(_, own)| *own == location && host == here).map(|(name, _)| name.as_str());
-            (rank(&known), line(site, (&host, &location, name), &here, &known))
+            let proof = known.repository().and_then(|name| proofs.get(name)).map(Arc::clone);
+            (rank(&known), Line { proof, ..line(site, (&host, &location, name), &here, &known) })
         })
         .collect();
     ranked.sort_by(|(a, left), (b, right)| (a, &left.title).cmp(&(b, &right.title)));
@@ -270,6 +285,7 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
                 since: protection.broken_since.map(|since| site.zone.time(since)),
                 next,
                 command,
+                proof: None,
             }
         }
         Known::Unreached { job, repository } => {
@@ -278,7 +294,7 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
             let since = since.map(|seen| format!(", last seen {}", shown::ago(seen, site.clock.now().wall)));
             let says = format!("The repository{of} cannot be looked into now{}.", since.unwrap_or_default());
             let next = repository.as_ref().map(|name| Link::new(of_repository(name), format!("See to {name}")));
-            Line { title, state: NOT_KNOWN, says, since: None, next, command: None }
+            Line { title, state: NOT_KNOWN, says, since: None, next, command: None, proof: None }
         }
         Known::Lost { job, reason } => Line {
             title,
@@ -287,6 +303,7 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
             since: None,
             next: Some(Link::new(of_job(job), format!("See to the job {job}"))),
             command: None,
+            proof: None,
         },
         Known::Never => Line {
             title,
@@ -295,6 +312,7 @@ fn line(site: &Site, (host, location, name): (&str, &str, Option<&str>), here: &
             since: None,
             next: own_page(),
             command: None,
+            proof: None,
         },
     }
 }

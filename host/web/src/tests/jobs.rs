@@ -11,7 +11,7 @@ use credenza_app::jobs::run::Runner;
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{Ending, Step};
 use credenza_app::{Kind, OpenOptions, Settings, StoreUse, environment};
-use credenza_engine::{Clock as _, Secret, SnapshotName, Stop, flags};
+use credenza_engine::{Clock as _, Damage, DamageKind, Secret, SnapshotName, Stop, flags};
 use credenza_format::Verdict;
 use credenza_model::Timestamp;
 use http::StatusCode;
@@ -338,7 +338,7 @@ async fn who_may_only_look_sees_jobs_and_starts_nothing() {
 /// What the overview says of the source `home`, which the promises say too.
 async fn standing(stand: &Stand, said: &str) -> String {
     let (home, promises) = (stand.page("/").await, stand.page("/promises").await);
-    let line = home.text().split("<li class=").find(|line| line.contains("home (")).unwrap().to_owned();
+    let line = home.text().split("<li><div class=").find(|line| line.contains("home (")).unwrap().to_owned();
     assert!(line.contains(&format!("<strong>{said}")), "{said}: {line}");
     assert!(promises.text().contains(&format!("</span> {said}<br>")), "{said}: {}", promises.text());
     line
@@ -465,4 +465,68 @@ async fn a_suspect_snapshot_is_shown_with_its_reason_and_acknowledged_by_who_pro
     let ended = stand.ended(begun.header("location")).await;
     assert!(ended.text().contains("is suspect no more: retention of memory goes on."), "{}", ended.text());
     assert!(stand.page("/guard").await.text().contains("No snapshot is suspect."));
+}
+
+/// What the overview says of the proof of its one source.
+async fn proof(stand: &Stand) -> String {
+    let home = stand.page("/").await;
+    let line = home.text().split("<li><div class=").find(|line| line.contains("home (")).unwrap();
+    line.split("<div class=").nth(1).unwrap_or_else(|| panic!("no proof: {line}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_says_of_each_source_when_it_was_read_again_restored_for_trial_and_found_damaged() {
+    let stand = with_job("at = \"02:30\"").await;
+    run_to_its_end(&stand, "a").await;
+    let fresh = proof(&stand).await;
+    for said in [
+        "Not proven yet:",
+        "No damage is on record. None of it was read again yet. It was never restored for trial.",
+        "<a href=\"/r/main\">Read all of it</a>",
+        "credenza at @main check --read-data",
+    ] {
+        assert!(fresh.contains(said), "{said}: {fresh}");
+    }
+    let job = "[job.a]\nbackup = \"@home\"\nto = \"@main\"\nat = \"02:30\"";
+    let verify = "[verify.v]\nrepository = \"@main\"\nevery = \"2h\"\ndrill = { every = \"7d\", files = 5 }";
+    write(&stand, &format!("{job}\n{verify}"));
+    run_to_its_end(&stand, "verify.v").await;
+    let proven = proof(&stand).await;
+    for said in [
+        "good\"",
+        "Proven:",
+        "All was read again since ",
+        " came back as they were in a restore for trial just now.",
+        "More is read on <time",
+        "<a href=\"/jobs/verify.v\">See to verify.v</a>",
+    ] {
+        assert!(proven.contains(said), "{said}: {proven}");
+    }
+    let place = stand.app.place(Kind::Repository, "@main".as_ref(), Settings::new()).unwrap();
+    let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: false };
+    let open = stand.app.open_repository(place, options).await.unwrap();
+    let packs = super::pages::walk(&stand.folder.path().join("main/meta"));
+    let pack = packs.first().unwrap().strip_prefix(stand.folder.path().join("main")).unwrap();
+    let (object, detail) = (pack.to_string_lossy().into_owned(), "a bit has flipped".to_owned());
+    let damage = Damage { object, kind: DamageKind::Corrupt, chunk: None, detail };
+    open.repository.record_damage(&[damage]).await.unwrap();
+    let damaged = proof(&stand).await;
+    for said in [
+        "bad\"",
+        "Damaged:",
+        "1 pack is damaged by the record, found last on ",
+        "<a href=\"/r/main/care\">Mend it</a>",
+        "credenza at @main repair",
+    ] {
+        assert!(damaged.contains(said), "{said}: {damaged}");
+    }
+    let home = stand.page("/").await;
+    assert!(home.text().contains("<strong>Damaged.</strong> 1 pack is damaged by the record"), "{}", home.text());
+}
+
+async fn run_to_its_end(stand: &Stand, job: &str) {
+    let begun = send(stand, &format!("/jobs/{job}/run"), "").await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+    let ended = stand.ended(begun.header("location")).await;
+    assert!(ended.text().contains("<strong>Done.</strong>"), "{}", ended.text());
 }

@@ -61,6 +61,13 @@ fn number(page: &Page, what: &str) -> String {
     behind.and_then(|behind| behind.split('<').next()).unwrap_or_else(|| panic!("{what}: {}", page.text())).to_owned()
 }
 
+/// What a plan says that the run would spend at a place.
+fn spent(page: &Page, place: &str) -> String {
+    let table = page.text().split("<caption>What it would spend, where ").nth(1).unwrap_or_default();
+    let row = table.split("<tr>").find(|row| row.contains(&format!("<bdi>{place}</bdi>")));
+    row.unwrap_or_else(|| panic!("{place}: {}", page.text())).to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_picked_in_two_snapshots_is_previewed_and_restored_to_a_folder() {
     let stand = Stand::entered().await;
@@ -109,6 +116,8 @@ async fn what_is_picked_in_two_snapshots_is_previewed_and_restored_to_a_folder()
         assert!(preview.text().contains(said), "{said}: {}", preview.text());
     }
     assert_eq!(files(&target).len(), 1, "a preview writes nothing");
+    assert!(spent(&preview, "Repository").contains(" get"), "{}", preview.text());
+    assert!(spent(&preview, "Destination").contains(" up, "), "{}", preview.text());
 
     // Nothing is replaced, so that nobody is asked again.
     let (done, _) = stand.run(&format!("{path}/apply"), "").await;
@@ -352,6 +361,7 @@ async fn a_prune_is_planned_with_reasons_and_removes_what_was_agreed_to_and_noth
     let left = stand.page("/r/mine").await;
     assert!(left.text().contains("1 snapshot, newest first") && !left.text().contains(&old), "{}", left.text());
     let (plan, path) = stand.run("/r/mine/run", "what=maintain").await;
+    assert!(spent(&plan, "Repository").contains(" list"), "{}", plan.text());
     assert!(
         plan.text().contains("Maintain now</button>") && plan.text().contains("maintain --dry-run"),
         "{}",
@@ -396,9 +406,13 @@ async fn snapshots_are_carried_to_another_repository_after_a_plan() {
     stand.repository("copy", Secret::None).await;
     let id = stand.backup("mine", &[(b"a", b"1")]).await;
     let (plan, path) = stand.run("/r/mine/run", "what=sync&other=copy&direction=to").await;
-    for said in
-        ["1 snapshot would be carried, 0 there already", "credenza at @mine sync to @copy", id.get(..8).unwrap()]
-    {
+    for said in [
+        "1 snapshot would be carried, 0 there already",
+        "credenza at @mine sync to @copy",
+        id.get(..8).unwrap(),
+        "What it would spend, where chunks go over as they are stored",
+        "none: it is a folder of this machine",
+    ] {
         assert!(plan.text().contains(said), "{said}: {}", plan.text());
     }
     let (done, _) = stand.run(&format!("{path}/apply"), "").await;
@@ -406,6 +420,7 @@ async fn snapshots_are_carried_to_another_repository_after_a_plan() {
     assert!(stand.page("/r/copy").await.text().contains(&id));
     let (again, path) = stand.run("/r/copy/run", "what=sync&other=mine&direction=from").await;
     assert!(again.text().contains("0 snapshots would be carried, 1 there already"), "{}", again.text());
+    assert!(!again.text().contains("would spend"), "{}", again.text());
     assert_eq!(stand.form(&format!("{path}/apply"), "").await.status, StatusCode::CONFLICT);
     assert_eq!(stand.form("/r/mine/run", "what=sync&other=mine").await.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
@@ -440,6 +455,14 @@ async fn a_snapshot_gets_and_loses_tags_and_is_removed_after_a_question() {
     let (done, _) = stand.run("/r/mine/run", &format!("what=tag&snapshot={id}&tag={tag}")).await;
     assert!(done.text().contains("Its tags are now: &#60;i&#62;\\u{202e}kept."), "{}", done.text());
     let page = stand.page(&about).await;
+    for line in [
+        format!("mkdir -p ~/look &amp;&amp; credenza at @mine mount ~/look {id}").replace("&amp;", "&#38;"),
+        format!("credenza at @mine serve s3 {id}"),
+        format!("credenza at @mine serve webdav {id}"),
+        format!("credenza at @mine serve http {id}"),
+    ] {
+        assert!(page.text().contains(&format!("<code>{line}</code>")), "{line}: {}", page.text());
+    }
     assert!(
         page.text().contains("&#60;i&#62;\\u{202e}kept</bdi>") && page.text().contains("<dt>Machine</dt>"),
         "{}",

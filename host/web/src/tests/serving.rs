@@ -7,6 +7,7 @@ use std::time::Duration;
 use credenza_app::users::{Role, Users};
 use credenza_app::{App, AppOptions};
 use credenza_engine::{Secret, Stop};
+use credenza_listen::{Certificate, Error as ListenError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,7 +138,7 @@ fn pem(name: &str) -> PathBuf {
 }
 
 fn tls(certificate: &str, key: &str) -> Reach {
-    let way = Way::Tls { certificate: pem(certificate), key: pem(key) };
+    let way = Way::Tls(Certificate { chain: pem(certificate), key: pem(key) });
     Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way, provider: None })
 }
 
@@ -201,12 +202,18 @@ async fn others_are_not_served_without_a_name_a_user_a_key_that_fits_or_a_secret
     drop(with_user(folder.path()));
     let nameless = Reach::Others(Others { hosts: Vec::new(), way: Way::Proxy(None), provider: None });
     assert!(matches!(bind(Some(folder.path()), nameless).await, Some(Error::NoHost)));
-    assert!(matches!(bind(Some(folder.path()), tls("none.pem", "server.key")).await, Some(Error::Pem { .. })));
+    assert!(matches!(
+        bind(Some(folder.path()), tls("none.pem", "server.key")).await,
+        Some(Error::Listen(ListenError::Pem { .. }))
+    ));
     assert!(matches!(
         bind(Some(folder.path()), tls("server.key", "server.key")).await,
-        Some(Error::Pem { .. } | Error::Tls { .. })
+        Some(Error::Listen(ListenError::Pem { .. } | ListenError::Tls { .. }))
     ));
-    assert!(matches!(bind(Some(folder.path()), tls("authority.pem", "server.key")).await, Some(Error::Tls { .. })));
+    assert!(matches!(
+        bind(Some(folder.path()), tls("authority.pem", "server.key")).await,
+        Some(Error::Listen(ListenError::Tls { .. }))
+    ));
     assert!(matches!(bind(Some(folder.path()), proxy(b"short")).await, Some(Error::WeakProxySecret { bytes: 5 })));
     std::fs::write(folder.path().join("users.toml"), "[ana]\n").unwrap();
     assert!(matches!(bind(Some(folder.path()), proxy(&[7; 32])).await, Some(Error::Users(_))));

@@ -3,7 +3,7 @@
 use credenza_format::fuzzing::{ID, keys, mend_text};
 use credenza_format::{
     ChunkerConfig, Config, Identity, KeySlot, Policy, PublicKey, Recipient, RecoveryCode, Removal, RemovedSnapshot,
-    SigningKey,
+    ReplicaOf, SigningKey,
 };
 use credenza_model::{RepositoryId, SnapshotId, Timestamp};
 
@@ -26,6 +26,7 @@ pub(crate) fn config_seeds() -> Vec<Vec<u8>> {
         policy: Some(Policy { daily: 7, ..Policy::default() }),
         retain_days: Some(30),
         parity: None,
+        replica_of: Some(ReplicaOf { origin: keys().repository(), since: TIME, promoted: Some(TIME) }),
         unknown: [("later".to_owned(), serde_json::json!({ "a": [1, null, "b"] }))].into(),
     };
     vec![config.encode(&keys()).expect("a config is encoded")]

@@ -587,6 +587,7 @@ fn of_run(work: Work<'_>, past: &Past) -> Option<Found> {
     let not_done = match work {
         Work::Job(_) => "made no backup",
         Work::Verify(_) => "verified nothing",
+        Work::Replicate(_) => "carried not all",
         Work::Mirror(_) => "mirrored nothing",
     };
     let why = past.reason.as_deref().unwrap_or("the log says no more");

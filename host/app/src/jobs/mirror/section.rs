@@ -7,7 +7,7 @@ use std::time::Duration;
 use credenza_engine::mirror::Deletes;
 use jiff::Timestamp;
 
-use super::super::file::{self, Missed, Retry};
+use super::super::clauses::{self, Missed, Retry};
 use super::super::guard::Guard;
 use super::super::keys::{
     AT, CRON, EVERY, Form, GUARD, GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK, JITTER, Key, LIMITS, MISSED,
@@ -96,7 +96,7 @@ pub(in super::super) fn read(
     defaults: Option<&Part<'_>>,
     now: Timestamp,
 ) -> Option<Mirror> {
-    file::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate-bucket.assets]");
+    clauses::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate-bucket.assets]");
     let name = format!("{PREFIX}{name}");
     let from = part.text("from").map(str::to_owned);
     if !part.has("from") {
@@ -111,7 +111,7 @@ pub(in super::super) fn read(
             part.problem("to", &format!("`{}` is named twice", target.escape_debug()), "name each target once");
         }
     }
-    let schedule = file::schedule(&name, part, defaults, now);
+    let schedule = clauses::schedule(&name, part, defaults, now);
     let usual =
         Guard { shrink: GUARD_SHRINK, changed: GUARD_CHANGED, incompressible: GUARD_INCOMPRESSIBLE, delete_max: None };
     Some(Mirror {
@@ -121,9 +121,9 @@ pub(in super::super) fn read(
         deletes: part.parsed("deletes", deletes).unwrap_or_default(),
         guard: Guard::read(part).unwrap_or(usual),
         schedule: schedule?,
-        missed: file::missed_of(part, defaults),
-        retry: file::retry_of(part, defaults),
-        limits: file::limits_of(part, defaults),
+        missed: clauses::missed_of(part, defaults),
+        retry: clauses::retry_of(part, defaults),
+        limits: clauses::limits_of(part, defaults),
         name,
     })
 }

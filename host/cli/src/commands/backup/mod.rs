@@ -15,9 +15,11 @@ use credenza_app::{Kind, OpenRepository, Opened, Place, StoreUse, bootstrap, env
 use credenza_connect::Source;
 use credenza_engine::Repository;
 use credenza_engine::backup::{self, BackupOptions};
+use credenza_engine::shards::Shard;
 use credenza_format::SigningKey;
 
 use super::compression::{Compression, parse_compression};
+use super::sharding::{ShardWord, parse_shard};
 use super::spending::{self, Spending};
 use super::{Session, check, source_name};
 use crate::failure::{Exit, Failure};
@@ -80,6 +82,18 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "LEVEL", default_value = "default", value_parser = parse_compression)]
     compression: Compression,
 
+    /// Take one of N ranges of the keys of a bucket, and make a part instead of a snapshot: number I, from 0, of N processes that share the backup,
+    /// wherever they run. `merge` makes the snapshot when all have ended.
+    ///
+    /// /N takes the number from JOB_COMPLETION_INDEX (Kubernetes), AWS_BATCH_JOB_ARRAY_INDEX or SLURM_ARRAY_TASK_ID. One that failed is run again alone.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard,
+        conflicts_with_all = ["skip_if_unchanged", "files_from", "stdin", "stdin_command", "estimate"])]
+    shard: Option<ShardWord>,
+
+    /// What the processes that share a backup call it: one name that no other backup has. The id of a Slurm or AWS Batch array without.
+    #[arg(long, value_name = "NAME", requires = "shard")]
+    group: Option<String>,
+
     /// Only say what would be read.
     #[arg(long)]
     dry_run: bool,
@@ -131,12 +145,14 @@ struct Line<'a> {
     open: &'a OpenRepository,
     signing_key: Option<SigningKey>,
     selected: &'a Selected,
+    shard: Option<Shard>,
 }
 
 impl Backup {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let (targets, mut outcome) = self.targets(session)?;
         let selected = self.selecting.read()?;
+        let shard = self.shard.map(|shard| shard.of_backup(self.group.as_deref())).transpose()?;
         selected.fit(&targets, session.reporter)?;
         let repository = session.repository_place()?;
         if targets.is_empty() {
@@ -149,7 +165,7 @@ impl Backup {
             return self.estimate(&targets, &selected, &open, session).await;
         }
         session.app.require_encryption(&open, self.plaintext)?;
-        let line = Line { session, open: &open, signing_key, selected: &selected };
+        let line = Line { session, open: &open, signing_key, selected: &selected, shard };
         // What opening the repository cost belongs to the first of the snapshots.
         let mut requests_told = 0;
         for target in &targets {
@@ -224,12 +240,13 @@ impl Backup {
         requests_told: &mut u64,
         line: &Line<'_>,
     ) -> Result<outcome::Done, Attempt> {
-        let Line { session, open, signing_key, selected } = line;
+        let Line { session, open, signing_key, selected, shard } = line;
         let source = self.open(target, session).await.map_err(Attempt::Source)?;
         let options = BackupOptions {
             provenance: source.provenance.clone(),
             component: source.component.clone(),
             signing_key: signing_key.clone(),
+            shard: *shard,
             ..selected.options(target, self.options(target)).map_err(Attempt::Run)?
         };
         let context = session.run_context();

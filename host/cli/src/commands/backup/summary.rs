@@ -5,6 +5,7 @@
 use std::fmt::{self, Display};
 
 use credenza_engine::backup::{BackupReport, Dated};
+use credenza_engine::shards::Shard;
 use credenza_model::Timestamp;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -35,7 +36,10 @@ impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = &self.report;
         match (&report.snapshot, &report.unchanged_since) {
-            (Some(id), _) => write!(f, "snapshot {id}")?,
+            (Some(id), _) => match report.part {
+                Some(Shard { group, number, of }) => write!(f, "part {number} of {of}, {id} of group {group}")?,
+                None => write!(f, "snapshot {id}")?,
+            },
             (None, Some(before)) => write!(f, "unchanged since snapshot {before}, none made")?,
             (None, None) => f.write_str("dry run, nothing written")?,
         }

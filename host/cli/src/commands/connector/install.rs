@@ -4,7 +4,6 @@
 //! here: what a grant is (`credenza-sandbox`), and what is kept of it (`credenza-app`). Every foreign text was made one line of plain letters.
 
 use std::fmt::{self, Display};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +12,7 @@ use credenza_format::{Hex, PublicKey};
 use credenza_sandbox::{GrantLine, GrantTopic};
 use serde::Serialize;
 
+use super::super::agree::{agreed, can_ask};
 use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
@@ -21,8 +21,6 @@ use credenza_app::shell::shell_word;
 
 /// What names a component that the repository keeps.
 const ESCROW: &str = "escrow:";
-/// Longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 64;
 
 /// Install a component, once you agree to what it may do.
 ///
@@ -224,7 +222,7 @@ async fn agree(installation: &Installation, consent: &Consent, again: &str) -> R
         Some(_) => Err(Failure::usage("this is another grant than the one that you agree to")
             .because(format!("its hash is {hash}"))
             .hint(format!("read what it asks for; to agree: credenza connector {again} --grant {hash}"))),
-        None if io::stdin().is_terminal() && io::stderr().is_terminal() => match asked().await {
+        None if can_ask() => match agreed("do you agree?").await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::new("nothing was installed: you did not agree")),
             Err(error) => Err(Failure::new("no answer could be read").because(error.to_string())),
@@ -232,15 +230,4 @@ async fn agree(installation: &Installation, consent: &Consent, again: &str) -> R
         None => Err(Failure::usage("nobody is there to agree to what the connector may do")
             .hint(format!("read what it asks for; to agree to that: credenza connector {again} --grant {hash}"))),
     }
-}
-
-/// On a thread of its own, so that an interrupt ends the program while it waits.
-pub(super) async fn asked() -> io::Result<bool> {
-    let asked = tokio::task::spawn_blocking(|| {
-        io::stderr().write_all(b"do you agree? [y/N] ")?;
-        let mut answer = String::new();
-        io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
-        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-    });
-    asked.await.map_err(io::Error::other)?
 }

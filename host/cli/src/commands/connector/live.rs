@@ -15,7 +15,7 @@ use credenza_app::{App, AppOptions, DestinationUse, Error as AppError, Given, Ki
 use credenza_connect::{Destination, Error, ErrorClass, Result as ConnectResult, Source, Store};
 use credenza_kit::{CaseResult, Choice, Live, LiveRun};
 
-use super::install::asked;
+use super::super::agree::agreed;
 use crate::commands::Session;
 use crate::failure::{Exit, Failure};
 use crate::settings::{SettingWord, parse_settings};
@@ -158,7 +158,7 @@ impl LiveTest {
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             return Err(Failure::usage("nobody is there to agree to what is written").hint("to agree, add --yes"));
         }
-        match asked().await {
+        match agreed("do you agree?").await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::new("nothing was written: you did not agree")),
             Err(error) => Err(Failure::new("no answer could be read").because(error.to_string())),

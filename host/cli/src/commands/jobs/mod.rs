@@ -25,7 +25,7 @@ use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, units, verify};
+use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -249,6 +249,7 @@ impl Check {
             let (above, lacks) = match work {
                 Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
                 Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
+                Work::Replicate(policy) => (policy.name.clone(), preflight::lacks_of_replicate(&session.app, policy)),
                 Work::Mirror(mirror) => (mirror.name.clone(), preflight::lacks_of_mirror(&session.app, mirror, &file)),
             };
             for lack in lacks {
@@ -273,6 +274,7 @@ fn of_lack(cause: LackCause) -> Failure {
     let said = Failure::new(cause.to_string());
     match cause {
         LackCause::App(error) => (*error).into(),
+        LackCause::SameRepository { .. } => said.hint("name another repository as the target"),
         LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
         LackCause::Unreadable { .. } => said.hint("make it, for its owner alone, or correct the path"),
         LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
@@ -366,34 +368,44 @@ impl Run {
             state.log().add(&Record::Skipped { job, at: now, due: now, count: 1, why })?;
             return Ok(Exit::Done);
         }
-        state.log().close_lost(|job| state.runs(job), now)?;
-        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
-        let printed = Printed { session };
-        let _heeding = session.stop.heeding();
-        let publish = |_| {
-            if let Err(error) = metrics::publish(&file, &state, self::now()) {
-                session.reporter.failure(&error.into());
-            }
-        };
         let occasion = Occasion::default();
-        let ending = match work {
-            Work::Job(job) if self.due => runner.run_with_tries(job, &printed, publish).await?,
-            Work::Job(job) => runner.run(job, &occasion, &printed).await?,
-            Work::Verify(verify) => verify::run(&runner, verify, &occasion, &printed).await?,
-            Work::Mirror(mirror) => mirror::run(&runner, (mirror, &file), (&occasion, &self.wish), &printed).await?,
-        };
-        let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
-        // What could not be sent or written is told by the daemon, or after the next run.
-        if let Err(error) = (Look { runner, jobs: &file, hears }).at_all(None).await {
-            session.reporter.failure(&error.into());
-        }
-        publish(ending);
-        Ok(exit(ending))
+        ran(session, (&file, &state), async |runner, printed, publish| match work {
+            Work::Job(job) if self.due => runner.run_with_tries(job, printed, publish).await,
+            Work::Job(job) => runner.run(job, &occasion, printed).await,
+            Work::Verify(verify) => verify::run(runner, verify, &occasion, printed).await,
+            Work::Replicate(policy) => replicate::run(runner, policy, false, &occasion, printed).await,
+            Work::Mirror(mirror) => mirror::run(runner, (mirror, &file), (&occasion, &self.wish), printed).await,
+        })
+        .await
     }
 }
 
+/// Runs something by hand as the daemon would: on record, with its figures, and with a look at what is to be told.
+pub(super) async fn ran(
+    session: &Session<'_>,
+    (file, state): (&JobsFile, &State),
+    work: impl AsyncFnOnce(&Runner<'_>, &Printed<'_>, &dyn Fn(Ending)) -> Result<Ending, JobsError>,
+) -> Result<Exit, Failure> {
+    state.log().close_lost(|job| state.runs(job), now())?;
+    let runner = Runner { app: &session.app, state, clock: &SystemClock, stop: &session.stop };
+    let _heeding = session.stop.heeding();
+    let publish = |_| {
+        if let Err(error) = metrics::publish(file, state, now()) {
+            session.reporter.failure(&error.into());
+        }
+    };
+    let ending = work(&runner, &Printed { session }, &publish).await?;
+    let hears = Arc::new(Telling { reporter: Arc::clone(session.reporter) });
+    // What could not be sent or written is told by the daemon, or after the next run.
+    if let Err(error) = (Look { runner, jobs: file, hears }).at_all(None).await {
+        session.reporter.failure(&error.into());
+    }
+    publish(ending);
+    Ok(exit(ending))
+}
+
 /// Prints what a run does.
-struct Printed<'a> {
+pub(super) struct Printed<'a> {
     session: &'a Session<'a>,
 }
 
@@ -432,27 +444,35 @@ pub(super) const fn exit(ending: Ending) -> Exit {
 impl Pause {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let name = file.work(&self.name)?.name();
-        let now = now();
-        let until = self.seconds.map(|seconds| {
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
-        });
-        state(&file.path)?.paused().pause(name, until)?;
-        session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
-        Ok(Exit::Done)
+        pause(session, &file, file.work(&self.name)?.name(), self.seconds)
     }
+}
+
+/// Lets something rest, for so many seconds or until it is resumed.
+pub(super) fn pause(session: &Session<'_>, file: &JobsFile, name: &str, seconds: Option<u64>) -> Result<Exit, Failure> {
+    let now = now();
+    let until = seconds.map(|seconds| {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
+    });
+    state(&file.path)?.paused().pause(name, until)?;
+    session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
+    Ok(Exit::Done)
+}
+
+/// Lets something go on that rests.
+pub(super) fn resume(session: &Session<'_>, file: &JobsFile, name: &str) -> Result<Exit, Failure> {
+    if !state(&file.path)?.paused().resume(name)? {
+        session.reporter.note(format!("note: the job `{name}` was not paused"));
+    }
+    session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
+    Ok(Exit::Done)
 }
 
 impl Resume {
     fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let file = self.at.read(session)?;
-        let name = file.work(&self.name)?.name();
-        if !state(&file.path)?.paused().resume(name)? {
-            session.reporter.note(format!("note: the job `{name}` was not paused"));
-        }
-        session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
-        Ok(Exit::Done)
+        resume(session, &file, file.work(&self.name)?.name())
     }
 }
 

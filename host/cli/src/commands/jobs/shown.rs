@@ -118,6 +118,7 @@ impl<'a> JobLine<'a> {
         let (does, sources) = match work {
             Work::Job(job) => ("backup", job.sources.as_slice()),
             Work::Verify(_) => ("verify", [].as_slice()),
+            Work::Replicate(_) => ("replicate", [].as_slice()),
             Work::Mirror(mirror) => ("mirror", std::slice::from_ref(&mirror.from)),
         };
         Self {
@@ -139,7 +140,11 @@ impl Display for JobLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let running = if self.running { "; at work now" } else { "" };
         let (repository, (before, coming)) = (printable(self.repository), &self.shown);
-        let way = if self.does == "verify" { "reads" } else { "to" };
+        let way = match self.does {
+            "verify" => "reads",
+            "replicate" => "from",
+            _ => "to",
+        };
         write!(f, "{:<16} {} {way} {repository}; {before}; {coming}{running}", self.name, self.schedule)
     }
 }
@@ -294,6 +299,29 @@ impl Display for StepLine<'_> {
                 write!(
                     f,
                     "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
+                )
+            }
+            Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
+                let (target, bytes) = (printable(target), HumanBytes(*bytes));
+                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} added")?;
+                if *lacking > 0 {
+                    write!(f, "; IT LACKS {lacking} STILL")?;
+                }
+                behind_since.map_or(Ok(()), |since| write!(f, ", behind since {since}"))
+            }
+            Step::Proven { target, until, packs_read, damages } => {
+                let proven = until.map_or_else(
+                    || "NOTHING IS PROVEN".to_owned(),
+                    |until| format!("proven up to the snapshot of {until}"),
+                );
+                write!(f, "proved     {}: {proven}, {packs_read} packs read", printable(target))?;
+                if *damages > 0 { write!(f, ": {damages} DAMAGES") } else { Ok(()) }
+            }
+            Step::Vanished { target, gone, vanish_max } => {
+                write!(
+                    f,
+                    "held       {}: {gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed",
+                    printable(target)
                 )
             }
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),

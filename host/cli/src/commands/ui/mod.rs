@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use credenza_app::passphrase;
-use credenza_web::{Given, HeaderName, Limits, Links, Options, Others, Provider, Reach, Server, TrustedProxy, Way};
+use credenza_web::{
+    Certificate, Given, HeaderName, Limits, Links, Options, Others, Provider, Reach, Server, TrustedProxy, Way,
+};
 use serde::Serialize;
 
 use super::Session;
@@ -168,7 +170,7 @@ impl Reaching {
     fn reach(self) -> Result<Reach, Failure> {
         let provider = self.provider()?;
         let way = match (self.tls_cert, self.tls_key, self.behind_proxy) {
-            (Some(certificate), Some(key), _) => Way::Tls { certificate, key },
+            (Some(chain), Some(key), _) => Way::Tls(Certificate { chain, key }),
             (_, _, true) => {
                 let user_header = self.proxy_user_header;
                 let secret = self.proxy_secret_file.as_deref().map(passphrase::from_file).transpose()?;

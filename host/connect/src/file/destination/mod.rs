@@ -97,7 +97,13 @@ impl Destination for FileDestination {
             let made = self.tree.folder(&folder_key(&entry.key), true);
             return made.map(|_| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
         }
-        let place = self.tree.place(&entry.key, true).map_err(|e| from_errno("cannot create", &entry.key, e))?;
+        // A file that may replace nothing finds out when it gets its name whether that is free; the name of a hard link is given without asking.
+        let asks_later = entry.kind == EntryKind::File && !overwrite && entry.attribute("posix.hardlink").is_none();
+        let place = match asks_later {
+            true => self.tree.unseen_place(&entry.key, true),
+            false => self.tree.place(&entry.key, true),
+        };
+        let place = place.map_err(|e| from_errno("cannot create", &entry.key, e))?;
         let Some(place) = place else { return Err(from_errno("cannot create", &entry.key, Errno::NOENT)) };
         if place.existing.is_some() && !overwrite {
             return Err(exists(&entry.key));

@@ -124,7 +124,23 @@ fn openat_as(place: &OwnedFd, mode: Mode) -> Result<OwnedFd, Errno> {
     opened
 }
 
-pub(super) fn place_in(parent: &Arc<Folder>, mut names: Vec<Vec<u8>>, make: bool) -> Result<Option<Place>, Errno> {
+/// A place with what is there now.
+pub(super) fn place_in(parent: &Arc<Folder>, names: Vec<Vec<u8>>, make: bool) -> Result<Option<Place>, Errno> {
+    let Some(place) = unseen_place_in(parent, names, make)? else { return Ok(None) };
+    let existing = match status_of(place.folder.descriptor.as_fd(), &place.name) {
+        Ok(status) => Some(status.kind),
+        Err(Errno::NOENT) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Place { existing, ..place }))
+}
+
+/// A place at which nobody has looked.
+pub(super) fn unseen_place_in(
+    parent: &Arc<Folder>,
+    mut names: Vec<Vec<u8>>,
+    make: bool,
+) -> Result<Option<Place>, Errno> {
     let name = names.pop().ok_or(Errno::NOENT)?;
     let folder = if names.is_empty() {
         Arc::clone(parent)
@@ -134,12 +150,7 @@ pub(super) fn place_in(parent: &Arc<Folder>, mut names: Vec<Vec<u8>>, make: bool
             None => return Ok(None),
         }
     };
-    let existing = match status_of(folder.descriptor.as_fd(), &name) {
-        Ok(status) => Some(status.kind),
-        Err(Errno::NOENT) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Some(Place { folder, name, existing }))
+    Ok(Some(Place { folder, name, existing: None }))
 }
 
 /// The key of a folder with its `/`, which a careless source may have left out.

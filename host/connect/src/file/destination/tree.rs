@@ -26,7 +26,7 @@ use super::super::platform::{
 };
 use super::super::store::random_name;
 use super::loosen::Loosened;
-use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, step};
+use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, step, unseen_place_in};
 use super::special;
 use crate::{Error, ErrorClass, Result};
 
@@ -162,9 +162,7 @@ impl Tree {
 
     /// Where the file of a key is, or would be; `None` when a folder is missing and none is to be made.
     pub(super) fn place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
-        let bytes = key.as_bytes();
-        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
-        let (parent, segment) = bytes.split_at_checked(start).unwrap_or((b"", bytes));
+        let (parent, segment) = parted(key);
         let Some(parent) = self.folder(parent, make)? else { return Ok(None) };
         for names in [names_of(segment), escaped_names_of(segment)] {
             let Some(place) = place_in(&parent, names, make)? else { return Ok(None) };
@@ -173,6 +171,15 @@ impl Tree {
             }
         }
         Err(Errno::ISDIR)
+    }
+
+    /// Where the file of a key is or would be, unless a folder has the name: who asks finds that out, and asks for its [`place`](Self::place) then.
+    pub(super) fn unseen_place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
+        let (parent, segment) = parted(key);
+        match self.folder(parent, make)? {
+            Some(parent) => unseen_place_in(&parent, names_of(segment), make),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn stat(&self, key: &Key) -> Result<Option<Entry>, Errno> {
@@ -318,27 +325,25 @@ impl Tree {
         if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
             return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));
         }
-        let (folder, name, path) = match entry.kind {
-            EntryKind::Directory => match self.folder(&folder_key(&entry.key), false).map_err(failed)? {
-                Some(folder) => (Arc::clone(&folder), b".".to_vec(), folder.path.clone()),
-                None => return Err(failed(Errno::NOENT)),
-            },
-            kind => match self.place(&entry.key, false).map_err(failed)? {
-                Some(place) if place.existing.is_none() && kind == EntryKind::Other => {
-                    return Ok(vec!["posix.kind".to_owned()]);
-                }
-                Some(place) => (Arc::clone(&place.folder), place.name.clone(), place.path()),
-                None => return Err(failed(Errno::NOENT)),
-            },
-        };
-        let renamed = renaming(entry, &path);
-        let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
-        let mut missed = metadata::apply(folder.descriptor.as_fd(), &name, entry, key).map_err(failed)?;
-        missed.extend(renamed);
         if entry.kind == EntryKind::Directory {
+            let folder = self.folder(&folder_key(&entry.key), false).map_err(failed)?;
+            let folder = folder.ok_or_else(|| failed(Errno::NOENT))?;
+            let missed = apply(&folder, b".", entry, &folder.path).map_err(failed)?;
             self.forget(&folder_key(&entry.key), &folder, entry);
+            return Ok(missed);
         }
-        Ok(missed)
+        let at = |place: Place| apply(&place.folder, &place.name, entry, &place.path());
+        let unseen = self.unseen_place(&entry.key, false).and_then(|place| at(place.ok_or(Errno::NOENT)?));
+        if let Ok(missed) = unseen {
+            return Ok(missed);
+        }
+        match self.place(&entry.key, false).map_err(failed)? {
+            Some(place) if place.existing.is_none() && entry.kind == EntryKind::Other => {
+                Ok(vec!["posix.kind".to_owned()])
+            }
+            Some(place) => at(place).map_err(failed),
+            None => Err(failed(Errno::NOENT)),
+        }
     }
 
     /// A folder has its own mode now, whatever it was opened with.
@@ -377,6 +382,22 @@ impl Drop for Tree {
             self.loosened.settle_all(root);
         }
     }
+}
+
+/// Sets the metadata of what has a name in a folder and is at this path.
+fn apply(folder: &Folder, name: &[u8], entry: &Entry, path: &[u8]) -> Result<Vec<String>, Errno> {
+    let renamed = renaming(entry, path);
+    let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
+    let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, key)?;
+    missed.extend(renamed);
+    Ok(missed)
+}
+
+/// The key of the folder that a key is in, and the rest of it.
+fn parted(key: &Key) -> (&[u8], &[u8]) {
+    let bytes = key.as_bytes();
+    let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
+    bytes.split_at_checked(start).unwrap_or((b"", bytes))
 }
 
 fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

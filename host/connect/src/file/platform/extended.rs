@@ -2,7 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, getxattr, lgetxattr, llistxattr, removexattr, setxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, flistxattr, fsetxattr, getxattr, lgetxattr, llistxattr, removexattr, setxattr,
+};
 use rustix::io::Errno;
 
 /// A list of names or a value is first read into this much, which nearly always is enough.
@@ -26,6 +28,22 @@ pub(in crate::file) fn extended_names(path: &[u8]) -> Result<Vec<u8>, Errno> {
 /// When it vanished or is withheld.
 pub(in crate::file) fn extended_value(path: &[u8], name: &[u8]) -> Result<Vec<u8>, Errno> {
     grown(|buffer| lgetxattr(path, name, buffer))
+}
+
+/// The names of the attributes of an open file, each ending in a NUL.
+///
+/// # Errors
+/// As for [`extended_names`].
+pub(in crate::file) fn extended_names_of(file: &impl AsFd) -> Result<Vec<u8>, Errno> {
+    grown(|buffer| flistxattr(file, buffer))
+}
+
+/// The value of one of them.
+///
+/// # Errors
+/// As for [`extended_value`].
+pub(in crate::file) fn extended_value_of(file: &impl AsFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    grown(|buffer| fgetxattr(file, name, buffer))
 }
 
 /// Whether the file that a path leads to has an attribute of that name.

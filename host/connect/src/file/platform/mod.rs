@@ -35,7 +35,8 @@ pub(super) use beneath::{
 };
 pub(super) use content::{Extent, extent_at, forget};
 pub(super) use extended::{
-    extended_names, extended_value, has_default_access_list, has_extended, mark, remove_extended, set_extended,
+    extended_names, extended_names_of, extended_value, extended_value_of, has_default_access_list, has_extended, mark,
+    remove_extended, set_extended,
 };
 pub(super) use folder::{Name, first_names, some_names, sorted_names};
 pub use machine::host_name;

@@ -1,0 +1,376 @@
+//! One run of a policy of replication: to each target that this machine carries to, what it lacks, newest first; then its retention, and its proof.
+//!
+//! ```text
+//! snapshots of both > what the target lacks > carry, newest first > its own retention > reclaim > prove > on record
+//! ```
+//!
+//! A target that fails keeps no other from its copies. Nothing is ever written to the origin, for which it is enough to be read. A run that ends early,
+//! however it ends, leaves a valid prefix, and the next goes on.
+//!
+//! What one trusts a copy for must not go with the origin: where more snapshots vanished there since the last run than `guard.vanish_max`, nothing is removed
+//! at the target, and that is said at each run until somebody says that it is meant.
+//!
+//! Owned here: the order, what a failure of one target means for the others, and how the run ended. Refused here: what is selected
+//! (`credenza_engine::replicate`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
+
+mod memory;
+mod plan;
+mod status;
+
+use std::ffi::OsStr;
+
+use credenza_engine::drill::DrillOptions;
+use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::replicate::{Meant, Prove, Selection, read_new, select, vanished};
+use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
+use credenza_engine::{
+    Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
+};
+use credenza_format::Policy;
+use credenza_model::SnapshotId;
+
+pub use plan::{Planned, plan};
+pub use status::{Status, TargetStatus, status};
+
+use super::error::JobsError;
+use super::file::{DRILL_BYTES, DrillRule};
+use super::lock::Held;
+use super::outcome::{Ending, Step};
+use super::recording::{Cause, Heard, Occasion, Recording};
+use super::replication::{Keep, Proving, Replicate, To};
+use super::run::Runner;
+use super::verify::{self, is_cancelled};
+use crate::app::App;
+use crate::configuration::{Kind, Settings};
+use crate::cost::Bill;
+use crate::environment;
+use crate::error::Error;
+use crate::open::StoreUse;
+use crate::repository::OpenRepository;
+use crate::shell::shell_word;
+use crate::{prune, remove, signing};
+use memory::{Memory, Seen};
+
+/// A run under way.
+struct Run<'a> {
+    runner: &'a Runner<'a>,
+    policy: &'a Replicate,
+    /// What has vanished at the origin was meant to.
+    is_vanishing_meant: bool,
+    recording: Recording<'a>,
+    memory: Memory,
+}
+
+/// Both sides of one copy, with their snapshots.
+pub(super) struct Sides<'a> {
+    pub(super) origin: &'a Repository,
+    pub(super) there: &'a Snapshots,
+    pub(super) target: &'a Repository,
+    pub(super) here: &'a Snapshots,
+}
+
+/// Runs a policy to its end, to the targets that this machine carries to. `is_vanishing_meant` says that what has vanished at the origin was meant to.
+///
+/// # Errors
+/// [`JobsError::Busy`] where it runs already. All else is an ending.
+pub async fn run(
+    runner: &Runner<'_>,
+    policy: &Replicate,
+    is_vanishing_meant: bool,
+    occasion: &Occasion,
+    heard: &dyn Heard,
+) -> Result<Ending, JobsError> {
+    let _held = runner.state.be_run(&policy.name)?;
+    let work = async |runner: &Runner<'_>| {
+        let recording = Recording::begin(&policy.name, occasion, (runner.state, runner.clock, runner.stop), heard);
+        let memory = Memory::read(runner.state.seen(&policy.name));
+        let mut run = Run { runner, policy, is_vanishing_meant, recording, memory };
+        run.all().await;
+        run.recording.end(policy.retry)
+    };
+    Ok(runner.limited(&policy.limits, policy.schedule.zone(), work).await)
+}
+
+/// The snapshots that are meant, with the sources of the configuration in the place of their names.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub(super) fn meant(app: &App, policy: &Replicate) -> Result<Meant, Error> {
+    let mut meant = policy.selection.clone();
+    let mut sources = Vec::new();
+    for pattern in std::mem::take(&mut meant.sources) {
+        let Some(pattern) = pattern.strip_prefix('@') else {
+            sources.push(pattern);
+            continue;
+        };
+        let names = app.configuration()?.names(Kind::Source)?;
+        for name in names.into_iter().filter(|name| credenza_engine::replicate::fits(pattern, name)) {
+            let word = format!("@{name}");
+            sources.push(app.place(Kind::Source, OsStr::new(&word), Settings::new())?.text());
+        }
+        if sources.is_empty() {
+            // A name that fits nothing means nothing, and not everything.
+            sources.push(format!("@{pattern}"));
+        }
+    }
+    meant.sources = sources;
+    Ok(meant)
+}
+
+/// The policy by which a target keeps its snapshots; nothing where it keeps all.
+///
+/// # Errors
+/// [`Error::NoPolicyAt`] where it is to be the same as that of an origin that has none.
+fn policy_of(policy: &Replicate, to: &To, origin: &Repository) -> Result<Option<Policy>, Error> {
+    let missing = || Error::NoPolicyAt { repository: policy.from.clone() };
+    match &to.keep {
+        Keep::All => Ok(None),
+        Keep::By(policy) => Ok(Some(policy.clone())),
+        Keep::Same => origin.config().policy.clone().map(Some).ok_or_else(missing),
+    }
+}
+
+/// What a target has and lacks.
+///
+/// # Errors
+/// As [`meant`] and [`policy_of`].
+pub(super) fn select_for(app: &App, policy: &Replicate, to: &To, sides: &Sides<'_>) -> Result<Selection, Error> {
+    let kept = policy_of(policy, to, sides.origin)?;
+    Ok(select(sides.there, sides.here, &meant(app, policy)?, kept.as_ref()))
+}
+
+/// The options that carry these snapshots.
+pub(super) fn carrying(handles: &[SnapshotHandle]) -> SyncOptions {
+    let snapshots = handles.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
+    let (host, user) = (environment::host_name(), environment::user_name());
+    SyncOptions { snapshots, host, user, order: Order::NewestFirst, ..SyncOptions::default() }
+}
+
+impl Run<'_> {
+    async fn all(&mut self) {
+        let opening = self.runner.open_named(&self.policy.from, StoreUse::Read);
+        let origin = tokio::select! {
+            open = opening => open,
+            () = self.runner.stop.requested() => Err(EngineError::Cancelled.into()),
+        };
+        let origin = match origin {
+            Ok(origin) => origin,
+            Err(error) => return self.failed("opening the origin", Ending::Unreachable, error),
+        };
+        let mut bill = Bill::default();
+        for to in self.policy.targets.iter().filter(|to| to.is_here) {
+            if self.runner.stop.is_requested() {
+                return self.failed(&doing(to), Ending::Interrupted, EngineError::Cancelled.into());
+            }
+            if let Err(error) = self.to_target(to, &origin, &mut bill).await {
+                self.failed(&doing(to), Ending::Failed, error);
+            }
+        }
+        self.recording.did(Step::Spent { bill: origin.store.billed(bill) });
+    }
+
+    fn failed(&mut self, doing: &str, ending: Ending, error: Error) {
+        let ending = if is_cancelled(&error) { Ending::Interrupted } else { ending };
+        self.recording.failed(doing, ending, Cause::App(error));
+    }
+
+    fn context(&self) -> RunContext {
+        RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() }
+    }
+
+    /// Holds the place of the one run that carries to a target; nothing where another does, which is said.
+    fn hold(&mut self, to: &To) -> Result<Option<Held>, Error> {
+        let place = self.runner.app.place(Kind::Repository, OsStr::new(&to.target), Settings::new())?;
+        match self.runner.state.be_replicating(&place.text()) {
+            Ok(held) => Ok(Some(held)),
+            Err(busy) => {
+                self.recording.failed(&doing(to), Ending::Busy, Cause::Jobs(busy));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn to_target(&mut self, to: &To, origin: &OpenRepository, bill: &mut Bill) -> Result<(), Error> {
+        let Some(_held) = self.hold(to)? else { return Ok(()) };
+        let opening = self.runner.open_named(&to.target, StoreUse::Write);
+        let target = tokio::select! {
+            open = opening => open?,
+            () = self.runner.stop.requested() => return Err(EngineError::Cancelled.into()),
+        };
+        self.runner.app.require_encryption(&target, false)?;
+        let done = self.between(to, origin, &target).await;
+        *bill = target.store.billed(std::mem::take(bill));
+        done
+    }
+
+    async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
+        if origin.repository.config().repository == target.repository.config().repository {
+            return Err(Error::SameRepository { place: target.place.label() });
+        }
+        let began = self.runner.clock.now().wall;
+        let there = origin.repository.snapshots().await?;
+        let here = target.repository.snapshots().await?;
+        let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
+        let selection = select_for(self.runner.app, self.policy, to, &sides)?;
+        let report = self.carry(&selection, origin, target).await?;
+        self.tell_lock(to, target);
+        let after = match report.copied.is_empty() {
+            true => here,
+            false => target.repository.snapshots().await?,
+        };
+        let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
+        let left = select_for(self.runner.app, self.policy, to, &sides)?;
+        let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
+        self.recording.did(Step::Replicated {
+            target: to.target.clone(),
+            copied: report.copied.len() as u64,
+            bytes: report.bytes,
+            lacking: left.missing.len() as u64,
+            seconds: u64::try_from(seconds).unwrap_or(0),
+            newest_there: left.newest_there,
+            newest_here: left.newest_here,
+            behind_since: left.behind_since,
+        });
+        if report.failed > 0 {
+            let (failed, from) = (report.failed, shell_word(&self.policy.from));
+            self.recording.worsen(Ending::Damaged, || {
+                format!("{failed} snapshots could not be carried, since something that they need is damaged: see credenza at {from} check")
+            });
+        }
+        let seen = self.memory.of(&to.target);
+        let may_remove = self.look_at_origin(to, &seen, &there)?;
+        if may_remove {
+            self.prune(to, origin, target).await?;
+        }
+        self.prove(to, target, &after, seen).await
+    }
+
+    /// Carries what is missing, the newest first, and what was said later of the tags of the others.
+    async fn carry(
+        &self,
+        selection: &Selection,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+    ) -> Result<SyncReport, Error> {
+        let Selection { missing, shared, .. } = selection;
+        if missing.is_empty() && shared.is_empty() {
+            // Without a name, all would be meant.
+            return Ok(SyncReport::default());
+        }
+        let handles: Vec<SnapshotHandle> = missing.iter().chain(shared).cloned().collect();
+        let signing_key = signing::provided(None, &target.place.settings)?;
+        let options = SyncOptions { signing_key, ..carrying(&handles) };
+        Ok(sync::run(&origin.repository, &target.repository, &options, &self.context()).await?)
+    }
+
+    /// Says where a target locks for a shorter time than asked.
+    fn tell_lock(&mut self, to: &To, target: &OpenRepository) {
+        let Some(asked) = to.lock_days else { return };
+        let has = target.repository.config().retain_days.unwrap_or(0);
+        if has < asked {
+            let target = &to.target;
+            self.recording.worsen(Ending::Incomplete, || {
+                let locks = if has == 0 { "locks nothing".to_owned() } else { format!("locks for {has} days") };
+                format!("{target} {locks}, and {asked} days are asked for: make another target with create --retain {asked}d, or ask for less")
+            });
+        }
+    }
+
+    /// Whether snapshots may be removed at a target: not where too many have vanished at the origin.
+    fn look_at_origin(&mut self, to: &To, seen: &Seen, there: &Snapshots) -> Result<bool, Error> {
+        let Some(vanish_max) = self.policy.vanish_max else { return Ok(true) };
+        let gone = vanished(&seen.origin, there);
+        let is_held = gone > usize::try_from(vanish_max).unwrap_or(usize::MAX) && !self.is_vanishing_meant;
+        let meant = meant(self.runner.app, self.policy)?;
+        let is_meant = |handle: &&SnapshotHandle| meant.matches(handle);
+        let mut origin: Vec<SnapshotId> =
+            there.whole.iter().filter(is_meant).map(|handle| handle.snapshot.id).collect();
+        if is_held {
+            // What is gone stays gone until somebody has looked.
+            origin.extend(&seen.origin);
+            let target = to.target.clone();
+            self.recording.did(Step::Vanished { target, gone: gone as u64, vanish_max });
+            let (name, target) = (self.policy.short_name(), &to.target);
+            self.recording.worsen(Ending::Incomplete, || {
+                format!("{gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed at {target}; where that is meant: credenza replicate run {name} --accept-vanished")
+            });
+        }
+        let seen = Seen { origin: origin.into_iter().collect(), ..seen.clone() };
+        self.remember(to, seen);
+        Ok(!is_held)
+    }
+
+    fn remember(&mut self, to: &To, seen: Seen) {
+        if self.memory.of(&to.target) == seen {
+            return;
+        }
+        if let Err(error) = self.memory.keep(&to.target, seen) {
+            self.recording.failed("remembering what the origin has", Ending::Incomplete, Cause::Jobs(error));
+        }
+    }
+
+    /// Removes at the target what its policy does not keep, and reclaims the space.
+    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
+        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(()) };
+        let filter = SnapshotFilter::default();
+        let meant = meant(self.runner.app, self.policy)?;
+        let removed_by = |plan: &prune::Plan| -> Vec<SnapshotHandle> {
+            prune::removed(plan).into_iter().filter(|handle| meant.matches(handle)).collect()
+        };
+        // The clock of the store is asked for by writing: only where there is something to remove.
+        let rough = prune::plan(&target.repository, Some(policy.clone()), &filter, false).await?;
+        if removed_by(&rough).is_empty() {
+            return Ok(());
+        }
+        let plan = prune::plan(&target.repository, Some(policy), &filter, true).await?;
+        prune::require_usual(&plan)?;
+        let removed = removed_by(&plan);
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let kept = plan.decisions().count().saturating_sub(removed.len());
+        let key = signing::provided(None, &target.place.settings)?;
+        remove::remove_all(target, &removed, key.as_ref()).await?.verdict?;
+        self.recording.did(Step::Pruned { kept, removed: removed.len() });
+        let options = GcOptions { dry_run: false, repack_bytes_max: None };
+        let report = gc::run(&target.repository, &options, &self.context()).await?;
+        self.recording.did(Step::Maintained { bytes_freed: report.bytes_freed });
+        Ok(())
+    }
+
+    /// Proves what the target has, where that was not done for its newest snapshot.
+    async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
+        let meant = meant(self.runner.app, self.policy)?;
+        let handles: Vec<&SnapshotHandle> = here.whole.iter().rev().filter(|handle| meant.matches(handle)).collect();
+        let newest = handles.first().map(|handle| handle.snapshot.id);
+        if newest.is_some() && newest != seen.proven {
+            let (mut packs_read, mut damages) = (0, 0);
+            if to.prove.of_packs() == Prove::Read {
+                let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
+                let proof = read_new(&target.repository, &all, &self.context()).await?;
+                (packs_read, damages) = (proof.packs, proof.findings.len() as u64);
+            }
+            let proven = status::newest_proven(&target.repository, to, &handles).await?;
+            let until = proven.and_then(SnapshotHandle::time);
+            let is_all = proven.map(|handle| handle.snapshot.id) == newest;
+            self.recording.did(Step::Proven { target: to.target.clone(), until, packs_read, damages });
+            if damages > 0 || !is_all {
+                let word = shell_word(&to.target);
+                self.recording.worsen(Ending::Damaged, || {
+                    format!("the newest copy in {} is not proven, packs of it are missing or damaged: see credenza at {word} check", to.target)
+                });
+            }
+            let proven = proven.map(|handle| handle.snapshot.id);
+            self.remember(to, Seen { proven, ..self.memory.of(&to.target) });
+        }
+        if let Proving::Drill(every) = to.prove {
+            let rule = DrillRule { every, sample: DrillOptions { files: 5, folders: 1, bytes_max: DRILL_BYTES } };
+            verify::drill(self.runner, (&self.policy.name, &rule), target, &mut self.recording).await?;
+        }
+        Ok(())
+    }
+}
+
+fn doing(to: &To) -> String {
+    format!("replicating to {}", to.target)
+}

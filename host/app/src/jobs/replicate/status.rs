@@ -1,0 +1,247 @@
+//! How a policy of replication stands, measured at its repositories: what each target lacks, how far it is behind, and what is proven there.
+//!
+//! Owned here: the figures and how they are found. Nothing is written. Refused here: carrying (the parent), and what is told when they change (`look`).
+//!
+//! Bound: what `credenza_engine::replicate` says, for one target at a time.
+
+use std::time::Duration;
+
+use credenza_engine::latest::last_drill;
+use credenza_engine::replicate::{Lag, Proofs, Selection, lag};
+use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
+use credenza_model::Timestamp;
+use serde::Serialize;
+
+use super::super::log::Past;
+use super::super::outcome::Step;
+use super::super::promise::{Kept, Promise};
+use super::super::replication::{Replicate, To};
+use super::super::run::{Cause, Runner};
+use super::{Sides, meant, select_for};
+use crate::error::Error;
+use crate::open::StoreUse;
+use crate::repository::OpenRepository;
+
+/// A repository that says nothing for so long is not waited for.
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// Runs that are looked back at for how fast a target takes what it lacks.
+const PAST_MAX: usize = 1000;
+/// And of them those that carried something.
+const RATES_MAX: usize = 5;
+
+/// How a policy stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// Its name in the file, without `replicate.`.
+    pub name: String,
+    /// The origin, as it is written.
+    pub from: String,
+    /// When the newest snapshot was made there that is meant, by the time of its store.
+    pub newest: Option<Timestamp>,
+    /// Whether that is longer ago than the policy says: the origin itself gets no new snapshots.
+    pub is_silent: bool,
+    /// Whether it rests.
+    pub is_paused: bool,
+    /// Why nothing is known of the origin, where that is so.
+    pub unknown: Option<String>,
+    /// In the order of the file.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// How one target of a policy stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TargetStatus {
+    /// The target, as it is written.
+    pub target: String,
+    /// Whether this machine carries to it; another one does where not.
+    pub is_here: bool,
+    /// When the newest snapshot was made that is meant and that it has.
+    pub newest: Option<Timestamp>,
+    /// Snapshots that are meant, that its retention would keep, and that it lacks.
+    pub missing: u64,
+    /// Snapshots of the origin that its retention does not keep: they are not missing.
+    pub spared: u64,
+    /// Seconds since the first snapshot was made that it lacks and that is newer than all that it has; 0 where it has the newest.
+    pub lag_seconds: u64,
+    /// What the next run adds to it.
+    pub lag: Option<Lag>,
+    /// Seconds that the copy may be behind.
+    pub rpo_seconds: Option<u64>,
+    /// How the copy stands against that.
+    pub kept: Kept,
+    /// Seconds that it takes to carry what it lacks, by the rate of its last runs; nothing where none is known.
+    pub left_seconds: Option<u64>,
+    /// When the newest snapshot was made whose packs are proven there.
+    pub verified_until: Option<Timestamp>,
+    /// When a sample was restored for trial the last time, without a fault.
+    pub drilled: Option<Timestamp>,
+    /// For how many days it locks what is stored; nothing where it does not.
+    pub lock_days: Option<u32>,
+    /// For how many the policy asks.
+    pub lock_days_asked: Option<u32>,
+    /// Why nothing is known of it, where that is so.
+    pub unknown: Option<String>,
+}
+
+impl TargetStatus {
+    /// A target of which nothing is known yet.
+    pub(super) fn of(to: &To) -> Self {
+        Self {
+            target: to.target.clone(),
+            is_here: to.is_here,
+            newest: None,
+            missing: 0,
+            spared: 0,
+            lag_seconds: 0,
+            lag: None,
+            rpo_seconds: to.rpo.map(|rpo| rpo.as_secs()),
+            kept: Kept::Kept,
+            left_seconds: None,
+            verified_until: None,
+            drilled: None,
+            lock_days: None,
+            lock_days_asked: to.lock_days,
+            unknown: None,
+        }
+    }
+}
+
+/// Measures how a policy stands, at its repositories.
+///
+/// # Errors
+/// When the configuration or the record on this machine cannot be read. Of a repository that does not answer the status says so.
+pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, Error> {
+    let now = runner.clock.now().wall;
+    let mut status = Status {
+        name: policy.short_name().to_owned(),
+        from: policy.from.clone(),
+        newest: None,
+        is_silent: false,
+        is_paused: runner.state.paused().now(now).is_ok_and(|paused| paused.contains(&policy.name)),
+        unknown: None,
+        targets: policy.targets.iter().map(TargetStatus::of).collect(),
+    };
+    let origin = match within(opened(runner, &policy.from)).await {
+        Ok(origin) => origin,
+        Err(why) => {
+            status.unknown = Some(why);
+            return Ok(status);
+        }
+    };
+    let (origin, there) = origin;
+    let past = runner.state.log().past(Some(&policy.name), PAST_MAX).unwrap_or_default();
+    for (to, line) in policy.targets.iter().zip(&mut status.targets) {
+        let measured = within(Box::pin(target(runner, policy, (&origin, &there), to))).await;
+        match measured {
+            Ok((measured, newest)) => {
+                status.newest = status.newest.max(newest);
+                *line = measured;
+                line.left_seconds = left(&past, line);
+            }
+            Err(why) => line.unknown = Some(why),
+        }
+    }
+    status.is_silent = is_silent(policy, status.newest, now);
+    Ok(status)
+}
+
+/// Whether the origin has got no new snapshot for longer than the policy says.
+pub(super) fn is_silent(policy: &Replicate, newest: Option<Timestamp>, now: Timestamp) -> bool {
+    let silent = policy.silent.and_then(|silent| i64::try_from(silent.as_secs()).ok());
+    silent.is_some_and(|silent| newest.is_none_or(|newest| now.seconds.saturating_sub(newest.seconds) > silent))
+}
+
+async fn opened(runner: &Runner<'_>, word: &str) -> Result<(OpenRepository, Snapshots), Error> {
+    let open = runner.open_named(word, StoreUse::Read).await?;
+    let snapshots = open.repository.snapshots().await?;
+    Ok((open, snapshots))
+}
+
+async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+    match tokio::time::timeout(TIMEOUT, asked).await {
+        Ok(answer) => answer.map_err(|error| Cause::App(error).to_string()),
+        Err(_) => Err(format!("it did not answer within {} s", TIMEOUT.as_secs())),
+    }
+}
+
+/// One target, and when the newest snapshot was made that is meant.
+async fn target(
+    runner: &Runner<'_>,
+    policy: &Replicate,
+    (origin, there): (&OpenRepository, &Snapshots),
+    to: &To,
+) -> Result<(TargetStatus, Option<Timestamp>), Error> {
+    let (open, here) = opened(runner, &to.target).await?;
+    let sides = Sides { origin: &origin.repository, there, target: &open.repository, here: &here };
+    let selection = select_for(runner.app, policy, to, &sides)?;
+    let run = RunContext { stop: runner.stop.clone(), ..RunContext::default() };
+    let lag = lag(sides.origin, sides.target, (&selection.missing, &selection.shared), &run).await?;
+    let now = runner.clock.now().wall;
+    let (lag_seconds, kept) = standing(to, &selection, now);
+    let mut handles: Vec<&SnapshotHandle> = here.whole.iter().collect();
+    handles.reverse();
+    let meant = meant(runner.app, policy)?;
+    handles.retain(|handle| meant.matches(handle));
+    let status = TargetStatus {
+        newest: selection.newest_here,
+        missing: selection.missing.len() as u64,
+        spared: selection.spared,
+        lag_seconds,
+        lag: Some(lag),
+        kept,
+        verified_until: newest_proven(sides.target, to, &handles).await?.and_then(SnapshotHandle::time),
+        drilled: drilled(sides.target).await?,
+        lock_days: open.repository.config().retain_days,
+        ..TargetStatus::of(to)
+    };
+    Ok((status, selection.newest_there))
+}
+
+/// How far behind a copy is, and how that stands against what is promised.
+pub(super) fn standing(to: &To, selection: &Selection, now: Timestamp) -> (u64, Kept) {
+    let behind = selection.behind_since.map_or(0, |since| now.seconds.saturating_sub(since.seconds));
+    let behind = u64::try_from(behind).unwrap_or(0);
+    (behind, judge(to, behind))
+}
+
+/// How a copy stands that is behind for so many seconds.
+pub(in crate::jobs) fn judge(to: &To, behind: u64) -> Kept {
+    let Some(promise) = to.rpo.map(Promise::of) else { return Kept::Kept };
+    match Duration::from_secs(behind) {
+        behind if behind > promise.age => Kept::Broken,
+        behind if behind >= promise.risk => Kept::Risk,
+        _ => Kept::Kept,
+    }
+}
+
+/// The newest snapshot that is proven, of some of the target, the newest first.
+pub(super) async fn newest_proven<'a>(
+    target: &Repository,
+    to: &To,
+    handles: &[&'a SnapshotHandle],
+) -> Result<Option<&'a SnapshotHandle>, Error> {
+    let proofs = Proofs::load(target, to.prove.of_packs()).await?;
+    Ok(proofs.newest(target, handles.iter().copied()).await?)
+}
+
+async fn drilled(target: &Repository) -> Result<Option<Timestamp>, Error> {
+    let drill = last_drill(target).await?;
+    Ok(drill.filter(|drill| drill.errors == 0 && drill.reason.is_none() && drill.entries > 0).map(|drill| drill.at))
+}
+
+/// Seconds that carrying what a target lacks takes, by the last runs that carried something there.
+fn left(past: &[Past], status: &TargetStatus) -> Option<u64> {
+    let bytes = status.lag.as_ref().map(|lag| lag.bytes)?;
+    let of_step = |step: &Step| match step {
+        Step::Replicated { target, bytes, seconds, .. } if *target == status.target && *bytes > 0 => {
+            Some((*bytes, (*seconds).max(1)))
+        }
+        _ => None,
+    };
+    let rates = past.iter().flat_map(|past| past.steps.iter().filter_map(of_step)).take(RATES_MAX);
+    let (carried, seconds) =
+        rates.fold((0_u64, 0_u64), |(bytes, seconds), (more, took)| (bytes + more, seconds + took));
+    (carried > 0)
+        .then(|| (u128::from(bytes) * u128::from(seconds)).div_ceil(u128::from(carried)))
+        .and_then(|left| u64::try_from(left).ok())
+}

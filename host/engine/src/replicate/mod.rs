@@ -1,0 +1,20 @@
+//! Replication: what a target lacks of an origin, how much that is, and whether what it has is proven.
+//!
+//! ```text
+//! select   snapshots of both, a policy > which are missing, newest first, and how far behind the target is   (pure)
+//! lag      usage lists of the missing, both indexes > the bytes that carrying them adds
+//! proof    the packs of a snapshot at the target: listed in their sizes, or read whole, by its own record
+//! ```
+//!
+//! Owned here: that. Refused here: carrying (`sync`), removing (`remove`), which rules keep a snapshot (`retention`), and when any of it is done
+//! (`credenza_app::jobs`). A snapshot that a target's own retention does not keep is not missing there.
+
+mod lag;
+mod proof;
+mod select;
+#[cfg(test)]
+mod tests;
+
+pub use lag::{Lag, lag};
+pub use proof::{Proof, Proofs, Prove, read_new};
+pub use select::{Meant, Selection, fits, select, vanished};

@@ -1,0 +1,132 @@
+//! Proof: whether the packs that a copy needs are at the target, as they were written.
+//!
+//! It is asked of the target alone and of what is on record there (`health`), so that it holds for every machine. [`Prove::List`] takes a pack that is listed in
+//! its right size; [`Prove::Read`] one that was read whole after it was written and was not found damaged since.
+//!
+//! Owned here: that, and reading what was never read. Refused here: reading again in turn (`check`), trials (`drill`).
+//!
+//! Bound: an id for each pack of the target, and what `check` holds of the packs that are read.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use credenza_format::{ObjectKind, PackOrdinal, PackState};
+use credenza_model::ObjectId;
+
+use crate::check::{self, PACKS_IN_FLIGHT, Reading, Users};
+use crate::findings::{Finding, Findings};
+use crate::health::Health;
+use crate::repository::{Repository, SnapshotHandle, list};
+use crate::{Event, Phase, Result, RunContext};
+
+/// What proves a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prove {
+    /// It is listed, in its right size.
+    List,
+    /// It was read whole, and nothing was found since.
+    Read,
+}
+
+/// The packs of a target that are proven.
+#[derive(Debug)]
+pub struct Proofs(HashSet<ObjectId>);
+
+impl Proofs {
+    /// Asks which packs are proven: by listing all of them, or by what is on record.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or with the keys of a writer.
+    pub async fn load(target: &Repository, prove: Prove) -> Result<Self> {
+        match prove {
+            Prove::List => {
+                let index = target.readable_index().await?;
+                let mut sizes = HashMap::new();
+                for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
+                    let listed = list(&**target.bare_store(), &format!("{}/", kind.folder())).await?;
+                    sizes.extend(listed.into_iter().map(|object| (object.key, object.size)));
+                }
+                let is_right = |size: Option<&u64>, expected: u64| size == Some(&expected);
+                let packs = index.packs().iter().filter(|pack| is_right(sizes.get(&pack.store_key()), pack.size));
+                Ok(Self(packs.map(|pack| pack.id).collect()))
+            }
+            Prove::Read => {
+                let health = Health::load(target).await?;
+                let damaged = health.damaged_packs();
+                let index = target.readable_index().await?;
+                let packs = index.packs().iter().map(|pack| pack.id);
+                Ok(Self(packs.filter(|pack| health.read_at(pack).is_some() && !damaged.contains(pack)).collect()))
+            }
+        }
+    }
+
+    /// Whether all packs of a snapshot of the target are proven.
+    ///
+    /// # Errors
+    /// When its usage list cannot be read, or is damaged.
+    pub async fn cover(&self, target: &Repository, handle: &SnapshotHandle) -> Result<bool> {
+        let usage = target.usage(handle).await?;
+        Ok(usage.is_some_and(|usage| usage.packs.iter().all(|one| self.0.contains(&one.pack))))
+    }
+
+    /// The newest snapshot of these, given the newest first, that is proven; nothing where none is.
+    ///
+    /// # Errors
+    /// As [`cover`](Self::cover).
+    pub async fn newest<'a>(
+        &self,
+        target: &Repository,
+        handles: impl IntoIterator<Item = &'a SnapshotHandle>,
+    ) -> Result<Option<&'a SnapshotHandle>> {
+        for handle in handles {
+            if self.cover(target, handle).await? {
+                return Ok(Some(handle));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a reading of new packs found.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// Packs that were read.
+    pub packs: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is damaged.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the packs that these snapshots of the target need and that were never read whole, and puts on record there what it found.
+///
+/// # Errors
+/// When the store cannot be read or written, with the keys of a writer, or it was to stop: what was read until then is on record.
+pub async fn read_new(target: &Repository, handles: &[SnapshotHandle], run: &RunContext) -> Result<Proof> {
+    let mut users = Users::default();
+    for handle in handles {
+        if let Some(usage) = run.stop.unless(Box::pin(target.usage(handle))).await?? {
+            users.add(handle.snapshot.id, usage);
+        }
+    }
+    let mut health = Health::load(target).await?;
+    let damaged = health.damaged_packs();
+    let index = Arc::new(target.readable_index().await?);
+    let is_new =
+        |pack: &ObjectId| users.of(pack).is_some() && (health.read_at(pack).is_none() || damaged.contains(pack));
+    let numbered = (0..).map(PackOrdinal).zip(index.packs());
+    let new = numbered.filter(|(ordinal, pack)| index.state(*ordinal) < PackState::Gone && is_new(&pack.id));
+    let new: Vec<PackOrdinal> = new.map(|(ordinal, _)| ordinal).collect();
+    let mut findings = Findings::new(&*run.events);
+    let mut reading = Reading::default();
+    run.events.on(Event::Phase { phase: Phase::CheckingData });
+    let bytes = new.iter().filter_map(|ordinal| index.pack(*ordinal)).map(|pack| pack.size).sum();
+    findings.expect(new.len() as u64, bytes);
+    let work = check::verify((target, None, PACKS_IN_FLIGHT), &index, &new, &users, (&mut findings, &mut reading));
+    let read = run.stop.unless(Box::pin(work)).await.flatten();
+    let damages = findings.iter().map(|finding| &finding.damage);
+    let recorded = health.record(target, damages, &reading.whole).await;
+    read?;
+    recorded?;
+    Ok(Proof { packs: reading.whole.len() as u64, bytes, findings: findings.into_list() })
+}

@@ -1,0 +1,237 @@
+//! Replication between repositories in memory: what is selected, what it weighs, and what proves it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::{Record, call};
+use credenza_format::Policy;
+use credenza_model::SnapshotId;
+
+use super::*;
+use crate::repository::{Repository, SnapshotHandle, SnapshotName, Snapshots};
+use crate::sync::{self, Order, SyncOptions};
+use crate::testing::{contents, expect_whole, noise, repository, secret, snapshot, unsealed};
+use crate::{RunContext, Secret};
+
+const DAY: i64 = 86_400;
+
+fn of_days(days: &[u8]) -> Snapshots {
+    let whole = days.iter().map(|day| unsealed(*day, "h", i64::from(*day) * DAY)).collect();
+    Snapshots { whole, now: credenza_model::Timestamp { seconds: 300 * DAY, nanoseconds: 0 }, ..Snapshots::default() }
+}
+
+fn days(handles: &[SnapshotHandle]) -> Vec<u64> {
+    handles.iter().map(|handle| handle.snapshot.sequence).collect()
+}
+
+#[test]
+fn what_is_missing_comes_newest_first_and_what_the_targets_policy_drops_is_not_missing() {
+    let (origin, target) = (of_days(&[1, 2, 3, 4, 5]), of_days(&[2]));
+    let all = select(&origin, &target, &Meant::default(), None);
+    assert_eq!((days(&all.missing), days(&all.shared), all.spared), (vec![5, 4, 3, 1], vec![2], 0));
+    let seconds = |time: Option<credenza_model::Timestamp>| time.map(|time| time.seconds / DAY);
+    assert_eq!(
+        (seconds(all.newest_there), seconds(all.newest_here), seconds(all.behind_since)),
+        (Some(5), Some(2), Some(3))
+    );
+    let policy = Policy { last: 2, ..Policy::default() };
+    let two = select(&origin, &target, &Meant::default(), Some(&policy));
+    assert_eq!((days(&two.missing), two.spared), (vec![5, 4], 2));
+    // The same as the target's own retention: nothing goes to and fro.
+    let after = select(&origin, &of_days(&[4, 5]), &Meant::default(), Some(&policy));
+    assert_eq!((days(&after.missing), seconds(after.behind_since)), (Vec::new(), None));
+    // What the target alone still has takes its place.
+    let daily = Policy { daily: 1, ..Policy::default() };
+    let mut later = unsealed(9, "h", 5 * DAY + 3600);
+    later.snapshot.sequence = 9;
+    let target = Snapshots { whole: vec![later], ..of_days(&[]) };
+    assert_eq!(days(&select(&origin, &target, &Meant::default(), Some(&daily)).missing), Vec::<u64>::new());
+}
+
+#[test]
+fn sources_hosts_and_tags_say_which_snapshots_are_meant() {
+    let mut handle = unsealed(1, "web-1", 0);
+    handle.snapshot.source.location = "/srv/shop".to_owned();
+    handle.snapshot.tags = vec!["nightly".to_owned()];
+    let text = |text: &str| vec![text.to_owned()];
+    for (meant, is_meant) in [
+        (Meant::default(), true),
+        (Meant { sources: text("/srv/*"), ..Meant::default() }, true),
+        (Meant { sources: text("/home/*"), ..Meant::default() }, false),
+        (Meant { hosts: text("web-*"), tags: text("nightly"), ..Meant::default() }, true),
+        (Meant { hosts: text("db-*"), ..Meant::default() }, false),
+        (Meant { tags_left_out: text("nightly"), ..Meant::default() }, false),
+        (Meant { tags_left_out: text("scratch"), ..Meant::default() }, true),
+    ] {
+        assert_eq!(meant.matches(&handle), is_meant, "{meant:?}");
+    }
+}
+
+#[test]
+fn what_was_seen_and_is_gone_has_vanished() {
+    let seen: BTreeSet<SnapshotId> = of_days(&[1, 2, 3]).whole.iter().map(|handle| handle.snapshot.id).collect();
+    assert_eq!((vanished(&seen, &of_days(&[1, 2, 3, 4])), vanished(&seen, &of_days(&[3]))), (0, 2));
+}
+
+/// Three snapshots that differ by little.
+async fn three(origin: &Repository, objects: u64) -> Vec<SnapshotId> {
+    let source = MemorySource::new();
+    for number in 0..objects {
+        source.put(format!("many/{number:06}").as_str(), noise(number, 300));
+    }
+    let mut ids = vec![snapshot(origin, &source).await];
+    for change in 0..2_u64 {
+        source.put(format!("many/{:06}", change * 99).as_str(), noise(change + objects, 4000));
+        ids.push(snapshot(origin, &source).await);
+    }
+    ids
+}
+
+async fn selected(origin: &Repository, target: &Repository) -> Selection {
+    let (there, here) = (origin.snapshots().await.unwrap(), target.snapshots().await.unwrap());
+    select(&there, &here, &Meant::default(), None)
+}
+
+fn named(handles: &[SnapshotHandle]) -> SyncOptions {
+    let snapshots = handles.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
+    SyncOptions { snapshots, order: Order::NewestFirst, ..SyncOptions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_in_bytes_is_what_the_next_run_adds() {
+    let run = RunContext::default();
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+    let ids = three(&origin, 400).await;
+    let first = selected(&origin, &target).await;
+    // The newest alone, then what lies behind it.
+    for missing in [&first.missing[..1], &first.missing[1..]] {
+        let before = lag(&origin, &target, (missing, &[]), &run).await.unwrap();
+        let report = sync::run(&origin, &target, &named(missing), &run).await.unwrap();
+        assert!(before.is_exact && before.bytes > 0);
+        assert_eq!((before.bytes, before.chunks), (report.bytes, report.chunks));
+        assert_eq!(report.copied.len(), missing.len());
+    }
+    assert_eq!(first.missing[0].snapshot.id, ids[2]);
+    let after = selected(&origin, &target).await;
+    assert_eq!(after.missing.len(), 0);
+    let none = lag(&origin, &target, (&after.missing, &after.shared), &run).await.unwrap();
+    assert_eq!((none.bytes, none.chunks, none.snapshots), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_arrives_first_and_what_lies_behind_it_is_joined_with_it_whatever_the_keys() {
+    let run = RunContext::default();
+    for alike in [true, false] {
+        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let ids = three(&origin, 400).await;
+        let target = repository(Arc::new(MemoryStore::new()), secret(), alike.then_some(&origin)).await;
+        let missing = selected(&origin, &target).await.missing;
+        let report = sync::run(&origin, &target, &named(&missing), &run).await.unwrap();
+        assert_eq!(report.copied, [ids[2], ids[1], ids[0]], "alike: {alike}");
+        // The two behind it add what they do not share, and no more.
+        assert!(report.bytes < 400 * 300 + 150_000, "alike: {alike}, {} bytes", report.bytes);
+        for id in ids {
+            assert!(contents(&origin, id).await == contents(&target, id).await);
+        }
+        expect_whole(&target).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_keys_make_the_lag_an_estimate_that_says_so() {
+    let run = RunContext::default();
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    three(&origin, 400).await;
+    let first = selected(&origin, &target).await.missing;
+    let before = lag(&origin, &target, (&first, &[]), &run).await.unwrap();
+    let report = sync::run(&origin, &target, &named(&first), &run).await.unwrap();
+    assert!(!before.is_exact);
+    assert!(before.bytes.abs_diff(report.bytes) < report.bytes / 10, "{before:?}, {report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_proven_when_its_packs_are_listed_in_their_size_or_were_read() {
+    let run = RunContext::default();
+    let store = Arc::new(MemoryStore::new());
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let target = repository(store.clone(), secret(), Some(&origin)).await;
+    three(&origin, 50).await;
+    sync::run(&origin, &target, &SyncOptions::default(), &run).await.unwrap();
+    let handles = target.snapshots().await.unwrap().whole;
+    let is_proven = async |prove: Prove| {
+        let proofs = Proofs::load(&target, prove).await.unwrap();
+        proofs.newest(&target, handles.iter().rev()).await.unwrap().map(|handle| handle.snapshot.id)
+    };
+    let newest = handles.last().unwrap().snapshot.id;
+    assert_eq!((is_proven(Prove::List).await, is_proven(Prove::Read).await), (Some(newest), None));
+    let proof = read_new(&target, &handles, &run).await.unwrap();
+    assert!(proof.packs > 0 && proof.findings.is_empty());
+    assert_eq!(is_proven(Prove::Read).await, Some(newest));
+    assert_eq!(read_new(&target, &handles, &run).await.unwrap().packs, 0, "what was read is not read again");
+    // A pack that is gone proves nothing any more.
+    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    store.tamper(&pack, None);
+    assert_ne!(is_proven(Prove::List).await, Some(newest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_proving_finds_is_on_record_and_the_copy_counts_no_more() {
+    let run = RunContext::default();
+    let store = Arc::new(MemoryStore::new());
+    let target = repository(store.clone(), secret(), None).await;
+    three(&target, 50).await;
+    let handles = target.snapshots().await.unwrap().whole;
+    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    let mut bytes = store.bytes(&pack).unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    store.tamper(&pack, Some(bytes.into()));
+    let proof = read_new(&target, &handles, &run).await.unwrap();
+    assert_eq!(proof.findings.len(), 1);
+    let proofs = Proofs::load(&target, Prove::Read).await.unwrap();
+    let affected = &proof.findings[0].affects;
+    for handle in &handles {
+        let is_affected = affected.contains(&handle.snapshot.id);
+        assert_eq!(proofs.cover(&target, handle).await.unwrap(), !is_affected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_lacks_nothing_costs_few_requests_and_a_copy_of_many_small_objects_few_more() {
+    let run = RunContext::default();
+    let there = Record::new(Arc::new(MemoryStore::new()));
+    let origin = repository(Arc::new(there.clone()), secret(), None).await;
+    three(&origin, 20_000).await;
+    let here = Record::new(Arc::new(MemoryStore::new()));
+    let target = repository(Arc::new(here.clone()), secret(), Some(&origin)).await;
+    let missing = selected(&origin, &target).await.missing;
+    let packs = origin.readable_index().await.unwrap().packs().len();
+    here.clear();
+    there.clear();
+    sync::run(&origin, &target, &named(&missing), &run).await.unwrap();
+    let (read, written) = (there.calls().len(), here.calls().len());
+    println!(
+        "3 snapshots of 20,000 objects alike: {read} requests at the origin, {written} at the target, {packs} packs"
+    );
+    assert!(read <= packs + 40, "{read} requests at the origin, {packs} packs");
+    here.clear();
+    let target = Repository::open(Arc::new(here.clone()), &secret(), None).await.unwrap();
+    let selection = selected(&origin, &target).await;
+    assert_eq!(selection.missing.len(), 0);
+    sync::run(&origin, &target, &named(&selection.shared), &run).await.unwrap();
+    let asked: Vec<String> = here.calls().iter().map(|call| format!("{} {}", call.name, call.key)).collect();
+    println!("unchanged, at the target: {asked:#?}");
+    let gets = here.count(call::GET);
+    assert!(asked.len() - gets <= 6, "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_is_in_plain_text_is_alike_to_nothing_encrypted() {
+    let origin = repository(Arc::new(MemoryStore::new()), Secret::None, None).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let none = lag(&origin, &target, (&[], &[]), &RunContext::default()).await.unwrap();
+    assert!(!none.is_exact && none.bytes == 0);
+}
