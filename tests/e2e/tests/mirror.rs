@@ -162,6 +162,12 @@ fn what_somebody_else_does_at_the_target_is_noticed_before_it_is_overwritten() {
             put(&server, "copy", "stranger", "mine");
             let step = run(&setup, &[], 3)?;
             ensure!(number(&step, &["extra"])? == 1 && body(&server, "copy", "stranger").is_some(), "{step}");
+            put(&server, "copy", "dir-000/object-000003", "somebody was here");
+            put(&server, "source", "dir-000/object-000003", "new");
+            let step = run(&setup, &["--overwrite"], 3)?;
+            ensure!(figures(&step, ["foreign", "extra", "removed", "lacking"])? == [1, 1, 0, 0], "{step}");
+            ensure!(body(&server, "copy", "dir-000/object-000003").as_deref() == Some(b"new"), "it was not replaced");
+            ensure!(body(&server, "copy", "stranger").is_some(), "what nobody put here was removed");
             Ok(())
         },
     );

@@ -173,8 +173,8 @@ async fn take(
                 plan.changed.add(key)?;
             }
         }
-        Verdict::Extra if !options.overwrite || options.deletes == Deletes::Keep => report.extra.add(key),
-        Verdict::Extra => plan.gone.add(key)?,
+        // Replacing what is in the way is one thing, removing what is not is another.
+        Verdict::Extra => report.extra.add(key),
         Verdict::Gone => {
             let is_due = match options.deletes {
                 Deletes::Keep => false,
