@@ -171,6 +171,26 @@ fn what_somebody_else_does_at_the_target_is_noticed_before_it_is_overwritten() {
             Ok(())
         },
     );
+    report.scenario("what was there before the first run stays nobody's when the mirror has gone on", || {
+        let (server, setup) = buckets("deletes = \"now\"")?;
+        bucket::fill_many(&server.buckets, "source", 6);
+        put(&server, "copy", "old/x", "theirs");
+        for n in 0..3 {
+            put(&server, "source", "dir-000/object-000005", format!("state {n}"));
+            let step = run(&setup, &[], 3)?;
+            ensure!(figures(&step, ["extra", "removed", "foreign", "same"])?[..3] == [1, 0, 0], "{n}: {step}");
+        }
+        // The source has one of that name now, and goes on having it.
+        put(&server, "source", "old/x", "ours, and of another size");
+        for n in 0..2 {
+            put(&server, "source", "dir-000/object-000004", format!("state {n}"));
+            let held = mirror(&setup, &["run", "a"])?.expect_code(3)?;
+            ensure!(held.lines_of("step")?.iter().any(|step| step["held"] == "foreign"), "{n}: {}", held.whole());
+            ensure!(body(&server, "copy", "old/x").as_deref() == Some(b"theirs"), "{n}: it was overwritten");
+        }
+        run(&setup, &["--overwrite"], 0)?;
+        expect_mirrored(&server)
+    });
     report.scenario("a target of another policy is not taken over", || {
         let (server, setup) = buckets("")?;
         bucket::fill_many(&server.buckets, "source", 3);

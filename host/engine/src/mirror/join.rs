@@ -35,7 +35,7 @@ pub(super) struct Cuts<'a> {
     base: Option<TreeRoot>,
     /// Those that it was on its way to.
     towards: Vec<TreeRoot>,
-    /// Those of the source that are kept, the newest first, one of those that hold the same.
+    /// Those of the source that are kept, the newest first; of those in a row that hold the same, the first that was made.
     past: Vec<SnapshotHandle>,
     known: Option<&'a Marker>,
 }
@@ -55,8 +55,9 @@ impl<'a> Cuts<'a> {
         let base = known.and_then(|known| known.cut).as_ref().and_then(root);
         let towards = known.map_or_else(Vec::new, |known| known.towards.iter().filter_map(root).collect());
         let mut past: Vec<SnapshotHandle> =
-            listed.whole.iter().rev().filter(|handle| handle.snapshot.source.identity == *identity).cloned().collect();
-        past.dedup_by(|a, b| a.snapshot.tree == b.snapshot.tree);
+            listed.whole.iter().filter(|handle| handle.snapshot.source.identity == *identity).cloned().collect();
+        past.dedup_by(|a, b| (a.snapshot.tree, &a.snapshot.tags) == (b.snapshot.tree, &b.snapshot.tags));
+        past.reverse();
         let loader = repository.loader_going_on(Arc::new(repository.readable_index().await?));
         Ok(Self { repository, loader, cut, base, towards, past, known })
     }
@@ -71,15 +72,64 @@ impl<'a> Cuts<'a> {
         let now = self.repository.clock().now().wall;
         let mut is_old = false;
         for handle in &self.past {
-            let mut records = self.repository.walk(&self.loader, &handle.snapshot.tree, key.as_bytes());
-            let has_it =
-                records.next().await?.is_some_and(|record| record.entry.key == *key && record.entry.is_current());
-            if has_it {
+            if self.record(handle, key).await?.is_some() {
                 return Ok(is_old);
             }
             is_old |= age(now, handle.snapshot.started) >= span;
         }
         Ok(false)
+    }
+
+    /// Whether the mirror has put there what is there, although neither the cut that the target was nor one that it was on its way to has the key: it was there
+    /// when the target was whole, and a cut of the policy until then has the key; or a cut of the source holds just that, so that nothing of anybody's is lost.
+    async fn had(&self, key: &Key, found: &Entry, (ground, tag): (&Ground, &str)) -> Result<bool> {
+        let Some(known) = self.known else { return Ok(false) };
+        let until = known.cut_made.filter(|_| ground.is_settled(found));
+        for handle in &self.past {
+            let Some(record) = self.record(handle, key).await? else { continue };
+            let snapshot = &handle.snapshot;
+            let was_mirrored =
+                until.is_some_and(|until| snapshot.started <= until) && snapshot.tags.iter().any(|own| own == tag);
+            if was_mirrored || ground.is_surely(&record, found) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The verdict on what is there under a key that the cut has not which the target was, after the older cuts were asked.
+    async fn reconsidered(
+        &self,
+        verdict: Verdict,
+        (key, found): (&Key, &Entry),
+        ground: &Ground,
+        options: &MirrorOptions,
+    ) -> Result<Verdict> {
+        let is_ours = match verdict {
+            // Where nothing is removed, it is not worth the reading of all cuts.
+            Verdict::Extra if options.deletes == Deletes::Keep => ground.is_settled(found),
+            Verdict::Extra | Verdict::Foreign => self.had(key, found, (ground, &options.tag)).await?,
+            _ => false,
+        };
+        Ok(match verdict {
+            Verdict::Extra if is_ours => Verdict::Gone,
+            Verdict::Foreign if is_ours => Verdict::Changed,
+            _ => verdict,
+        })
+    }
+
+    /// What a cut has under a key.
+    async fn record(&self, handle: &SnapshotHandle, key: &Key) -> Result<Option<Record>> {
+        let mut records = self.repository.walk(&self.loader, &handle.snapshot.tree, key.as_bytes());
+        while let Some(record) = records.next().await? {
+            if record.entry.key != *key {
+                break;
+            }
+            if record.entry.is_current() {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -140,7 +190,10 @@ pub(super) async fn plan(
             continue;
         }
         plan.listed += u64::from(found.is_some());
-        let verdict = ground.judge(found.as_ref(), record.as_ref(), (base.as_ref(), &others));
+        let mut verdict = ground.judge(found.as_ref(), record.as_ref(), (base.as_ref(), &others));
+        if let Some(found) = found.as_ref().filter(|_| base.is_none()) {
+            verdict = cuts.reconsidered(verdict, (&key, found), &ground, options).await?;
+        }
         take(&mut plan, (cuts, options), report, &key, verdict).await?;
     }
     wanted.unnamed.iter().for_each(|key| report.unnamed.add(key));

@@ -4,7 +4,7 @@
 //! is somebody else's. Known by kind and size, by digests and ETags where both sides state them, and by time: a bucket says when an object was written, and
 //! one that was written after the mirror was whole is not ours; a folder keeps the time that a restore gave to a file.
 //!
-//! Pure; called by `join`.
+//! Pure; called by `join`, which asks older cuts before it believes that something is somebody else's.
 
 use credenza_model::{Entry, EntryKind, Record, Timestamp};
 
@@ -67,7 +67,7 @@ impl Ground {
         }
         match () {
             () if self.is_surely(wanted, found) => Verdict::Same,
-            () if self.may_be_older(base) && self.is_settled(found) => Verdict::Changed,
+            () if self.may_be_older(base, found) => Verdict::Changed,
             () => Verdict::Foreign,
         }
     }
@@ -75,12 +75,13 @@ impl Ground {
     fn is_ours(&self, found: &Entry, base: Option<&Record>, towards: &[Option<Record>]) -> bool {
         base.is_some_and(|base| self.is_untouched(base, found))
             || towards.iter().flatten().any(|other| self.is_as_written(other, found))
-            || (self.may_be_older(base) && self.is_settled(found))
+            || self.may_be_older(base, found)
     }
 
-    /// Whether the cut that the target was does not say how a key was there: it has it not, or the target lacked it.
-    const fn may_be_older(&self, base: Option<&Record>) -> bool {
-        base.is_none() || self.is_lacking
+    /// Whether what is there may be as an older cut has it, since the target lacked what the cut has that it was. That the cut has it not says nothing of the
+    /// kind: it may never have been ours.
+    fn may_be_older(&self, base: Option<&Record>, found: &Entry) -> bool {
+        base.is_some() && self.is_lacking && self.is_settled(found)
     }
 
     /// Whether what is there may be what a record says, by what both state.
@@ -99,7 +100,7 @@ impl Ground {
     }
 
     /// Whether it is that, whoever has written it.
-    fn is_surely(&self, record: &Record, found: &Entry) -> bool {
+    pub(super) fn is_surely(&self, record: &Record, found: &Entry) -> bool {
         let is_stated = || {
             digests_agree(&record.entry, found) == Some(true) || self.etags_agree(&record.entry, found) == Some(true)
         };
@@ -123,7 +124,7 @@ impl Ground {
     }
 
     /// Whether it was there before the target was whole. Where files keep the times that they are given, their times say nothing of that.
-    fn is_settled(&self, found: &Entry) -> bool {
+    pub(super) fn is_settled(&self, found: &Entry) -> bool {
         let settled = self.settled.filter(|_| !self.keeps_times);
         // Some say their times in seconds, and some not in each answer.
         settled.zip(found.modified).is_some_and(|(settled, modified)| modified.seconds <= settled.seconds)
@@ -247,9 +248,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_when_the_target_was_whole_stays_ours_without_its_cut() {
-        let b = record("two", PARTS, 6);
-        assert_eq!(bucket().judge(Some(&found("one", OTHER_PARTS, 90)), Some(&b), (None, &[])), Verdict::Changed);
-        assert_eq!(bucket().judge(Some(&found("one", OTHER_PARTS, 150)), Some(&b), (None, &[])), Verdict::Foreign);
+    fn what_no_cut_at_hand_has_is_not_ours_whenever_it_was_written() {
+        let (a, b) = (record("one", ONE, 5), record("two", PARTS, 6));
+        for seconds in [90, 150] {
+            let there = found("mine", OTHER_PARTS, seconds);
+            assert_eq!(bucket().judge(Some(&there), Some(&b), (None, &[])), Verdict::Foreign);
+            assert_eq!(bucket().judge(Some(&there), None, (None, &[])), Verdict::Extra);
+        }
+        // What the target lacked of its cut may be there as a cut before has it.
+        let lacking = Ground { is_lacking: true, ..bucket() };
+        for (seconds, replaced, left) in
+            [(90, Verdict::Changed, Verdict::Gone), (150, Verdict::Foreign, Verdict::Extra)]
+        {
+            let there = found("older", OTHER_PARTS, seconds);
+            assert_eq!(lacking.judge(Some(&there), Some(&b), (Some(&a), &[])), replaced);
+            assert_eq!(lacking.judge(Some(&there), None, (Some(&a), &[])), left);
+        }
     }
 }

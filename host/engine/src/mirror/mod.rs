@@ -62,6 +62,8 @@ pub enum Deletes {
 pub struct MirrorOptions {
     /// The policy, which the marker names.
     pub policy: String,
+    /// The tag that the cuts of the policy bear: what they have may have been put at the target.
+    pub tag: String,
     /// What becomes of what the source no longer has.
     pub deletes: Deletes,
     /// Replace what somebody else has put or changed there, and take over the mirror of another policy.

@@ -201,6 +201,7 @@ fn targets<'a>(mirror: &'a Mirror, wish: &'a Wish) -> impl Iterator<Item = &'a S
 fn options(mirror: &Mirror, wish: &Wish) -> MirrorOptions {
     MirrorOptions {
         policy: mirror.short_name().to_owned(),
+        tag: mirror.tag(),
         deletes: mirror.deletes,
         overwrite: wish.overwrite,
         force: wish.force,
