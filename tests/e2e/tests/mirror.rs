@@ -231,6 +231,27 @@ fn a_poisoned_source_is_not_mirrored_and_a_poisoned_mirror_is_rolled_back() {
         run(&setup, &["--force"], 0)?;
         expect_mirrored(&server)
     });
+    report.scenario("a cut waits also where a backup of the source has seen the poison before it", || {
+        let (server, setup) = buckets("deletes = \"now\"")?;
+        bucket::fill_many(&server.buckets, "source", 40);
+        run(&setup, &[], 0)?;
+        let key = "dir-000/object-000001";
+        let good = body(&server, "copy", key);
+        for key in server.buckets.keys("source") {
+            put(&server, "source", &key, format!("encrypted {key}"));
+        }
+        setup.backup("@a")?;
+        for _ in 0..2 {
+            let held = mirror(&setup, &["run", "a"])?.expect_code(3)?;
+            ensure!(held.whole().contains("suspect"), "{}", held.whole());
+            ensure!(body(&server, "copy", key) == good, "the mirror was poisoned");
+        }
+        let suspects = setup.credenza.ok(["--json", "jobs", "acknowledge"])?.lines_of("suspect")?;
+        let id = suspects[0]["id"].as_str().context("no id")?.to_owned();
+        setup.credenza.ok(["jobs", "acknowledge", &id])?;
+        run(&setup, &[], 0)?;
+        expect_mirrored(&server)
+    });
     report.scenario("a mirror goes back to an older cut, and from there on again", || {
         let (server, setup) = buckets("deletes = \"now\"")?;
         bucket::fill_many(&server.buckets, "source", 6);

@@ -1,7 +1,8 @@
 //! One run of a mirror: a cut of its source, the guard, and each target made to be that cut.
 //!
 //! The cut is a snapshot in the repository of the policy, with the tag `mirror:NAME`; where nothing has changed, the last one is taken. A suspect cut, and any
-//! after it, is mirrored nowhere until somebody has acknowledged it. A target that fails keeps no other from being mirrored.
+//! after it, is mirrored nowhere until somebody has acknowledged it; so is one that comes after a suspect snapshot of the same source, whoever has made that:
+//! what it has destroyed the cut no longer shows. A target that fails keeps no other from being mirrored.
 //!
 //! Owned here: the order, which cut is meant, and how the run ended. Refused here: what is done at a target (`engine::mirror`), when it runs (`scheduler`).
 
@@ -179,8 +180,11 @@ async fn open(app: &App, mirror: &Mirror, purpose: StoreUse) -> Result<OpenRepos
 
 /// The snapshots that this policy has made.
 async fn cuts(open: &OpenRepository, mirror: &Mirror) -> Result<Snapshots> {
-    let filter = SnapshotFilter { tags: vec![mirror.tag()], ..SnapshotFilter::default() };
-    Ok(open.repository.snapshots().await?.filtered(&filter))
+    Ok(cuts_of(&open.repository.snapshots().await?, mirror))
+}
+
+fn cuts_of(all: &Snapshots, mirror: &Mirror) -> Snapshots {
+    all.clone().filtered(&SnapshotFilter { tags: vec![mirror.tag()], ..SnapshotFilter::default() })
 }
 
 fn chosen<'a>(cuts: &'a Snapshots, wish: &Wish) -> Result<&'a SnapshotHandle> {
@@ -221,7 +225,7 @@ struct Run<'a> {
     mirror: &'a Mirror,
     wish: &'a Wish,
     recording: Recording<'a>,
-    /// The cuts that the guard has looked at.
+    /// The snapshots that the guard has looked at.
     judged: BTreeSet<SnapshotId>,
 }
 
@@ -254,7 +258,8 @@ impl Run<'_> {
                 None => return Ok(()),
             },
         };
-        let cuts = cuts(open, self.mirror).await?;
+        let all = open.repository.snapshots().await?;
+        let cuts = cuts_of(&all, self.mirror);
         let cut = match made {
             Some(made) => {
                 let gone = || no_cut(&made.to_string());
@@ -263,7 +268,7 @@ impl Run<'_> {
             None => chosen(&cuts, self.wish)?,
         };
         for word in targets(self.mirror, self.wish).cloned().collect::<Vec<_>>() {
-            if let Err(error) = self.mirror_to(&word, open, (&cuts, cut)).await {
+            if let Err(error) = self.mirror_to(&word, open, (&all, cut)).await {
                 let ending = if is_cancelled(&error) { Ending::Interrupted } else { Ending::Failed };
                 self.recording.failed(&format!("mirroring to {word}"), ending, Cause::App(error));
                 if ending == Ending::Interrupted {
@@ -322,19 +327,19 @@ impl Run<'_> {
         &mut self,
         word: &str,
         open: &OpenRepository,
-        (cuts, cut): (&Snapshots, &SnapshotHandle),
+        (all, cut): (&Snapshots, &SnapshotHandle),
     ) -> Result<()> {
         let target = target(self.runner.app, word, DestinationUse::WriteHistory).await?;
         let at = mirror::marker(&target).await?.and_then(|marker| marker.cut);
-        let coming = coming(cuts, cut, at, self.wish.to.is_some());
-        self.look_at(open, coming).await?;
+        let coming = coming(all, cut, at, self.wish.to.is_some());
+        self.look_at(open, &coming).await?;
         let flags = Flags::load(&open.repository).await?;
         if let Some(suspect) = coming.iter().find(|handle| flags.suspicion(handle).is_some()) {
             let id = suspect.snapshot.id;
             let via = via(self.runner.app, self.mirror)?;
             self.recording.worsen(Ending::Incomplete, || {
                 format!(
-                    "the cut {id:.8} of {} is suspect, and nothing of it is mirrored: look at it, then say so with credenza at {} jobs acknowledge {id:.8}, or roll back with credenza mirror run {} --to CUT",
+                    "the snapshot {id:.8} of {} is suspect, and nothing of it is mirrored: look at it, then say so with credenza at {} jobs acknowledge {id:.8}, or roll back with credenza mirror run {} --to CUT",
                     self.mirror.from,
                     crate::shell::shell_word(&via),
                     self.mirror.short_name(),
@@ -350,8 +355,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Has the guard look at each cut that is to come to a target, and at which nobody has looked.
-    async fn look_at(&mut self, open: &OpenRepository, coming: &[SnapshotHandle]) -> Result<()> {
+    /// Has the guard look at each snapshot that is to come to a target, and at which nobody has looked.
+    async fn look_at(&mut self, open: &OpenRepository, coming: &[&SnapshotHandle]) -> Result<()> {
         let flags = Flags::load(&open.repository).await?;
         for handle in coming.iter().filter(|handle| flags.of(handle).is_none()) {
             let snapshot = handle.snapshot.id;
@@ -451,16 +456,19 @@ fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
     }
 }
 
-/// The cuts that come to a target with one: that itself, and where it is not asked for by name those since the one that the target is, since what one of
-/// them has destroyed the next no longer shows.
+/// The snapshots of its source that come to a target with a cut: that itself, and where it is not asked for by name those since the one that the target is,
+/// cuts or not, since what one of them has destroyed the next no longer shows.
 fn coming<'a>(
-    cuts: &'a Snapshots,
+    all: &'a Snapshots,
     cut: &SnapshotHandle,
     at: Option<SnapshotId>,
     is_asked_for: bool,
-) -> &'a [SnapshotHandle] {
-    let place = |id: SnapshotId| cuts.whole.iter().position(|handle| handle.snapshot.id == id);
-    let Some(until) = place(cut.snapshot.id) else { return &[] };
+) -> Vec<&'a SnapshotHandle> {
+    let identity = &cut.snapshot.source.identity;
+    let of_source: Vec<&SnapshotHandle> =
+        all.whole.iter().filter(|handle| handle.snapshot.source.identity == *identity).collect();
+    let place = |id: SnapshotId| of_source.iter().position(|handle| handle.snapshot.id == id);
+    let Some(until) = place(cut.snapshot.id) else { return Vec::new() };
     let since = if is_asked_for { None } else { at.and_then(place) };
-    cuts.whole.get(since.map_or(until, |since| since + 1)..=until).unwrap_or_default()
+    of_source.get(since.map_or(until, |since| since + 1)..=until).unwrap_or_default().to_vec()
 }
