@@ -116,9 +116,12 @@ struct PlanLine {
 
 impl Display for PlanLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MirrorReport { new, changed, same, gone, kept, foreign, extra, held, .. } = &self.report;
+        let MirrorReport { new, changed, same, gone, kept, withheld, foreign, extra, held, .. } = &self.report;
         let target = printable(&self.target);
         write!(f, "{target}: {new} new, {changed} changed, {same} as they are to be, {gone} to remove, {kept} kept")?;
+        if *withheld > 0 {
+            write!(f, ", {withheld} of them because something of the source could not be read for the cut")?;
+        }
         if foreign.entries + extra.entries > 0 {
             write!(f, ", {} changed by somebody else, {} nobody's", foreign.entries, extra.entries)?;
         }

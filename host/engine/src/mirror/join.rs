@@ -56,7 +56,8 @@ impl<'a> Cuts<'a> {
         let towards = known.map_or_else(Vec::new, |known| known.towards.iter().filter_map(root).collect());
         let mut past: Vec<SnapshotHandle> =
             listed.whole.iter().filter(|handle| handle.snapshot.source.identity == *identity).cloned().collect();
-        past.dedup_by(|a, b| (a.snapshot.tree, &a.snapshot.tags) == (b.snapshot.tree, &b.snapshot.tags));
+        let same = |handle: &SnapshotHandle| (handle.snapshot.tree, is_torn(handle), handle.snapshot.tags.clone());
+        past.dedup_by_key(|handle| same(handle));
         past.reverse();
         let loader = repository.loader_going_on(Arc::new(repository.readable_index().await?));
         Ok(Self { repository, loader, cut, base, towards, past, known })
@@ -67,7 +68,7 @@ impl<'a> Cuts<'a> {
         Side { records, mapping, next: None, has_ended: false, unnamed: Vec::new() }
     }
 
-    /// Whether no cut of so much time has a key, and one before has it.
+    /// Whether no cut of so much time has a key, and one before has it. That a cut has it not says nothing where not all could be read.
     async fn is_long_gone(&self, key: &Key, span: std::time::Duration) -> Result<bool> {
         let now = self.repository.clock().now().wall;
         let mut is_old = false;
@@ -75,7 +76,7 @@ impl<'a> Cuts<'a> {
             if self.record(handle, key).await?.is_some() {
                 return Ok(is_old);
             }
-            is_old |= age(now, handle.snapshot.started) >= span;
+            is_old |= !is_torn(handle) && age(now, handle.snapshot.started) >= span;
         }
         Ok(false)
     }
@@ -131,6 +132,11 @@ impl<'a> Cuts<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether something of the source could not be read: a folder is lacking then with all that lies in it, as if it were gone.
+const fn is_torn(handle: &SnapshotHandle) -> bool {
+    handle.snapshot.statistics.errors > 0
 }
 
 /// What is to be done at a target.
@@ -234,10 +240,11 @@ async fn take(
                 Deletes::Now => true,
                 Deletes::After(span) => cuts.is_long_gone(key, span).await?,
             };
-            if is_due {
+            if is_due && !is_torn(cuts.cut) {
                 plan.gone.add(key)?;
             } else {
                 report.kept += 1;
+                report.withheld += u64::from(is_due);
             }
         }
     }

@@ -111,6 +111,8 @@ pub struct MirrorReport {
     pub extra: Left,
     /// Objects that the source no longer has and that are there still.
     pub kept: u64,
+    /// Of `kept`, those that were to go, and stay because something of the source could not be read for the cut: they may be there still.
+    pub withheld: u64,
     /// Objects that are to be removed.
     pub gone: u64,
     /// Of `gone`, those that were.
@@ -134,7 +136,8 @@ impl MirrorReport {
     #[must_use]
     pub fn is_whole(&self, deletes: Deletes) -> bool {
         let is_extra = deletes != Deletes::Keep && self.extra.entries > 0;
-        self.held.is_none() && self.lacking() == 0 && self.removed == self.gone && !is_extra
+        let is_removed = self.removed == self.gone && self.withheld == 0;
+        self.held.is_none() && self.lacking() == 0 && is_removed && !is_extra
     }
 }
 

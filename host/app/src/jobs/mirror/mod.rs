@@ -16,7 +16,7 @@ use std::sync::Arc;
 use credenza_connect::Patterns;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::flags::Flags;
-use credenza_engine::mirror::{self, Held, MARKER, Marker, MirrorOptions, MirrorReport, Target};
+use credenza_engine::mirror::{self, Deletes, Held, MARKER, Marker, MirrorOptions, MirrorReport, Target};
 use credenza_engine::{
     Error as EngineError, Left, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
 };
@@ -309,8 +309,9 @@ impl Run<'_> {
         let cut = report.snapshot.or(report.unchanged_since);
         if report.errors > 0 {
             let from = &self.mirror.from;
+            let stays = if self.mirror.deletes == Deletes::Keep { "" } else { ", and nothing is removed at a target" };
             self.recording
-                .worsen(Ending::Incomplete, || format!("{} entries of {from} could not be read", report.errors));
+                .worsen(Ending::Incomplete, || format!("{} entries of {from} could not be read{stays}", report.errors));
         }
         self.recording.did(Step::BackedUp {
             source: report.source,
@@ -389,8 +390,12 @@ impl Run<'_> {
         if !report.is_whole(self.mirror.deletes) {
             let (lacking, left) = (report.lacking(), report.gone - report.removed);
             let extra = named(&report.extra);
+            let withheld = match report.withheld {
+                0 => String::new(),
+                withheld => format!(", {withheld} stay because something of the source could not be read for the cut"),
+            };
             self.recording.worsen(Ending::Incomplete, || {
-                format!("{word} is not all that the cut is: {lacking} objects are lacking, {left} could not be removed, {} are nobody's{extra}", report.extra.entries)
+                format!("{word} is not all that the cut is: {lacking} objects are lacking, {left} could not be removed, {} are nobody's{extra}{withheld}", report.extra.entries)
             });
         }
     }
