@@ -109,7 +109,7 @@ impl<'a> Cuts<'a> {
         let is_ours = match verdict {
             // Where nothing is removed, it is not worth the reading of all cuts.
             Verdict::Extra if options.deletes == Deletes::Keep => ground.is_settled(found),
-            Verdict::Extra | Verdict::Foreign => self.had(key, found, (ground, &options.tag)).await?,
+            Verdict::Extra | Verdict::Foreign => self.had(key, found, (ground, options.tag.as_str())).await?,
             _ => false,
         };
         Ok(match verdict {
