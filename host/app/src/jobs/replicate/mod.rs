@@ -22,7 +22,7 @@ use std::ffi::OsStr;
 
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::replica::{self, KeepOptions, Retreat};
+use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
 use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::{
@@ -261,7 +261,8 @@ impl Run<'_> {
         (origin, there): (&Repository, &Snapshots),
         target: &OpenRepository,
     ) -> bool {
-        if replica::state(&target.repository).is_some() {
+        // One that was promoted is on its own: what was made there since is not for the policy of another origin to remove.
+        if matches!(replica::state(&target.repository), Some(Role::Replica { .. })) {
             return true;
         }
         let made = async {
