@@ -217,6 +217,9 @@ impl Run<'_> {
         let here = target.repository.snapshots().await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
         let selection = select_for(self.runner.app, self.policy, to, &sides)?;
+        let Some(retreats) = self.lost_at_origin(to, (&origin.repository, &there), &target.repository).await? else {
+            return Ok(());
+        };
         let report = self.carry(&selection, origin, target).await?;
         self.tell_lock(to, target);
         let after = match report.copied.is_empty() {
@@ -245,36 +248,58 @@ impl Run<'_> {
                 format!("{failed} snapshots could not be carried, since something that they need is damaged: see credenza at {from} check")
             });
         }
-        let is_replica = self.make_replica(to, (&origin.repository, &there), target).await;
+        let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
         let seen = self.memory.of(&to.target);
-        let may_remove = self.look_at_origin(to, &seen, (&there, &report.retreats))?;
+        let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
         if may_remove && is_replica {
             self.prune(to, origin, target).await?;
         }
         self.prove(to, target, &after, seen).await
     }
 
-    /// Makes a replica of a target that is none yet; whether it is one now. One that has snapshots of its own is nobody's copy: nothing is removed there.
-    async fn make_replica(
+    /// What the origin has lost since the last run; nothing where it cannot be remembered, which is said. It is remembered before anything is carried, since what
+    /// is carried takes the place of what it is known by.
+    async fn lost_at_origin(
+        &mut self,
+        to: &To,
+        (origin, there): (&Repository, &Snapshots),
+        target: &Repository,
+    ) -> Result<Option<Vec<Retreat>>, Error> {
+        if !matches!(replica::state(target), Some(Role::Replica { .. })) {
+            return Ok(Some(Vec::new()));
+        }
+        let retreats = replica::retreats((origin, there), target, &[]).await?;
+        if retreats.is_empty() || self.is_vanishing_meant {
+            return Ok(Some(retreats));
+        }
+        let seen = Seen { has_retreated: true, ..self.memory.of(&to.target) };
+        match self.memory.keep(&to.target, seen) {
+            Ok(()) => Ok(Some(retreats)),
+            Err(error) => {
+                self.recording.failed(&doing(to), Ending::Failed, Cause::Jobs(error));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps the heads of the origin where nothing was carried that did so, which makes a replica of a target that is none yet; whether it is one now. One that
+    /// has snapshots of its own is nobody's copy: nothing is removed there.
+    async fn keep_heads(
         &mut self,
         to: &To,
         (origin, there): (&Repository, &Snapshots),
         target: &OpenRepository,
     ) -> bool {
-        // One that was promoted is on its own: what was made there since is not for the policy of another origin to remove.
-        if matches!(replica::state(&target.repository), Some(Role::Replica { .. })) {
-            return true;
-        }
-        let made = async {
+        let kept = async {
             let signing_key = signing::provided(None, &target.place.settings)?;
             let options = KeepOptions { signing_key, ..KeepOptions::default() };
             replica::keep_heads_of((origin, there), &target.repository, &options).await?;
             Ok::<_, Error>(())
         };
-        match made.await {
+        match kept.await {
             Ok(()) => true,
             Err(error) => {
-                self.failed(&format!("making a replica of {}", to.target), Ending::Incomplete, error);
+                self.failed(&format!("keeping the heads of the origin in {}", to.target), Ending::Incomplete, error);
                 false
             }
         }
