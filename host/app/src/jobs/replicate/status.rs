@@ -48,6 +48,33 @@ pub struct Status {
     pub targets: Vec<TargetStatus>,
 }
 
+impl Status {
+    /// A policy of which nothing is known, and why. Its targets are named all the same: on such a day one of them is perhaps promoted.
+    #[must_use]
+    pub fn unknown(runner: &Runner<'_>, policy: &Replicate, why: String) -> Self {
+        let not_compared = |to: &To| TargetStatus {
+            unknown: Some("it could not be compared with its origin".to_owned()),
+            ..TargetStatus::of(to)
+        };
+        let targets = policy.targets.iter().map(not_compared).collect();
+        Self { unknown: Some(why), targets, ..Self::of(runner, policy) }
+    }
+
+    /// A policy of which nothing is measured yet.
+    fn of(runner: &Runner<'_>, policy: &Replicate) -> Self {
+        let paused = runner.state.paused().now(runner.clock.now().wall);
+        Self {
+            name: policy.short_name().to_owned(),
+            from: policy.from.clone(),
+            newest: None,
+            is_silent: false,
+            is_paused: paused.is_ok_and(|paused| paused.contains(&policy.name)),
+            unknown: None,
+            targets: policy.targets.iter().map(TargetStatus::of).collect(),
+        }
+    }
+}
+
 /// How one target of a policy stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TargetStatus {
@@ -111,24 +138,11 @@ impl TargetStatus {
 /// # Errors
 /// When the configuration or the record on this machine cannot be read. Of a repository that does not answer the status says so.
 pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, Error> {
-    let now = runner.clock.now().wall;
-    let mut status = Status {
-        name: policy.short_name().to_owned(),
-        from: policy.from.clone(),
-        newest: None,
-        is_silent: false,
-        is_paused: runner.state.paused().now(now).is_ok_and(|paused| paused.contains(&policy.name)),
-        unknown: None,
-        targets: policy.targets.iter().map(TargetStatus::of).collect(),
-    };
-    let origin = match within(opened(runner, &policy.from)).await {
+    let (origin, there) = match within(opened(runner, &policy.from)).await {
         Ok(origin) => origin,
-        Err(why) => {
-            status.unknown = Some(why);
-            return Ok(status);
-        }
+        Err(why) => return Ok(Status::unknown(runner, policy, why)),
     };
-    let (origin, there) = origin;
+    let mut status = Status::of(runner, policy);
     let past = runner.state.log().past(Some(&policy.name), PAST_MAX).unwrap_or_default();
     for (to, line) in policy.targets.iter().zip(&mut status.targets) {
         let measured = within(Box::pin(target(runner, policy, (&origin, &there), to))).await;
@@ -141,7 +155,7 @@ pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, E
             Err(why) => line.unknown = Some(why),
         }
     }
-    status.is_silent = is_silent(policy, status.newest, now);
+    status.is_silent = is_silent(policy, status.newest, runner.clock.now().wall);
     Ok(status)
 }
 
