@@ -65,7 +65,7 @@ pub struct Selection {
     pub newest_there: Option<Timestamp>,
     /// When the newest of those was made that the target has.
     pub newest_here: Option<Timestamp>,
-    /// When the first snapshot was made that is missing and newer than all that the target has: since then the copy is behind.
+    /// When the first snapshot was made that is missing and newer than all that the target has of its source: since then the copy is behind.
     pub behind_since: Option<Timestamp>,
 }
 
@@ -91,11 +91,25 @@ pub fn select(origin: &Snapshots, target: &Snapshots, meant: &Meant, policy: Opt
             selection.spared += 1;
         }
     }
-    let is_newer = |time: &Timestamp| selection.newest_here.is_none_or(|newest| *time > newest);
-    let ahead = |handle: &&SnapshotHandle| !origin.ahead.contains(&handle.snapshot.id);
-    let times = selection.missing.iter().filter(ahead).filter_map(SnapshotHandle::time);
-    selection.behind_since = times.filter(is_newer).min();
+    selection.behind_since = behind_since(&selection, origin);
     selection
+}
+
+/// Since when a copy is behind. Each source of each machine is judged by itself: what arrives of one says nothing of the others.
+fn behind_since(selection: &Selection, origin: &Snapshots) -> Option<Timestamp> {
+    let source = |handle: &SnapshotHandle| (handle.snapshot.host.clone(), handle.snapshot.source.identity.clone());
+    let dated = |handles: &[SnapshotHandle]| -> Vec<((String, String), Timestamp)> {
+        let known = handles.iter().filter(|handle| !origin.ahead.contains(&handle.snapshot.id));
+        known.filter_map(|handle| Some((source(handle), handle.time()?))).collect()
+    };
+    let mut newest_here: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+    for (source, time) in dated(&selection.shared) {
+        let newest = newest_here.entry(source).or_insert(time);
+        *newest = time.max(*newest);
+    }
+    let missing = dated(&selection.missing).into_iter();
+    let newer = missing.filter(|(source, time)| newest_here.get(source).is_none_or(|newest| time > newest));
+    newer.map(|(_, time)| time).min()
 }
 
 /// The newest time of some snapshots; one that is dated after now says nothing.

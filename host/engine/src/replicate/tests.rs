@@ -50,6 +50,22 @@ fn what_is_missing_comes_newest_first_and_what_the_targets_policy_drops_is_not_m
 }
 
 #[test]
+fn a_source_that_never_arrives_is_behind_whatever_arrives_of_the_others() {
+    let mut origin = of_days(&[1, 2, 3, 4, 5]);
+    // The second and the third are of another source, of which the target has the second alone, and the fourth is of another machine.
+    origin.whole[1].snapshot.source.identity = "mail".to_owned();
+    origin.whole[2].snapshot.source.identity = "mail".to_owned();
+    origin.whole[3].snapshot.host = "other".to_owned();
+    let since = |target: &[u8]| {
+        let selection = select(&origin, &of_days(target), &Meant::default(), None);
+        selection.behind_since.map(|time| time.seconds / DAY)
+    };
+    assert_eq!(since(&[1, 2, 5]), Some(3));
+    assert_eq!(since(&[1, 2, 3, 5]), Some(4));
+    assert_eq!(since(&[2, 3, 4, 5]), None, "what is missing is older than what is there of its source");
+}
+
+#[test]
 fn sources_hosts_and_tags_say_which_snapshots_are_meant() {
     let mut handle = unsealed(1, "web-1", 0);
     handle.snapshot.source.location = "/srv/shop".to_owned();
