@@ -179,7 +179,7 @@ async fn a_copy_is_proven_when_its_packs_are_listed_in_their_size_or_were_read()
     let handles = target.snapshots().await.unwrap().whole;
     let is_proven = async |prove: Prove| {
         let proofs = Proofs::load(&target, prove).await.unwrap();
-        proofs.newest(&target, handles.iter().rev()).await.unwrap().map(|handle| handle.snapshot.id)
+        proofs.proven(&target, &handles).await.unwrap().until.map(|handle| handle.snapshot.id)
     };
     let newest = handles.last().unwrap().snapshot.id;
     assert_eq!((is_proven(Prove::List).await, is_proven(Prove::Read).await), (Some(newest), None));
@@ -191,6 +191,27 @@ async fn a_copy_is_proven_when_its_packs_are_listed_in_their_size_or_were_read()
     let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
     store.tamper(&pack, None);
     assert_ne!(is_proven(Prove::List).await, Some(newest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_that_lost_a_pack_is_not_proven_though_the_newest_is() {
+    let store = Arc::new(MemoryStore::new());
+    let target = repository(store.clone(), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", noise(1, 9000));
+    snapshot(&target, &source).await;
+    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    source.put("a", noise(2, 9000));
+    let newest = snapshot(&target, &source).await;
+    let handles = target.snapshots().await.unwrap().whole;
+    let proven = async || {
+        let proofs = Proofs::load(&target, Prove::List).await.unwrap();
+        let proven = proofs.proven(&target, &handles).await.unwrap();
+        (proven.until.map(|handle| handle.snapshot.id), proven.unproven)
+    };
+    assert_eq!(proven().await, (Some(newest), 0));
+    store.tamper(&pack, None);
+    assert_eq!(proven().await, (None, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

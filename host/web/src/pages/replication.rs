@@ -195,6 +195,13 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus) -> Target {
         (Some(why), ..) => (state("Not known", "◆", "still"), shown::sentence(&shown::text(why)) + "."),
         (None, Kept::Broken, _) => (state("Copy behind", "■", "bad"), behind(target)),
         (None, Kept::Risk, _) => (state("At risk", "▲", "wary"), behind(target)),
+        (None, Kept::Kept, 0) if target.unproven > 0 => {
+            let unproven = count(target.unproven, "snapshot is", "snapshots are");
+            (
+                state("Not proven", "▲", "wary"),
+                format!("It has all that it is to have, and {unproven} not proven there."),
+            )
+        }
         (None, Kept::Kept, 0) => (state("Complete", "●", "good"), "It has all that it is to have.".to_owned()),
         (None, Kept::Kept, _) => (state("On its way", "●", "good"), behind(target)),
     };
@@ -239,6 +246,7 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
     }
     facts.push(("Missing", target.missing.to_string()));
     facts.push(("Left out by its retention", target.spared.to_string()));
+    facts.push(("Not proven", target.unproven.to_string()));
     facts.push(("Verified until", time(target.verified_until).unwrap_or_else(never)));
     facts.push(("Restored for trial", time(target.drilled).unwrap_or_else(never)));
     let days = |days: u32| count(u64::from(days), "day", "days");

@@ -251,9 +251,8 @@ impl Run<'_> {
         let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
         let seen = self.memory.of(&to.target);
         let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
-        if may_remove && is_replica {
-            self.prune(to, origin, target).await?;
-        }
+        let has_pruned = may_remove && is_replica && self.prune(to, origin, target).await?;
+        let after = if has_pruned { target.repository.snapshots().await? } else { after };
         self.prove(to, target, &after, seen).await
     }
 
@@ -385,9 +384,9 @@ impl Run<'_> {
         }
     }
 
-    /// Removes at the target what its policy does not keep, and reclaims the space.
-    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
-        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(()) };
+    /// Removes at the target what its policy does not keep, and reclaims the space; whether there was anything.
+    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<bool, Error> {
+        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(false) };
         let filter = SnapshotFilter::default();
         let meant = meant(self.runner.app, self.policy)?;
         let removed_by = |plan: &prune::Plan| -> Vec<SnapshotHandle> {
@@ -396,13 +395,13 @@ impl Run<'_> {
         // The clock of the store is asked for by writing: only where there is something to remove.
         let rough = prune::plan(&target.repository, Some(policy.clone()), &filter, false).await?;
         if removed_by(&rough).is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let plan = prune::plan(&target.repository, Some(policy), &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = removed_by(&plan);
         if removed.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         let key = signing::provided(None, &target.place.settings)?;
@@ -411,33 +410,35 @@ impl Run<'_> {
         let options = GcOptions { dry_run: false, repack_bytes_max: None };
         let report = gc::run(&target.repository, &options, &self.context()).await?;
         self.recording.did(Step::Maintained { bytes_freed: report.bytes_freed });
-        Ok(())
+        Ok(true)
     }
 
-    /// Proves what the target has, where that was not done for its newest snapshot.
+    /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
     async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
         let meant = meant(self.runner.app, self.policy)?;
-        let handles: Vec<&SnapshotHandle> = here.whole.iter().rev().filter(|handle| meant.matches(handle)).collect();
-        let newest = handles.first().map(|handle| handle.snapshot.id);
-        if newest.is_some() && newest != seen.proven {
-            let (mut packs_read, mut damages) = (0, 0);
-            if to.prove.of_packs() == Prove::Read {
-                let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
-                let proof = read_new(&target.repository, &all, &self.context()).await?;
-                (packs_read, damages) = (proof.packs, proof.findings.len() as u64);
-            }
-            let proven = status::newest_proven(&target.repository, to, &handles).await?;
-            let until = proven.and_then(SnapshotHandle::time);
-            let is_all = proven.map(|handle| handle.snapshot.id) == newest;
+        let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+        let newest = handles.last().map(|handle| handle.snapshot.id);
+        let mut proven = status::proven(&target.repository, to, &handles).await?;
+        let (mut packs_read, mut damages) = (0, 0);
+        if proven.unproven > 0 && to.prove.of_packs() == Prove::Read {
+            let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
+            let proof = read_new(&target.repository, &all, &self.context()).await?;
+            (packs_read, damages) = (proof.packs, proof.findings.len() as u64);
+            proven = status::proven(&target.repository, to, &handles).await?;
+        }
+        let is_all = proven.unproven == 0 && damages == 0;
+        // What is proven already is not told again.
+        if newest.is_some() && (newest != seen.proven || !is_all) {
+            let until = proven.until.and_then(SnapshotHandle::time);
             self.recording.did(Step::Proven { target: to.target.clone(), until, packs_read, damages });
-            if damages > 0 || !is_all {
-                let word = shell_word(&to.target);
-                self.recording.worsen(Ending::Damaged, || {
-                    format!("the newest copy in {} is not proven, packs of it are missing or damaged: see credenza at {word} check", to.target)
-                });
-            }
-            let proven = proven.map(|handle| handle.snapshot.id);
+            let proven = newest.filter(|_| is_all);
             self.remember(to, Seen { proven, ..self.memory.of(&to.target) });
+        }
+        if !is_all {
+            let (unproven, target, word) = (proven.unproven, &to.target, shell_word(&to.target));
+            self.recording.worsen(Ending::Damaged, || {
+                format!("{unproven} copies in {target} are not proven, packs of them are missing or damaged: see credenza at {word} check")
+            });
         }
         if let Proving::Drill(every) = to.prove {
             let rule = DrillRule { every, sample: DrillOptions { files: 5, folders: 1, bytes_max: DRILL_BYTES } };

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Selection, lag};
+use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -98,7 +98,9 @@ pub struct TargetStatus {
     pub kept: Kept,
     /// Seconds that it takes to carry what it lacks, by the rate of its last runs; nothing where none is known.
     pub left_seconds: Option<u64>,
-    /// When the newest snapshot was made whose packs are proven there.
+    /// Snapshots that it has and whose packs are not proven there: they are no copies yet, or no more.
+    pub unproven: u64,
+    /// When the newest snapshot was made whose packs are proven there, as are those of all that are older.
     pub verified_until: Option<Timestamp>,
     /// When a sample was restored for trial the last time, without a fault.
     pub drilled: Option<Timestamp>,
@@ -124,6 +126,7 @@ impl TargetStatus {
             rpo_seconds: to.rpo.map(|rpo| rpo.as_secs()),
             kept: Kept::Kept,
             left_seconds: None,
+            unproven: 0,
             verified_until: None,
             drilled: None,
             lock_days: None,
@@ -192,10 +195,9 @@ async fn target(
     let lag = lag(sides.origin, sides.target, (&selection.missing, &selection.shared), &run).await?;
     let now = runner.clock.now().wall;
     let (lag_seconds, kept) = standing(to, &selection, now);
-    let mut handles: Vec<&SnapshotHandle> = here.whole.iter().collect();
-    handles.reverse();
     let meant = meant(runner.app, policy)?;
-    handles.retain(|handle| meant.matches(handle));
+    let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+    let proven = proven(sides.target, to, &handles).await?;
     let status = TargetStatus {
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
@@ -203,7 +205,8 @@ async fn target(
         lag_seconds,
         lag: Some(lag),
         kept,
-        verified_until: newest_proven(sides.target, to, &handles).await?.and_then(SnapshotHandle::time),
+        unproven: proven.unproven,
+        verified_until: proven.until.and_then(SnapshotHandle::time),
         drilled: drilled(sides.target).await?,
         lock_days: open.repository.config().retain_days,
         ..TargetStatus::of(to)
@@ -228,14 +231,14 @@ pub(super) fn judge(to: &To, behind: u64) -> Kept {
     }
 }
 
-/// The newest snapshot that is proven, of some of the target, the newest first.
-pub(super) async fn newest_proven<'a>(
+/// How far some snapshots of the target, the oldest first, are proven.
+pub(super) async fn proven<'a>(
     target: &Repository,
     to: &To,
     handles: &[&'a SnapshotHandle],
-) -> Result<Option<&'a SnapshotHandle>, Error> {
+) -> Result<Proven<'a>, Error> {
     let proofs = Proofs::load(target, to.prove.of_packs()).await?;
-    Ok(proofs.newest(target, handles.iter().copied()).await?)
+    Ok(proofs.proven(target, handles.iter().copied()).await?)
 }
 
 async fn drilled(target: &Repository) -> Result<Option<Timestamp>, Error> {
