@@ -137,5 +137,6 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
 pub fn vanished(seen: &BTreeSet<SnapshotId>, origin: &Snapshots) -> usize {
     let there: BTreeSet<SnapshotId> = origin.whole.iter().map(|handle| handle.snapshot.id).collect();
     // One that is damaged is there, and is told as that.
-    seen.difference(&there).count().saturating_sub(origin.damaged.len())
+    let damaged: BTreeSet<&str> = origin.damaged.iter().map(|snapshot| snapshot.damage.object.as_str()).collect();
+    seen.difference(&there).filter(|id| !damaged.contains(format!("snapshot/{id}").as_str())).count()
 }

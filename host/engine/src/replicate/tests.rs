@@ -9,10 +9,10 @@ use credenza_format::Policy;
 use credenza_model::SnapshotId;
 
 use super::*;
-use crate::repository::{Repository, SnapshotHandle, SnapshotName, Snapshots};
+use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, SnapshotName, Snapshots};
 use crate::sync::{self, Order, SyncOptions};
 use crate::testing::{contents, expect_whole, noise, repository, secret, snapshot, unsealed};
-use crate::{RunContext, Secret};
+use crate::{Damage, DamageKind, RunContext, Secret};
 
 const DAY: i64 = 86_400;
 
@@ -88,6 +88,14 @@ fn sources_hosts_and_tags_say_which_snapshots_are_meant() {
 fn what_was_seen_and_is_gone_has_vanished() {
     let seen: BTreeSet<SnapshotId> = of_days(&[1, 2, 3]).whole.iter().map(|handle| handle.snapshot.id).collect();
     assert_eq!((vanished(&seen, &of_days(&[1, 2, 3, 4])), vanished(&seen, &of_days(&[3]))), (0, 2));
+    // One that is damaged is there; one that was never seen, or is damaged for long, makes up for none.
+    let damaged = |number: u8| {
+        let object = format!("snapshot/{}", SnapshotId::new([number; 16]));
+        let damage = Damage { object, kind: DamageKind::Invalid, chunk: None, detail: "it cannot be read".to_owned() };
+        DamagedSnapshot { damage, stored: None }
+    };
+    let one = Snapshots { damaged: vec![damaged(2), damaged(8), damaged(9)], ..of_days(&[3]) };
+    assert_eq!(vanished(&seen, &one), 1);
 }
 
 /// Three snapshots that differ by little.
