@@ -25,6 +25,7 @@ use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
 use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
+use credenza_engine::tags::TagEdits;
 use credenza_engine::{
     Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
 };
@@ -141,6 +142,14 @@ pub(super) fn select_for(app: &App, policy: &Replicate, to: &To, sides: &Sides<'
     Ok(select(sides.there, sides.here, &meant(app, policy)?, kept.as_ref()))
 }
 
+/// The snapshots of a repository with the tags that they have now.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn tagged(repository: &Repository) -> Result<Snapshots, Error> {
+    Ok(TagEdits::load(repository).await?.apply(repository.snapshots().await?))
+}
+
 /// The options that carry these snapshots.
 pub(super) fn carrying(handles: &[SnapshotHandle]) -> SyncOptions {
     let snapshots = handles.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
@@ -213,8 +222,8 @@ impl Run<'_> {
 
     async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
         let began = self.runner.clock.now().wall;
-        let there = origin.repository.snapshots().await?;
-        let here = target.repository.snapshots().await?;
+        let there = tagged(&origin.repository).await?;
+        let here = tagged(&target.repository).await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
         let selection = select_for(self.runner.app, self.policy, to, &sides)?;
         let Some(retreats) = self.lost_at_origin(to, (&origin.repository, &there), &target.repository).await? else {
@@ -222,9 +231,9 @@ impl Run<'_> {
         };
         let report = self.carry(&selection, origin, target).await?;
         self.tell_lock(to, target);
-        let after = match report.copied.is_empty() {
+        let after = match report.copied.is_empty() && report.tags == 0 {
             true => here,
-            false => target.repository.snapshots().await?,
+            false => tagged(&target.repository).await?,
         };
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
@@ -252,7 +261,7 @@ impl Run<'_> {
         let seen = self.memory.of(&to.target);
         let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
         let has_pruned = may_remove && is_replica && self.prune(to, origin, target).await?;
-        let after = if has_pruned { target.repository.snapshots().await? } else { after };
+        let after = if has_pruned { tagged(&target.repository).await? } else { after };
         self.prove(to, target, &after, seen).await
     }
 
@@ -389,8 +398,10 @@ impl Run<'_> {
         let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(false) };
         let filter = SnapshotFilter::default();
         let meant = meant(self.runner.app, self.policy)?;
+        let tags = TagEdits::load(&target.repository).await?;
+        tags.require_whole()?;
         let removed_by = |plan: &prune::Plan| -> Vec<SnapshotHandle> {
-            prune::removed(plan).into_iter().filter(|handle| meant.matches(handle)).collect()
+            prune::removed(plan).into_iter().filter(|handle| meant.matches(&tags.applied(handle.clone()))).collect()
         };
         // The clock of the store is asked for by writing: only where there is something to remove.
         let rough = prune::plan(&target.repository, Some(policy.clone()), &filter, false).await?;

@@ -17,7 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
-use super::{Sides, meant, select_for};
+use super::{Sides, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
 use crate::repository::OpenRepository;
@@ -170,7 +170,7 @@ pub(super) fn is_silent(policy: &Replicate, newest: Option<Timestamp>, now: Time
 
 async fn opened(runner: &Runner<'_>, word: &str) -> Result<(OpenRepository, Snapshots), Error> {
     let open = runner.open_named(word, StoreUse::Read).await?;
-    let snapshots = open.repository.snapshots().await?;
+    let snapshots = tagged(&open.repository).await?;
     Ok((open, snapshots))
 }
 
