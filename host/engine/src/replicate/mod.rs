@@ -17,4 +17,4 @@ mod tests;
 
 pub use lag::{Lag, lag};
 pub use proof::{Proof, Proofs, Prove, Proven, read_new};
-pub use select::{Meant, Selection, fits, select, vanished};
+pub use select::{Meant, Selection, fits, newest_meant, select, vanished};

@@ -77,7 +77,7 @@ pub fn select(origin: &Snapshots, target: &Snapshots, meant: &Meant, policy: Opt
     let kept = policy.map(|policy| kept(origin, target, &there, policy));
     let is_kept = |id: &SnapshotId| kept.as_ref().is_none_or(|kept| kept.contains(id));
     let mut selection = Selection {
-        newest_there: newest(there.iter().copied(), origin),
+        newest_there: newest_meant(origin, meant),
         newest_here: newest(there.iter().copied().filter(|handle| here.contains(&handle.snapshot.id)), origin),
         ..Selection::default()
     };
@@ -110,6 +110,12 @@ fn behind_since(selection: &Selection, origin: &Snapshots) -> Option<Timestamp> 
     let missing = dated(&selection.missing).into_iter();
     let newer = missing.filter(|(source, time)| newest_here.get(source).is_none_or(|newest| time > newest));
     newer.map(|(_, time)| time).min()
+}
+
+/// When the newest snapshot of the origin was made that is meant.
+#[must_use]
+pub fn newest_meant(origin: &Snapshots, meant: &Meant) -> Option<Timestamp> {
+    newest(origin.whole.iter().filter(|handle| meant.matches(handle)), origin)
 }
 
 /// The newest time of some snapshots; one that is dated after now says nothing.

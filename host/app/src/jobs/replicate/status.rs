@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag};
+use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -145,20 +145,21 @@ pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, E
         Ok(origin) => origin,
         Err(why) => return Ok(Status::unknown(runner, policy, why)),
     };
-    let mut status = Status::of(runner, policy);
+    // By the origin alone: it is not silent because no target answers.
+    let newest = newest_meant(&there, &meant(runner.app, policy)?);
+    let is_silent = is_silent(policy, newest, runner.clock.now().wall);
+    let mut status = Status { newest, is_silent, ..Status::of(runner, policy) };
     let past = runner.state.log().past(Some(&policy.name), PAST_MAX).unwrap_or_default();
     for (to, line) in policy.targets.iter().zip(&mut status.targets) {
         let measured = within(Box::pin(target(runner, policy, (&origin, &there), to))).await;
         match measured {
-            Ok((measured, newest)) => {
-                status.newest = status.newest.max(newest);
+            Ok(measured) => {
                 *line = measured;
                 line.left_seconds = left(&past, line);
             }
             Err(why) => line.unknown = Some(why),
         }
     }
-    status.is_silent = is_silent(policy, status.newest, runner.clock.now().wall);
     Ok(status)
 }
 
@@ -181,13 +182,13 @@ async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, S
     }
 }
 
-/// One target, and when the newest snapshot was made that is meant.
+/// One target.
 async fn target(
     runner: &Runner<'_>,
     policy: &Replicate,
     (origin, there): (&OpenRepository, &Snapshots),
     to: &To,
-) -> Result<(TargetStatus, Option<Timestamp>), Error> {
+) -> Result<TargetStatus, Error> {
     let (open, here) = opened(runner, &to.target).await?;
     let sides = Sides { origin: &origin.repository, there, target: &open.repository, here: &here };
     let selection = select_for(runner.app, policy, to, &sides)?;
@@ -198,7 +199,7 @@ async fn target(
     let meant = meant(runner.app, policy)?;
     let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
     let proven = proven(sides.target, to, &handles).await?;
-    let status = TargetStatus {
+    Ok(TargetStatus {
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
         spared: selection.spared,
@@ -210,8 +211,7 @@ async fn target(
         drilled: drilled(sides.target).await?,
         lock_days: open.repository.config().retain_days,
         ..TargetStatus::of(to)
-    };
-    Ok((status, selection.newest_there))
+    })
 }
 
 /// How far behind a copy is, and how that stands against what is promised.
