@@ -16,5 +16,5 @@ mod select;
 mod tests;
 
 pub use lag::{Lag, lag};
-pub use proof::{Proof, Proofs, Prove, read_new};
-pub use select::{Meant, Selection, fits, select, vanished};
+pub use proof::{Proof, Proofs, Prove, Proven, read_new};
+pub use select::{Meant, Selection, fits, newest_meant, select, vanished};

@@ -5,19 +5,21 @@
 //!
 //! Owned here: that, and reading what was never read. Refused here: reading again in turn (`check`), trials (`drill`).
 //!
-//! Bound: an id for each pack of the target, and what `check` holds of the packs that are read.
+//! A pack whose contents were moved need not be there: what a copy needs of it is proven in the packs that it lies in now.
+//!
+//! Bound: the index, an id for each pack of the target, a bit for each blob of those that are not proven, and what `check` holds of the packs that are read.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{ObjectKind, PackOrdinal, PackState};
+use credenza_format::{Bitmap, BlobIndex, IndexedPack, ObjectKind, PackOrdinal, PackState, PackUsage};
 use credenza_model::ObjectId;
 
 use crate::check::{self, PACKS_IN_FLIGHT, Reading, Users};
 use crate::findings::{Finding, Findings};
 use crate::health::Health;
 use crate::repository::{Repository, SnapshotHandle, list};
-use crate::{Event, Phase, Result, RunContext};
+use crate::{Error, Event, Phase, Result, RunContext};
 
 /// What proves a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,20 @@ pub enum Prove {
 
 /// The packs of a target that are proven.
 #[derive(Debug)]
-pub struct Proofs(HashSet<ObjectId>);
+pub struct Proofs {
+    packs: HashSet<ObjectId>,
+    /// Of each other pack, its blobs that lie in no pack that is proven.
+    lacking: HashMap<ObjectId, Bitmap>,
+}
+
+/// How far the copies in a target are proven.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven<'a> {
+    /// The newest snapshot that is proven together with all that are older; nothing where the oldest is not.
+    pub until: Option<&'a SnapshotHandle>,
+    /// Snapshots that are not proven.
+    pub unproven: u64,
+}
 
 impl Proofs {
     /// Asks which packs are proven: by listing all of them, or by what is on record.
@@ -46,44 +61,76 @@ impl Proofs {
                     let listed = list(&**target.bare_store(), &format!("{}/", kind.folder())).await?;
                     sizes.extend(listed.into_iter().map(|object| (object.key, object.size)));
                 }
-                let is_right = |size: Option<&u64>, expected: u64| size == Some(&expected);
-                let packs = index.packs().iter().filter(|pack| is_right(sizes.get(&pack.store_key()), pack.size));
-                Ok(Self(packs.map(|pack| pack.id).collect()))
+                Ok(Self::of(&index, |pack| sizes.get(&pack.store_key()) == Some(&pack.size)))
             }
             Prove::Read => {
                 let health = Health::load(target).await?;
                 let damaged = health.damaged_packs();
                 let index = target.readable_index().await?;
-                let packs = index.packs().iter().map(|pack| pack.id);
-                Ok(Self(packs.filter(|pack| health.read_at(pack).is_some() && !damaged.contains(pack)).collect()))
+                let is_read = |pack: &IndexedPack| health.read_at(&pack.id).is_some() && !damaged.contains(&pack.id);
+                Ok(Self::of(&index, is_read))
             }
         }
     }
 
-    /// Whether all packs of a snapshot of the target are proven.
+    fn of(index: &BlobIndex, is_proven: impl Fn(&IndexedPack) -> bool) -> Self {
+        let (mut packs, mut lacking) = (HashSet::new(), HashMap::new());
+        for pack in index.packs() {
+            if is_proven(pack) {
+                packs.insert(pack.id);
+            } else {
+                lacking.insert(pack.id, Bitmap::new(pack.blob_count));
+            }
+        }
+        if !lacking.is_empty() {
+            for (id, place) in index.iter() {
+                let Some(lacking) = index.pack(place.pack).and_then(|pack| lacking.get_mut(&pack.id)) else { continue };
+                let mut others = index.places(&id).filter_map(|other| index.pack(other.pack));
+                if !others.any(|other| packs.contains(&other.id)) {
+                    lacking.set(place.position);
+                }
+            }
+        }
+        Self { packs, lacking }
+    }
+
+    /// Whether all that a snapshot of the target needs lies in packs that are proven.
     ///
     /// # Errors
     /// When its usage list cannot be read, or is damaged.
     pub async fn cover(&self, target: &Repository, handle: &SnapshotHandle) -> Result<bool> {
         let usage = target.usage(handle).await?;
-        Ok(usage.is_some_and(|usage| usage.packs.iter().all(|one| self.0.contains(&one.pack))))
+        Ok(usage.is_some_and(|usage| usage.packs.iter().all(|one| self.covers(one))))
     }
 
-    /// The newest snapshot of these, given the newest first, that is proven; nothing where none is.
+    fn covers(&self, PackUsage { pack, used }: &PackUsage) -> bool {
+        let lies_elsewhere =
+            |lacking: &Bitmap| !(0..used.length()).any(|position| used.get(position) && lacking.get(position));
+        self.packs.contains(pack) || self.lacking.get(pack).is_some_and(lies_elsewhere)
+    }
+
+    /// How far these snapshots of the target, given the oldest first, are proven. One whose usage list is damaged is not.
     ///
     /// # Errors
-    /// As [`cover`](Self::cover).
-    pub async fn newest<'a>(
+    /// When the store cannot be read.
+    pub async fn proven<'a>(
         &self,
         target: &Repository,
         handles: impl IntoIterator<Item = &'a SnapshotHandle>,
-    ) -> Result<Option<&'a SnapshotHandle>> {
+    ) -> Result<Proven<'a>> {
+        let mut proven = Proven { until: None, unproven: 0 };
         for handle in handles {
-            if self.cover(target, handle).await? {
-                return Ok(Some(handle));
+            let is_proven = match self.cover(target, handle).await {
+                Err(Error::Damage(_)) => false,
+                answer => answer?,
+            };
+            match is_proven {
+                true if proven.unproven == 0 => proven.until = Some(handle),
+                true => {}
+                false => proven.unproven += 1,
             }
         }
-        Ok(None)
+        Ok(proven)
     }
 }
 

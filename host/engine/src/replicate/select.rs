@@ -65,7 +65,7 @@ pub struct Selection {
     pub newest_there: Option<Timestamp>,
     /// When the newest of those was made that the target has.
     pub newest_here: Option<Timestamp>,
-    /// When the first snapshot was made that is missing and newer than all that the target has: since then the copy is behind.
+    /// When the first snapshot was made that is missing and newer than all that the target has of its source: since then the copy is behind.
     pub behind_since: Option<Timestamp>,
 }
 
@@ -77,7 +77,7 @@ pub fn select(origin: &Snapshots, target: &Snapshots, meant: &Meant, policy: Opt
     let kept = policy.map(|policy| kept(origin, target, &there, policy));
     let is_kept = |id: &SnapshotId| kept.as_ref().is_none_or(|kept| kept.contains(id));
     let mut selection = Selection {
-        newest_there: newest(there.iter().copied(), origin),
+        newest_there: newest_meant(origin, meant),
         newest_here: newest(there.iter().copied().filter(|handle| here.contains(&handle.snapshot.id)), origin),
         ..Selection::default()
     };
@@ -91,11 +91,31 @@ pub fn select(origin: &Snapshots, target: &Snapshots, meant: &Meant, policy: Opt
             selection.spared += 1;
         }
     }
-    let is_newer = |time: &Timestamp| selection.newest_here.is_none_or(|newest| *time > newest);
-    let ahead = |handle: &&SnapshotHandle| !origin.ahead.contains(&handle.snapshot.id);
-    let times = selection.missing.iter().filter(ahead).filter_map(SnapshotHandle::time);
-    selection.behind_since = times.filter(is_newer).min();
+    selection.behind_since = behind_since(&selection, origin);
     selection
+}
+
+/// Since when a copy is behind. Each source of each machine is judged by itself: what arrives of one says nothing of the others.
+fn behind_since(selection: &Selection, origin: &Snapshots) -> Option<Timestamp> {
+    let source = |handle: &SnapshotHandle| (handle.snapshot.host.clone(), handle.snapshot.source.identity.clone());
+    let dated = |handles: &[SnapshotHandle]| -> Vec<((String, String), Timestamp)> {
+        let known = handles.iter().filter(|handle| !origin.ahead.contains(&handle.snapshot.id));
+        known.filter_map(|handle| Some((source(handle), handle.time()?))).collect()
+    };
+    let mut newest_here: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+    for (source, time) in dated(&selection.shared) {
+        let newest = newest_here.entry(source).or_insert(time);
+        *newest = time.max(*newest);
+    }
+    let missing = dated(&selection.missing).into_iter();
+    let newer = missing.filter(|(source, time)| newest_here.get(source).is_none_or(|newest| time > newest));
+    newer.map(|(_, time)| time).min()
+}
+
+/// When the newest snapshot of the origin was made that is meant.
+#[must_use]
+pub fn newest_meant(origin: &Snapshots, meant: &Meant) -> Option<Timestamp> {
+    newest(origin.whole.iter().filter(|handle| meant.matches(handle)), origin)
 }
 
 /// The newest time of some snapshots; one that is dated after now says nothing.
@@ -123,5 +143,6 @@ fn kept(origin: &Snapshots, target: &Snapshots, there: &[&SnapshotHandle], polic
 pub fn vanished(seen: &BTreeSet<SnapshotId>, origin: &Snapshots) -> usize {
     let there: BTreeSet<SnapshotId> = origin.whole.iter().map(|handle| handle.snapshot.id).collect();
     // One that is damaged is there, and is told as that.
-    seen.difference(&there).count().saturating_sub(origin.damaged.len())
+    let damaged: BTreeSet<&str> = origin.damaged.iter().map(|snapshot| snapshot.damage.object.as_str()).collect();
+    seen.difference(&there).filter(|id| !damaged.contains(format!("snapshot/{id}").as_str())).count()
 }

@@ -9,10 +9,10 @@ use credenza_format::Policy;
 use credenza_model::SnapshotId;
 
 use super::*;
-use crate::repository::{Repository, SnapshotHandle, SnapshotName, Snapshots};
+use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, SnapshotName, Snapshots};
 use crate::sync::{self, Order, SyncOptions};
 use crate::testing::{contents, expect_whole, noise, repository, secret, snapshot, unsealed};
-use crate::{RunContext, Secret};
+use crate::{Damage, DamageKind, RunContext, Secret};
 
 const DAY: i64 = 86_400;
 
@@ -50,6 +50,22 @@ fn what_is_missing_comes_newest_first_and_what_the_targets_policy_drops_is_not_m
 }
 
 #[test]
+fn a_source_that_never_arrives_is_behind_whatever_arrives_of_the_others() {
+    let mut origin = of_days(&[1, 2, 3, 4, 5]);
+    // The second and the third are of another source, of which the target has the second alone, and the fourth is of another machine.
+    origin.whole[1].snapshot.source.identity = "mail".to_owned();
+    origin.whole[2].snapshot.source.identity = "mail".to_owned();
+    origin.whole[3].snapshot.host = "other".to_owned();
+    let since = |target: &[u8]| {
+        let selection = select(&origin, &of_days(target), &Meant::default(), None);
+        selection.behind_since.map(|time| time.seconds / DAY)
+    };
+    assert_eq!(since(&[1, 2, 5]), Some(3));
+    assert_eq!(since(&[1, 2, 3, 5]), Some(4));
+    assert_eq!(since(&[2, 3, 4, 5]), None, "what is missing is older than what is there of its source");
+}
+
+#[test]
 fn sources_hosts_and_tags_say_which_snapshots_are_meant() {
     let mut handle = unsealed(1, "web-1", 0);
     handle.snapshot.source.location = "/srv/shop".to_owned();
@@ -72,6 +88,14 @@ fn sources_hosts_and_tags_say_which_snapshots_are_meant() {
 fn what_was_seen_and_is_gone_has_vanished() {
     let seen: BTreeSet<SnapshotId> = of_days(&[1, 2, 3]).whole.iter().map(|handle| handle.snapshot.id).collect();
     assert_eq!((vanished(&seen, &of_days(&[1, 2, 3, 4])), vanished(&seen, &of_days(&[3]))), (0, 2));
+    // One that is damaged is there; one that was never seen, or is damaged for long, makes up for none.
+    let damaged = |number: u8| {
+        let object = format!("snapshot/{}", SnapshotId::new([number; 16]));
+        let damage = Damage { object, kind: DamageKind::Invalid, chunk: None, detail: "it cannot be read".to_owned() };
+        DamagedSnapshot { damage, stored: None }
+    };
+    let one = Snapshots { damaged: vec![damaged(2), damaged(8), damaged(9)], ..of_days(&[3]) };
+    assert_eq!(vanished(&seen, &one), 1);
 }
 
 /// Three snapshots that differ by little.
@@ -163,7 +187,7 @@ async fn a_copy_is_proven_when_its_packs_are_listed_in_their_size_or_were_read()
     let handles = target.snapshots().await.unwrap().whole;
     let is_proven = async |prove: Prove| {
         let proofs = Proofs::load(&target, prove).await.unwrap();
-        proofs.newest(&target, handles.iter().rev()).await.unwrap().map(|handle| handle.snapshot.id)
+        proofs.proven(&target, &handles).await.unwrap().until.map(|handle| handle.snapshot.id)
     };
     let newest = handles.last().unwrap().snapshot.id;
     assert_eq!((is_proven(Prove::List).await, is_proven(Prove::Read).await), (Some(newest), None));
@@ -175,6 +199,27 @@ async fn a_copy_is_proven_when_its_packs_are_listed_in_their_size_or_were_read()
     let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
     store.tamper(&pack, None);
     assert_ne!(is_proven(Prove::List).await, Some(newest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_that_lost_a_pack_is_not_proven_though_the_newest_is() {
+    let store = Arc::new(MemoryStore::new());
+    let target = repository(store.clone(), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", noise(1, 9000));
+    snapshot(&target, &source).await;
+    let pack = store.keys().into_iter().find(|key| key.as_str().starts_with("data/")).unwrap();
+    source.put("a", noise(2, 9000));
+    let newest = snapshot(&target, &source).await;
+    let handles = target.snapshots().await.unwrap().whole;
+    let proven = async || {
+        let proofs = Proofs::load(&target, Prove::List).await.unwrap();
+        let proven = proofs.proven(&target, &handles).await.unwrap();
+        (proven.until.map(|handle| handle.snapshot.id), proven.unproven)
+    };
+    assert_eq!(proven().await, (Some(newest), 0));
+    store.tamper(&pack, None);
+    assert_eq!(proven().await, (None, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

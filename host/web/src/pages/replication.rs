@@ -113,18 +113,18 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
 
 /// How each policy stands, all asked at once, on a thread of their own: what asks them is not made to change threads.
 async fn measured(site: &Arc<Site>, book: &Arc<Book>) -> Vec<Status> {
-    let (site, asked) = (Arc::clone(site), Arc::clone(book));
+    let (at, asked) = (Arc::clone(site), Arc::clone(book));
     let asking = move || {
-        let runner =
-            Runner { app: site.repositories.app(), state: &asked.state, clock: &*site.clock, stop: &site.stop };
+        let runner = runner(&at, &asked);
         let one = async |policy: &Replicate| {
             let asking = tokio::time::timeout(PATIENCE, Box::pin(replicate::status(&runner, policy)));
             match asking.await {
                 Ok(Ok(status)) => status,
-                Ok(Err(error)) => unknown(policy, shown::causes(&error).join(": ")),
+                Ok(Err(error)) => Status::unknown(&runner, policy, shown::causes(&error).join(": ")),
                 Err(_) => {
                     let seconds = PATIENCE.as_secs();
-                    unknown(policy, format!("its repositories did not answer within {seconds} seconds"))
+                    let why = format!("its repositories did not answer within {seconds} seconds");
+                    Status::unknown(&runner, policy, why)
                 }
             }
         };
@@ -132,7 +132,9 @@ async fn measured(site: &Arc<Site>, book: &Arc<Book>) -> Vec<Status> {
     };
     // A fault of the program is the only other end.
     let statuses = tokio::task::spawn_blocking(asking).await;
-    let lost = |policy| unknown(policy, "the program failed to measure it".to_owned());
+    let lost = |policy: &Replicate| {
+        Status::unknown(&runner(site, book), policy, "the program failed to measure it".to_owned())
+    };
     statuses.unwrap_or_else(|_| book.file.replicates.values().map(lost).collect())
 }
 
@@ -157,17 +159,8 @@ async fn one(site: &Arc<Site>, book: &Book, policy: &Replicate, status: Status) 
     })
 }
 
-/// What is shown of a policy that could not be measured.
-fn unknown(policy: &Replicate, why: String) -> Status {
-    Status {
-        name: policy.short_name().to_owned(),
-        from: policy.from.clone(),
-        newest: None,
-        is_silent: false,
-        is_paused: false,
-        unknown: Some(why),
-        targets: Vec::new(),
-    }
+fn runner<'a>(site: &'a Site, book: &'a Book) -> Runner<'a> {
+    Runner { app: site.repositories.app(), state: &book.state, clock: &*site.clock, stop: &site.stop }
 }
 
 fn place(site: &Site, word: &str) -> Place {
@@ -202,6 +195,13 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus) -> Target {
         (Some(why), ..) => (state("Not known", "◆", "still"), shown::sentence(&shown::text(why)) + "."),
         (None, Kept::Broken, _) => (state("Copy behind", "■", "bad"), behind(target)),
         (None, Kept::Risk, _) => (state("At risk", "▲", "wary"), behind(target)),
+        (None, Kept::Kept, 0) if target.unproven > 0 => {
+            let unproven = count(target.unproven, "snapshot is", "snapshots are");
+            (
+                state("Not proven", "▲", "wary"),
+                format!("It has all that it is to have, and {unproven} not proven there."),
+            )
+        }
         (None, Kept::Kept, 0) => (state("Complete", "●", "good"), "It has all that it is to have.".to_owned()),
         (None, Kept::Kept, _) => (state("On its way", "●", "good"), behind(target)),
     };
@@ -246,6 +246,7 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
     }
     facts.push(("Missing", target.missing.to_string()));
     facts.push(("Left out by its retention", target.spared.to_string()));
+    facts.push(("Not proven", target.unproven.to_string()));
     facts.push(("Verified until", time(target.verified_until).unwrap_or_else(never)));
     facts.push(("Restored for trial", time(target.drilled).unwrap_or_else(never)));
     let days = |days: u32| count(u64::from(days), "day", "days");

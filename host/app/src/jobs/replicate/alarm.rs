@@ -86,16 +86,83 @@ pub(in crate::jobs) struct Silence {
     pub(in crate::jobs) next: Option<Timestamp>,
 }
 
-/// Whether the origin of a policy is silent. Nothing where no run has seen a snapshot there, or the policy does not say what is too long.
+/// Whether the origin of a policy is silent. Nothing where no run has seen a snapshot there, where nobody has looked since, because the policy rests or its last
+/// run did not get there, or where the policy does not say what is too long. `past` are all runs, the newest first.
 pub(in crate::jobs) fn silence(policy: &Replicate, past: &[Past], now: Timestamp) -> Option<Silence> {
     let silent = policy.silent?;
     let of_step = |step: &Step| match step {
         Step::Replicated { newest_there, .. } => *newest_there,
         _ => None,
     };
-    let own = past.iter().filter(|past| past.job == policy.name);
-    let newest = own.flat_map(|past| past.steps.iter().filter_map(of_step)).max()?;
+    let own: Vec<&Past> = past.iter().filter(|past| past.job == policy.name && !past.is_open()).collect();
+    let has_looked = own.first()?.steps.iter().any(|step| matches!(step, Step::Replicated { .. }));
+    if !has_looked {
+        return None;
+    }
+    let newest = own.iter().flat_map(|past| past.steps.iter().filter_map(of_step)).max()?;
     let is_silent = super::status::is_silent(policy, Some(newest), now);
     let next = later(newest, silent.saturating_add(Duration::from_secs(1)));
     Some(Silence { newest, is_silent, next: Some(next).filter(|next| *next > now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const HOUR: i64 = 3600;
+
+    const FILE: &str = r#"
+version = 1
+[replicate.main]
+from = "@main"
+silent = "26h"
+[[replicate.main.to]]
+target = "@paris"
+"#;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp { seconds: hour * HOUR, nanoseconds: 0 }
+    }
+
+    /// What is on record of the policy at an hour: a run that saw the origin's newest snapshot, of an hour before, or something else.
+    fn past(hour: i64, ending: Option<Ending>, has_looked: bool) -> Past {
+        let replicated = Step::Replicated {
+            target: "@paris".to_owned(),
+            copied: 0,
+            bytes: 0,
+            lacking: 0,
+            lag_bytes: 0,
+            seconds: 0,
+            newest_there: Some(at(hour - 1)),
+            newest_here: Some(at(hour - 1)),
+            behind_since: None,
+        };
+        Past {
+            job: "replicate.main".to_owned(),
+            began: at(hour),
+            ended: ending.map(|_| at(hour)),
+            due: None,
+            missed: 0,
+            tries: 0,
+            ending,
+            reason: ending.is_none().then(|| "left out: paused".to_owned()),
+            steps: if has_looked { vec![replicated] } else { Vec::new() },
+        }
+    }
+
+    #[test]
+    fn an_origin_at_which_nobody_looks_is_not_silent() {
+        let jobs = JobsFile::parse(Path::new("jobs.toml"), FILE, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let policy = jobs.replicates.get("replicate.main").unwrap();
+        let is_silent = |past: &[Past], hour| silence(policy, past, at(hour)).map(|silence| silence.is_silent);
+        let seen = past(10, Some(Ending::Done), true);
+        assert_eq!(is_silent(std::slice::from_ref(&seen), 11), Some(false));
+        assert_eq!(is_silent(std::slice::from_ref(&seen), 40), Some(true));
+        // It rests, or its runs do not get there.
+        for unseen in [past(39, None, false), past(39, Some(Ending::Unreachable), false)] {
+            assert_eq!(is_silent(&[unseen, seen.clone()], 40), None);
+        }
+    }
 }

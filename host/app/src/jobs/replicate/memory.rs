@@ -26,7 +26,7 @@ pub(super) struct Memory {
 pub(super) struct Seen {
     /// The snapshots of the origin that are meant.
     pub(super) origin: BTreeSet<SnapshotId>,
-    /// The newest that the target had and that was proven.
+    /// The newest that the target had when all that it had was proven.
     pub(super) proven: Option<SnapshotId>,
     /// The origin was rolled back or cut, and nobody has said that this is meant.
     #[serde(default)]

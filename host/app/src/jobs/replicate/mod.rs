@@ -22,9 +22,10 @@ use std::ffi::OsStr;
 
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::replica::{self, KeepOptions, Retreat};
+use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
 use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
+use credenza_engine::tags::TagEdits;
 use credenza_engine::{
     Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
 };
@@ -141,6 +142,14 @@ pub(super) fn select_for(app: &App, policy: &Replicate, to: &To, sides: &Sides<'
     Ok(select(sides.there, sides.here, &meant(app, policy)?, kept.as_ref()))
 }
 
+/// The snapshots of a repository with the tags that they have now.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn tagged(repository: &Repository) -> Result<Snapshots, Error> {
+    Ok(TagEdits::load(repository).await?.apply(repository.snapshots().await?))
+}
+
 /// The options that carry these snapshots.
 pub(super) fn carrying(handles: &[SnapshotHandle]) -> SyncOptions {
     let snapshots = handles.iter().map(|handle| SnapshotName(handle.snapshot.id.to_string())).collect();
@@ -213,15 +222,18 @@ impl Run<'_> {
 
     async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
         let began = self.runner.clock.now().wall;
-        let there = origin.repository.snapshots().await?;
-        let here = target.repository.snapshots().await?;
+        let there = tagged(&origin.repository).await?;
+        let here = tagged(&target.repository).await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
         let selection = select_for(self.runner.app, self.policy, to, &sides)?;
+        let Some(retreats) = self.lost_at_origin(to, (&origin.repository, &there), &target.repository).await? else {
+            return Ok(());
+        };
         let report = self.carry(&selection, origin, target).await?;
         self.tell_lock(to, target);
-        let after = match report.copied.is_empty() {
+        let after = match report.copied.is_empty() && report.tags == 0 {
             true => here,
-            false => target.repository.snapshots().await?,
+            false => tagged(&target.repository).await?,
         };
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
@@ -245,35 +257,57 @@ impl Run<'_> {
                 format!("{failed} snapshots could not be carried, since something that they need is damaged: see credenza at {from} check")
             });
         }
-        let is_replica = self.make_replica(to, (&origin.repository, &there), target).await;
+        let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
         let seen = self.memory.of(&to.target);
-        let may_remove = self.look_at_origin(to, &seen, (&there, &report.retreats))?;
-        if may_remove && is_replica {
-            self.prune(to, origin, target).await?;
-        }
+        let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
+        let has_pruned = may_remove && is_replica && self.prune(to, origin, target).await?;
+        let after = if has_pruned { tagged(&target.repository).await? } else { after };
         self.prove(to, target, &after, seen).await
     }
 
-    /// Makes a replica of a target that is none yet; whether it is one now. One that has snapshots of its own is nobody's copy: nothing is removed there.
-    async fn make_replica(
+    /// What the origin has lost since the last run; nothing where it cannot be remembered, which is said. It is remembered before anything is carried, since what
+    /// is carried takes the place of what it is known by.
+    async fn lost_at_origin(
+        &mut self,
+        to: &To,
+        (origin, there): (&Repository, &Snapshots),
+        target: &Repository,
+    ) -> Result<Option<Vec<Retreat>>, Error> {
+        if !matches!(replica::state(target), Some(Role::Replica { .. })) {
+            return Ok(Some(Vec::new()));
+        }
+        let retreats = replica::retreats((origin, there), target, &[]).await?;
+        if retreats.is_empty() || self.is_vanishing_meant {
+            return Ok(Some(retreats));
+        }
+        let seen = Seen { has_retreated: true, ..self.memory.of(&to.target) };
+        match self.memory.keep(&to.target, seen) {
+            Ok(()) => Ok(Some(retreats)),
+            Err(error) => {
+                self.recording.failed(&doing(to), Ending::Failed, Cause::Jobs(error));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps the heads of the origin where nothing was carried that did so, which makes a replica of a target that is none yet; whether it is one now. One that
+    /// has snapshots of its own is nobody's copy: nothing is removed there.
+    async fn keep_heads(
         &mut self,
         to: &To,
         (origin, there): (&Repository, &Snapshots),
         target: &OpenRepository,
     ) -> bool {
-        if replica::state(&target.repository).is_some() {
-            return true;
-        }
-        let made = async {
+        let kept = async {
             let signing_key = signing::provided(None, &target.place.settings)?;
             let options = KeepOptions { signing_key, ..KeepOptions::default() };
             replica::keep_heads_of((origin, there), &target.repository, &options).await?;
             Ok::<_, Error>(())
         };
-        match made.await {
+        match kept.await {
             Ok(()) => true,
             Err(error) => {
-                self.failed(&format!("making a replica of {}", to.target), Ending::Incomplete, error);
+                self.failed(&format!("keeping the heads of the origin in {}", to.target), Ending::Incomplete, error);
                 false
             }
         }
@@ -359,24 +393,26 @@ impl Run<'_> {
         }
     }
 
-    /// Removes at the target what its policy does not keep, and reclaims the space.
-    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
-        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(()) };
+    /// Removes at the target what its policy does not keep, and reclaims the space; whether there was anything.
+    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<bool, Error> {
+        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(false) };
         let filter = SnapshotFilter::default();
         let meant = meant(self.runner.app, self.policy)?;
+        let tags = TagEdits::load(&target.repository).await?;
+        tags.require_whole()?;
         let removed_by = |plan: &prune::Plan| -> Vec<SnapshotHandle> {
-            prune::removed(plan).into_iter().filter(|handle| meant.matches(handle)).collect()
+            prune::removed(plan).into_iter().filter(|handle| meant.matches(&tags.applied(handle.clone()))).collect()
         };
         // The clock of the store is asked for by writing: only where there is something to remove.
         let rough = prune::plan(&target.repository, Some(policy.clone()), &filter, false).await?;
         if removed_by(&rough).is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let plan = prune::plan(&target.repository, Some(policy), &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = removed_by(&plan);
         if removed.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         let key = signing::provided(None, &target.place.settings)?;
@@ -385,33 +421,35 @@ impl Run<'_> {
         let options = GcOptions { dry_run: false, repack_bytes_max: None };
         let report = gc::run(&target.repository, &options, &self.context()).await?;
         self.recording.did(Step::Maintained { bytes_freed: report.bytes_freed });
-        Ok(())
+        Ok(true)
     }
 
-    /// Proves what the target has, where that was not done for its newest snapshot.
+    /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
     async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
         let meant = meant(self.runner.app, self.policy)?;
-        let handles: Vec<&SnapshotHandle> = here.whole.iter().rev().filter(|handle| meant.matches(handle)).collect();
-        let newest = handles.first().map(|handle| handle.snapshot.id);
-        if newest.is_some() && newest != seen.proven {
-            let (mut packs_read, mut damages) = (0, 0);
-            if to.prove.of_packs() == Prove::Read {
-                let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
-                let proof = read_new(&target.repository, &all, &self.context()).await?;
-                (packs_read, damages) = (proof.packs, proof.findings.len() as u64);
-            }
-            let proven = status::newest_proven(&target.repository, to, &handles).await?;
-            let until = proven.and_then(SnapshotHandle::time);
-            let is_all = proven.map(|handle| handle.snapshot.id) == newest;
+        let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+        let newest = handles.last().map(|handle| handle.snapshot.id);
+        let mut proven = status::proven(&target.repository, to, &handles).await?;
+        let (mut packs_read, mut damages) = (0, 0);
+        if proven.unproven > 0 && to.prove.of_packs() == Prove::Read {
+            let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
+            let proof = read_new(&target.repository, &all, &self.context()).await?;
+            (packs_read, damages) = (proof.packs, proof.findings.len() as u64);
+            proven = status::proven(&target.repository, to, &handles).await?;
+        }
+        let is_all = proven.unproven == 0 && damages == 0;
+        // What is proven already is not told again.
+        if newest.is_some() && (newest != seen.proven || !is_all) {
+            let until = proven.until.and_then(SnapshotHandle::time);
             self.recording.did(Step::Proven { target: to.target.clone(), until, packs_read, damages });
-            if damages > 0 || !is_all {
-                let word = shell_word(&to.target);
-                self.recording.worsen(Ending::Damaged, || {
-                    format!("the newest copy in {} is not proven, packs of it are missing or damaged: see credenza at {word} check", to.target)
-                });
-            }
-            let proven = proven.map(|handle| handle.snapshot.id);
+            let proven = newest.filter(|_| is_all);
             self.remember(to, Seen { proven, ..self.memory.of(&to.target) });
+        }
+        if !is_all {
+            let (unproven, target, word) = (proven.unproven, &to.target, shell_word(&to.target));
+            self.recording.worsen(Ending::Damaged, || {
+                format!("{unproven} copies in {target} are not proven, packs of them are missing or damaged: see credenza at {word} check")
+            });
         }
         if let Proving::Drill(every) = to.prove {
             let rule = DrillRule { every, sample: DrillOptions { files: 5, folders: 1, bytes_max: DRILL_BYTES } };

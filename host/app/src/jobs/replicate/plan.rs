@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::replication::Replicate;
 use super::super::run::Runner;
-use super::{Sides, carrying, select_for};
+use super::{Sides, carrying, select_for, tagged};
 use crate::error::Error;
 use crate::estimate::{self, Estimate};
 use crate::open::StoreUse;
@@ -40,7 +40,7 @@ pub async fn plan(runner: &Runner<'_>, policy: &Replicate) -> Result<Vec<Planned
         // Each with its own way to the origin, so that what it asks there is counted for it alone.
         let origin = runner.open_named(&policy.from, StoreUse::Read).await?;
         let target = runner.open_named(&to.target, StoreUse::Read).await?;
-        let (there, here) = (origin.repository.snapshots().await?, target.repository.snapshots().await?);
+        let (there, here) = (tagged(&origin.repository).await?, tagged(&target.repository).await?);
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
         let selection = select_for(runner.app, policy, to, &sides)?;
         let lag = lag(sides.origin, sides.target, (&selection.missing, &selection.shared), &run).await?;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Selection, lag};
+use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
-use super::{Sides, meant, select_for};
+use super::{Sides, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
 use crate::repository::OpenRepository;
@@ -48,6 +48,33 @@ pub struct Status {
     pub targets: Vec<TargetStatus>,
 }
 
+impl Status {
+    /// A policy of which nothing is known, and why. Its targets are named all the same: on such a day one of them is perhaps promoted.
+    #[must_use]
+    pub fn unknown(runner: &Runner<'_>, policy: &Replicate, why: String) -> Self {
+        let not_compared = |to: &To| TargetStatus {
+            unknown: Some("it could not be compared with its origin".to_owned()),
+            ..TargetStatus::of(to)
+        };
+        let targets = policy.targets.iter().map(not_compared).collect();
+        Self { unknown: Some(why), targets, ..Self::of(runner, policy) }
+    }
+
+    /// A policy of which nothing is measured yet.
+    fn of(runner: &Runner<'_>, policy: &Replicate) -> Self {
+        let paused = runner.state.paused().now(runner.clock.now().wall);
+        Self {
+            name: policy.short_name().to_owned(),
+            from: policy.from.clone(),
+            newest: None,
+            is_silent: false,
+            is_paused: paused.is_ok_and(|paused| paused.contains(&policy.name)),
+            unknown: None,
+            targets: policy.targets.iter().map(TargetStatus::of).collect(),
+        }
+    }
+}
+
 /// How one target of a policy stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TargetStatus {
@@ -71,7 +98,9 @@ pub struct TargetStatus {
     pub kept: Kept,
     /// Seconds that it takes to carry what it lacks, by the rate of its last runs; nothing where none is known.
     pub left_seconds: Option<u64>,
-    /// When the newest snapshot was made whose packs are proven there.
+    /// Snapshots that it has and whose packs are not proven there: they are no copies yet, or no more.
+    pub unproven: u64,
+    /// When the newest snapshot was made whose packs are proven there, as are those of all that are older.
     pub verified_until: Option<Timestamp>,
     /// When a sample was restored for trial the last time, without a fault.
     pub drilled: Option<Timestamp>,
@@ -97,6 +126,7 @@ impl TargetStatus {
             rpo_seconds: to.rpo.map(|rpo| rpo.as_secs()),
             kept: Kept::Kept,
             left_seconds: None,
+            unproven: 0,
             verified_until: None,
             drilled: None,
             lock_days: None,
@@ -111,37 +141,25 @@ impl TargetStatus {
 /// # Errors
 /// When the configuration or the record on this machine cannot be read. Of a repository that does not answer the status says so.
 pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, Error> {
-    let now = runner.clock.now().wall;
-    let mut status = Status {
-        name: policy.short_name().to_owned(),
-        from: policy.from.clone(),
-        newest: None,
-        is_silent: false,
-        is_paused: runner.state.paused().now(now).is_ok_and(|paused| paused.contains(&policy.name)),
-        unknown: None,
-        targets: policy.targets.iter().map(TargetStatus::of).collect(),
-    };
-    let origin = match within(opened(runner, &policy.from)).await {
+    let (origin, there) = match within(opened(runner, &policy.from)).await {
         Ok(origin) => origin,
-        Err(why) => {
-            status.unknown = Some(why);
-            return Ok(status);
-        }
+        Err(why) => return Ok(Status::unknown(runner, policy, why)),
     };
-    let (origin, there) = origin;
+    // By the origin alone: it is not silent because no target answers.
+    let newest = newest_meant(&there, &meant(runner.app, policy)?);
+    let is_silent = is_silent(policy, newest, runner.clock.now().wall);
+    let mut status = Status { newest, is_silent, ..Status::of(runner, policy) };
     let past = runner.state.log().past(Some(&policy.name), PAST_MAX).unwrap_or_default();
     for (to, line) in policy.targets.iter().zip(&mut status.targets) {
         let measured = within(Box::pin(target(runner, policy, (&origin, &there), to))).await;
         match measured {
-            Ok((measured, newest)) => {
-                status.newest = status.newest.max(newest);
+            Ok(measured) => {
                 *line = measured;
                 line.left_seconds = left(&past, line);
             }
             Err(why) => line.unknown = Some(why),
         }
     }
-    status.is_silent = is_silent(policy, status.newest, now);
     Ok(status)
 }
 
@@ -153,7 +171,7 @@ pub(super) fn is_silent(policy: &Replicate, newest: Option<Timestamp>, now: Time
 
 async fn opened(runner: &Runner<'_>, word: &str) -> Result<(OpenRepository, Snapshots), Error> {
     let open = runner.open_named(word, StoreUse::Read).await?;
-    let snapshots = open.repository.snapshots().await?;
+    let snapshots = tagged(&open.repository).await?;
     Ok((open, snapshots))
 }
 
@@ -164,13 +182,13 @@ async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, S
     }
 }
 
-/// One target, and when the newest snapshot was made that is meant.
+/// One target.
 async fn target(
     runner: &Runner<'_>,
     policy: &Replicate,
     (origin, there): (&OpenRepository, &Snapshots),
     to: &To,
-) -> Result<(TargetStatus, Option<Timestamp>), Error> {
+) -> Result<TargetStatus, Error> {
     let (open, here) = opened(runner, &to.target).await?;
     let sides = Sides { origin: &origin.repository, there, target: &open.repository, here: &here };
     let selection = select_for(runner.app, policy, to, &sides)?;
@@ -178,23 +196,22 @@ async fn target(
     let lag = lag(sides.origin, sides.target, (&selection.missing, &selection.shared), &run).await?;
     let now = runner.clock.now().wall;
     let (lag_seconds, kept) = standing(to, &selection, now);
-    let mut handles: Vec<&SnapshotHandle> = here.whole.iter().collect();
-    handles.reverse();
     let meant = meant(runner.app, policy)?;
-    handles.retain(|handle| meant.matches(handle));
-    let status = TargetStatus {
+    let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+    let proven = proven(sides.target, to, &handles).await?;
+    Ok(TargetStatus {
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
         spared: selection.spared,
         lag_seconds,
         lag: Some(lag),
         kept,
-        verified_until: newest_proven(sides.target, to, &handles).await?.and_then(SnapshotHandle::time),
+        unproven: proven.unproven,
+        verified_until: proven.until.and_then(SnapshotHandle::time),
         drilled: drilled(sides.target).await?,
         lock_days: open.repository.config().retain_days,
         ..TargetStatus::of(to)
-    };
-    Ok((status, selection.newest_there))
+    })
 }
 
 /// How far behind a copy is, and how that stands against what is promised.
@@ -214,14 +231,14 @@ pub(super) fn judge(to: &To, behind: u64) -> Kept {
     }
 }
 
-/// The newest snapshot that is proven, of some of the target, the newest first.
-pub(super) async fn newest_proven<'a>(
+/// How far some snapshots of the target, the oldest first, are proven.
+pub(super) async fn proven<'a>(
     target: &Repository,
     to: &To,
     handles: &[&'a SnapshotHandle],
-) -> Result<Option<&'a SnapshotHandle>, Error> {
+) -> Result<Proven<'a>, Error> {
     let proofs = Proofs::load(target, to.prove.of_packs()).await?;
-    Ok(proofs.newest(target, handles.iter().copied()).await?)
+    Ok(proofs.proven(target, handles.iter().copied()).await?)
 }
 
 async fn drilled(target: &Repository) -> Result<Option<Timestamp>, Error> {
