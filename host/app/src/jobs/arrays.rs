@@ -6,6 +6,9 @@
 //! Each text is for one run: the group's name is in it. The merge begins with the backups where nothing else can be said, and is tried again
 //! until all parts are there. Secrets are named, never written: a container finds the configuration and the passphrase where its surroundings
 //! put them.
+//!
+//! Entries that could not be read are on record in the parts, and the merge says them. Kubernetes and AWS Batch take each exit code but 0
+//! for a failure, so their commands end with 0 then; Slurm lets the merge follow however the processes ended, and it refuses where one is missing.
 
 use serde_json::{Value, json};
 
@@ -19,6 +22,10 @@ const SECONDS_MAX: u32 = 172_800;
 const RETRIES: u32 = 3;
 /// How often a merge is tried while parts are missing.
 const MERGE_TRIES: u32 = 10;
+/// What the name of the merge ends with.
+const MERGE: &str = "-merge";
+/// Where each code but 0 is a failure: what could not be read, and is on record, is none.
+const ACCEPT_UNREADABLE: &str = "--accept-unreadable";
 
 /// Who starts the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +75,10 @@ fn shared_source(job: &Job) -> Result<&str, String> {
 /// Why the job cannot be run so, for a person.
 pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> {
     let source = shared_source(array.job)?;
-    let (backup, merge) = (backup_words(array, source), merge_words(array));
+    let (mut backup, mut merge) = (backup_words(array, source), merge_words(array));
+    if platform != Platform::Slurm {
+        [&mut backup, &mut merge].into_iter().for_each(|words| words.push(ACCEPT_UNREADABLE.to_owned()));
+    }
     Ok(match platform {
         Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(array, &backup, &merge))],
         Platform::Slurm => {
@@ -141,11 +151,11 @@ fn kubernetes(array: Array<'_>, backup: &[String], merge: &[String]) -> Value {
         "activeDeadlineSeconds": SECONDS_MAX,
         "template": pod(merge, "OnFailure"),
     });
-    let items = [job(&name, backups), job(&format!("{name}-merge"), merged)];
+    let items = [job(&name, backups), job(&format!("{name}{MERGE}"), merged)];
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-/// A script that submits both; the merge waits for all processes to have ended well.
+/// A script that submits both; the merge waits for all processes to have ended, however: one that could not read all has made its part.
 fn slurm(array: Array<'_>, backup: &[String], merge: &[String]) -> String {
     let line = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
@@ -169,9 +179,9 @@ array=$(sbatch --parsable <<'END'
 exec {backup}
 END
 )
-sbatch --dependency=\"afterok:$array\" <<'END'
+sbatch --dependency=\"afterany:$array\" <<'END'
 #!/bin/bash
-#SBATCH --job-name={name}-merge
+#SBATCH --job-name={name}{MERGE}
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=1G
@@ -206,7 +216,7 @@ fn aws_batch(array: Array<'_>, backup: &[String], merge: &[String]) -> Vec<Unit>
     };
     let mut backups = submitted(&name, backup);
     backups["arrayProperties"] = json!({ "size": array.of });
-    let mut merged = submitted(&format!("{name}-merge"), merge);
+    let mut merged = submitted(&format!("{name}{MERGE}"), merge);
     merged["retryStrategy"] = json!({ "attempts": MERGE_TRIES });
     vec![
         json_unit("register-job-definition.json", &definition),
@@ -257,10 +267,11 @@ mod tests {
                 "--tag",
                 "job:photos",
                 "--exclude",
-                "*.tmp 'x'"
+                "*.tmp 'x'",
+                "--accept-unreadable"
             ])
         );
-        assert_eq!(words(merge), json!(["at", "@vault", "merge", "2027-01"]));
+        assert_eq!(words(merge), json!(["at", "@vault", "merge", "2027-01", "--accept-unreadable"]));
         // Limits per index are for pods that are not started again in their place.
         assert_eq!(backups["spec"]["template"]["spec"]["restartPolicy"], "Never");
     }
@@ -287,6 +298,19 @@ mod tests {
         assert_eq!(backups["arrayProperties"]["size"], 4);
         assert_eq!(merge["arrayProperties"], Value::Null);
         assert_eq!(merge["containerOverrides"]["command"][2], "merge");
+    }
+
+    #[test]
+    fn what_could_not_be_read_keeps_no_platform_from_the_merge() {
+        let slurm = units(Platform::Slurm).remove(0).text;
+        assert!(slurm.contains("--dependency=\"afterany:$array\""), "{slurm}");
+        // It says by its code that something is missing, to whoever looks at the queue.
+        assert!(!slurm.contains(ACCEPT_UNREADABLE), "{slurm}");
+        for platform in [Platform::Kubernetes, Platform::AwsBatch] {
+            let text: String = units(platform).into_iter().map(|unit| unit.text).collect();
+            let commands = text.matches("\"at\"").count();
+            assert_eq!(text.matches(ACCEPT_UNREADABLE).count(), commands, "{text}");
+        }
     }
 
     #[test]
