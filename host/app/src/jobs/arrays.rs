@@ -60,8 +60,19 @@ fn shared_source(job: &Job) -> Result<&str, String> {
     let [source] = job.sources.as_slice() else {
         return Err(format!("it backs up {} sources, and processes share one", job.sources.len()));
     };
-    if !job.hooks.is_empty() {
-        return Err("it has hooks, which run around the work of one machine".to_owned());
+    let around = [
+        ("hooks", !job.hooks.is_empty()),
+        ("budget", job.budget.is_some()),
+        ("limits", !job.limits.is_empty()),
+        ("guard", job.guard.is_some()),
+        ("skip_if_unchanged", job.skip_if_unchanged),
+        ("keep or prune", job.prune.is_some()),
+        ("maintain", job.maintain.is_some()),
+        ("ping", job.ping.is_some()),
+    ];
+    let around: Vec<&str> = around.into_iter().filter_map(|(key, is_there)| is_there.then_some(key)).collect();
+    if !around.is_empty() {
+        return Err(format!("only a run on one machine heeds what it says by {}", around.join(", ")));
     }
     if *caches || !files.is_empty() {
         return Err("what it leaves out is said by files of this machine".to_owned());
@@ -315,8 +326,22 @@ mod tests {
 
     #[test]
     fn a_job_that_hangs_on_one_machine_is_refused() {
-        for more in ["hooks = [ { before = \"backup\", run = [\"true\"] } ]", "exclude_caches = true"] {
-            assert!(shared_source(&job(more)).is_err(), "{more}");
+        let promised = [
+            "hooks = [ { before = \"backup\", run = [\"true\"] } ]",
+            "budget = { requests = 1000 }",
+            "limits = [ { up = \"20MB/s\" } ]",
+            "guard = {}",
+            "skip_if_unchanged = true",
+            "keep = { last = 3 }",
+            "prune = true",
+            "maintain = true",
+            "[ping.photos]\nhealthchecks = \"https://hc.example.org/hunter2\"",
+        ];
+        for more in promised {
+            let refused = shared_source(&job(more)).unwrap_err();
+            let key = more.trim_start_matches('[').split([' ', '.']).next().unwrap();
+            assert!(refused.contains(key), "{more}: {refused}");
         }
+        assert!(shared_source(&job("exclude_caches = true")).is_err());
     }
 }
