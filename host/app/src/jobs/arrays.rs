@@ -22,6 +22,10 @@ const SECONDS_MAX: u32 = 172_800;
 const RETRIES: u32 = 3;
 /// How often a merge is tried while parts are missing.
 const MERGE_TRIES: u32 = 10;
+/// The most characters of a label of DNS, which the name of each pod is.
+const LABEL_MAX: usize = 63;
+/// The most characters of a name that AWS Batch takes.
+const AWS_NAME_MAX: usize = 128;
 /// What the name of the merge ends with.
 const MERGE: &str = "-merge";
 /// Where each code but 0 is a failure: what could not be read, and is on record, is none.
@@ -80,12 +84,37 @@ fn shared_source(job: &Job) -> Result<&str, String> {
     Ok(source)
 }
 
+/// Whether a platform takes the names.
+///
+/// # Errors
+/// Why not, for a person.
+fn require_name(platform: Platform, array: Array<'_>) -> Result<(), String> {
+    let name = name(array);
+    let (by, what, most) = match platform {
+        Platform::Slurm => return Ok(()),
+        Platform::Kubernetes => ("Kubernetes", "lower case letters, digits and dashes", LABEL_MAX),
+        Platform::AwsBatch => ("AWS Batch", "letters, digits, dashes and underscores", AWS_NAME_MAX),
+    };
+    let of_aws = |byte: u8| platform == Platform::AwsBatch && (byte.is_ascii_uppercase() || byte == b'_');
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || of_aws(byte);
+    if !name.bytes().all(is_plain) {
+        return Err(format!("{by} takes names of {what} alone, and the run would be called `{name}`"));
+    }
+    // No process has a number that is longer behind it.
+    let longest = name.len() + MERGE.len();
+    if longest > most {
+        return Err(format!("`{name}{MERGE}` has {longest} characters, and {by} takes {most}; shorten --group"));
+    }
+    Ok(())
+}
+
 /// What is given to a platform.
 ///
 /// # Errors
 /// Why the job cannot be run so, for a person.
 pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> {
     let source = shared_source(array.job)?;
+    require_name(platform, array)?;
     let (mut backup, mut merge) = (backup_words(array, source), merge_words(array));
     if platform != Platform::Slurm {
         [&mut backup, &mut merge].into_iter().for_each(|words| words.push(ACCEPT_UNREADABLE.to_owned()));
@@ -245,11 +274,15 @@ mod tests {
     use crate::jobs::JobsFile;
 
     fn job(more: &str) -> Job {
+        named("photos", more)
+    }
+
+    fn named(name: &str, more: &str) -> Job {
         let text = format!(
-            "version = 1\n[job.photos]\nbackup = \"@live\"\nto = \"@vault\"\nat = \"02:30\"\nexclude = [\"*.tmp 'x'\"]\n{more}"
+            "version = 1\n[job.\"{name}\"]\nbackup = \"@live\"\nto = \"@vault\"\nat = \"02:30\"\nexclude = [\"*.tmp 'x'\"]\n{more}"
         );
         let now = "2027-01-01T00:00:00Z".parse().unwrap();
-        JobsFile::parse(Path::new("/etc/credenza/jobs.toml"), &text, now).unwrap().jobs.remove("photos").unwrap()
+        JobsFile::parse(Path::new("/etc/credenza/jobs.toml"), &text, now).unwrap().jobs.remove(name).unwrap()
     }
 
     fn units(platform: Platform) -> Vec<Unit> {
@@ -343,5 +376,24 @@ mod tests {
             assert!(refused.contains(key), "{more}: {refused}");
         }
         assert!(shared_source(&job("exclude_caches = true")).is_err());
+    }
+
+    #[test]
+    fn a_name_that_the_platform_does_not_take_is_refused() {
+        let made = |platform, name: &str, group: &str| {
+            array(platform, Array { job: &named(name, ""), of: 10_000, group, image: "registry/credenza:1" })
+        };
+        for name in ["Photos", "photos_of_rome", "photos.rome"] {
+            let refused = made(Platform::Kubernetes, name, "2027-01").unwrap_err();
+            assert!(refused.contains("lower case letters") && refused.contains(name), "{refused}");
+            assert!(made(Platform::Slurm, name, "2027-01").is_ok(), "{name}");
+        }
+        assert!(made(Platform::AwsBatch, "Photos_of", "2027-01").is_ok());
+        assert!(made(Platform::AwsBatch, "photos.rome", "2027-01").is_err());
+        // `credenza-`, the job, `-`, the group and `-merge` are 63 characters at most.
+        let job = "a".repeat(40);
+        assert!(made(Platform::Kubernetes, &job, "2027-01").is_ok());
+        let refused = made(Platform::Kubernetes, &job, "2027-012").unwrap_err();
+        assert!(refused.contains("has 64 characters"), "{refused}");
     }
 }
