@@ -29,7 +29,7 @@ const BRIDGES: [&str; 2] = ["127.0.0.1:8801", "127.0.0.1:8802"];
 const FOR_TESTS: &str = "CREDENZA_WRITE_REFERENCE";
 
 /// The pages of the guide; each has a test below.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 23] = [
     "bucket-as-repository",
     "bucket-as-source",
     "configuration",
@@ -41,6 +41,8 @@ const PAGES: [&str; 21] = [
     "first-steps",
     "install",
     "keys",
+    "many-machines",
+    "mirror",
     "mount",
     "other-providers",
     "page-in-pictures",
@@ -115,6 +117,16 @@ fn the_commands_of_install_work() -> Result<()> {
 #[test]
 fn the_commands_of_keys_work() -> Result<()> {
     run(&page("keys"))
+}
+
+#[test]
+fn the_commands_of_many_machines_work() -> Result<()> {
+    run(&page("many-machines"))
+}
+
+#[test]
+fn the_commands_of_mirror_work() -> Result<()> {
+    run(&page("mirror"))
 }
 
 #[test]

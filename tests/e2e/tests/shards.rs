@@ -115,6 +115,26 @@ fn an_array_tells_its_processes_their_numbers_and_its_name() -> Result<()> {
 }
 
 #[test]
+fn an_object_that_cannot_be_read_keeps_no_process_of_an_array_from_its_part() -> Result<()> {
+    let shared = Shared::new()?;
+    let Shared { server, setup } = &shared;
+    server.buckets.put_object("source", "private/a", "for few eyes", Attributes::default());
+    server.faults().add(Rule::new(Fault::AccessDenied).in_bucket("source").under("private/"));
+    for shard in ["0/2", "1/2"] {
+        setup.credenza.ok(["backup", "@live", "--shard", shard, "--group", "night", "--accept-unreadable"])?;
+    }
+    let merged = setup.credenza.ok(["--json", "merge", "night", "--accept-unreadable"])?.summary()?;
+    assert_eq!(number(&merged, &["errors"])?, 1, "{merged}");
+    setup.credenza.run(["backup", "@live", "--accept-unreadable"])?.expect_code(2)?.expect_message(&["--shard"])?;
+    // Who does not ask for it is told by the code.
+    let codes = |shard: &str| setup.credenza.run(["backup", "@live", "--shard", shard, "--group", "plain"]);
+    let ended = [codes("0/2")?.code, codes("1/2")?.code];
+    ensure!(ended.contains(&Some(3)), "{ended:?}");
+    setup.credenza.run(["merge", "plain"])?.expect_code(3)?;
+    Ok(())
+}
+
+#[test]
 fn a_folder_is_not_shared_and_a_name_is_asked_for() -> Result<()> {
     let setup = Setup::with_local_repository()?;
     let folder = setup.path("folder");

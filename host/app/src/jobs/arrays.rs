@@ -6,6 +6,9 @@
 //! Each text is for one run: the group's name is in it. The merge begins with the backups where nothing else can be said, and is tried again
 //! until all parts are there. Secrets are named, never written: a container finds the configuration and the passphrase where its surroundings
 //! put them.
+//!
+//! Entries that could not be read are on record in the parts, and the merge says them. Kubernetes and AWS Batch take each exit code but 0
+//! for a failure, so their commands end with 0 then; Slurm lets the merge follow however the processes ended, and it refuses where one is missing.
 
 use serde_json::{Value, json};
 
@@ -19,6 +22,14 @@ const SECONDS_MAX: u32 = 172_800;
 const RETRIES: u32 = 3;
 /// How often a merge is tried while parts are missing.
 const MERGE_TRIES: u32 = 10;
+/// The most characters of a label of DNS, which the name of each pod is.
+const LABEL_MAX: usize = 63;
+/// The most characters of a name that AWS Batch takes.
+const AWS_NAME_MAX: usize = 128;
+/// What the name of the merge ends with.
+const MERGE: &str = "-merge";
+/// Where each code but 0 is a failure: what could not be read, and is on record, is none.
+const ACCEPT_UNREADABLE: &str = "--accept-unreadable";
 
 /// Who starts the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +64,48 @@ fn shared_source(job: &Job) -> Result<&str, String> {
     let [source] = job.sources.as_slice() else {
         return Err(format!("it backs up {} sources, and processes share one", job.sources.len()));
     };
-    if !job.hooks.is_empty() {
-        return Err("it has hooks, which run around the work of one machine".to_owned());
+    let around = [
+        ("hooks", !job.hooks.is_empty()),
+        ("budget", job.budget.is_some()),
+        ("limits", !job.limits.is_empty()),
+        ("guard", job.guard.is_some()),
+        ("skip_if_unchanged", job.skip_if_unchanged),
+        ("keep or prune", job.prune.is_some()),
+        ("maintain", job.maintain.is_some()),
+        ("ping", job.ping.is_some()),
+    ];
+    let around: Vec<&str> = around.into_iter().filter_map(|(key, is_there)| is_there.then_some(key)).collect();
+    if !around.is_empty() {
+        return Err(format!("only a run on one machine heeds what it says by {}", around.join(", ")));
     }
     if *caches || !files.is_empty() {
         return Err("what it leaves out is said by files of this machine".to_owned());
     }
     Ok(source)
+}
+
+/// Whether a platform takes the names.
+///
+/// # Errors
+/// Why not, for a person.
+fn require_name(platform: Platform, array: Array<'_>) -> Result<(), String> {
+    let name = name(array);
+    let (by, what, most) = match platform {
+        Platform::Slurm => return Ok(()),
+        Platform::Kubernetes => ("Kubernetes", "lower case letters, digits and dashes", LABEL_MAX),
+        Platform::AwsBatch => ("AWS Batch", "letters, digits, dashes and underscores", AWS_NAME_MAX),
+    };
+    let of_aws = |byte: u8| platform == Platform::AwsBatch && (byte.is_ascii_uppercase() || byte == b'_');
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || of_aws(byte);
+    if !name.bytes().all(is_plain) {
+        return Err(format!("{by} takes names of {what} alone, and the run would be called `{name}`"));
+    }
+    // No process has a number that is longer behind it.
+    let longest = name.len() + MERGE.len();
+    if longest > most {
+        return Err(format!("`{name}{MERGE}` has {longest} characters, and {by} takes {most}; shorten --group"));
+    }
+    Ok(())
 }
 
 /// What is given to a platform.
@@ -68,7 +114,11 @@ fn shared_source(job: &Job) -> Result<&str, String> {
 /// Why the job cannot be run so, for a person.
 pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> {
     let source = shared_source(array.job)?;
-    let (backup, merge) = (backup_words(array, source), merge_words(array));
+    require_name(platform, array)?;
+    let (mut backup, mut merge) = (backup_words(array, source), merge_words(array));
+    if platform != Platform::Slurm {
+        [&mut backup, &mut merge].into_iter().for_each(|words| words.push(ACCEPT_UNREADABLE.to_owned()));
+    }
     Ok(match platform {
         Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(array, &backup, &merge))],
         Platform::Slurm => {
@@ -141,11 +191,11 @@ fn kubernetes(array: Array<'_>, backup: &[String], merge: &[String]) -> Value {
         "activeDeadlineSeconds": SECONDS_MAX,
         "template": pod(merge, "OnFailure"),
     });
-    let items = [job(&name, backups), job(&format!("{name}-merge"), merged)];
+    let items = [job(&name, backups), job(&format!("{name}{MERGE}"), merged)];
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-/// A script that submits both; the merge waits for all processes to have ended well.
+/// A script that submits both; the merge waits for all processes to have ended, however: one that could not read all has made its part.
 fn slurm(array: Array<'_>, backup: &[String], merge: &[String]) -> String {
     let line = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
@@ -169,9 +219,9 @@ array=$(sbatch --parsable <<'END'
 exec {backup}
 END
 )
-sbatch --dependency=\"afterok:$array\" <<'END'
+sbatch --dependency=\"afterany:$array\" <<'END'
 #!/bin/bash
-#SBATCH --job-name={name}-merge
+#SBATCH --job-name={name}{MERGE}
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=1G
@@ -206,7 +256,7 @@ fn aws_batch(array: Array<'_>, backup: &[String], merge: &[String]) -> Vec<Unit>
     };
     let mut backups = submitted(&name, backup);
     backups["arrayProperties"] = json!({ "size": array.of });
-    let mut merged = submitted(&format!("{name}-merge"), merge);
+    let mut merged = submitted(&format!("{name}{MERGE}"), merge);
     merged["retryStrategy"] = json!({ "attempts": MERGE_TRIES });
     vec![
         json_unit("register-job-definition.json", &definition),
@@ -224,11 +274,15 @@ mod tests {
     use crate::jobs::JobsFile;
 
     fn job(more: &str) -> Job {
+        named("photos", more)
+    }
+
+    fn named(name: &str, more: &str) -> Job {
         let text = format!(
-            "version = 1\n[job.photos]\nbackup = \"@live\"\nto = \"@vault\"\nat = \"02:30\"\nexclude = [\"*.tmp 'x'\"]\n{more}"
+            "version = 1\n[job.\"{name}\"]\nbackup = \"@live\"\nto = \"@vault\"\nat = \"02:30\"\nexclude = [\"*.tmp 'x'\"]\n{more}"
         );
         let now = "2027-01-01T00:00:00Z".parse().unwrap();
-        JobsFile::parse(Path::new("/etc/credenza/jobs.toml"), &text, now).unwrap().jobs.remove("photos").unwrap()
+        JobsFile::parse(Path::new("/etc/credenza/jobs.toml"), &text, now).unwrap().jobs.remove(name).unwrap()
     }
 
     fn units(platform: Platform) -> Vec<Unit> {
@@ -257,10 +311,11 @@ mod tests {
                 "--tag",
                 "job:photos",
                 "--exclude",
-                "*.tmp 'x'"
+                "*.tmp 'x'",
+                "--accept-unreadable"
             ])
         );
-        assert_eq!(words(merge), json!(["at", "@vault", "merge", "2027-01"]));
+        assert_eq!(words(merge), json!(["at", "@vault", "merge", "2027-01", "--accept-unreadable"]));
         // Limits per index are for pods that are not started again in their place.
         assert_eq!(backups["spec"]["template"]["spec"]["restartPolicy"], "Never");
     }
@@ -290,9 +345,55 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_hangs_on_one_machine_is_refused() {
-        for more in ["hooks = [ { before = \"backup\", run = [\"true\"] } ]", "exclude_caches = true"] {
-            assert!(shared_source(&job(more)).is_err(), "{more}");
+    fn what_could_not_be_read_keeps_no_platform_from_the_merge() {
+        let slurm = units(Platform::Slurm).remove(0).text;
+        assert!(slurm.contains("--dependency=\"afterany:$array\""), "{slurm}");
+        // It says by its code that something is missing, to whoever looks at the queue.
+        assert!(!slurm.contains(ACCEPT_UNREADABLE), "{slurm}");
+        for platform in [Platform::Kubernetes, Platform::AwsBatch] {
+            let text: String = units(platform).into_iter().map(|unit| unit.text).collect();
+            let commands = text.matches("\"at\"").count();
+            assert_eq!(text.matches(ACCEPT_UNREADABLE).count(), commands, "{text}");
         }
+    }
+
+    #[test]
+    fn a_job_that_hangs_on_one_machine_is_refused() {
+        let promised = [
+            "hooks = [ { before = \"backup\", run = [\"true\"] } ]",
+            "budget = { requests = 1000 }",
+            "limits = [ { up = \"20MB/s\" } ]",
+            "guard = {}",
+            "skip_if_unchanged = true",
+            "keep = { last = 3 }",
+            "prune = true",
+            "maintain = true",
+            "[ping.photos]\nhealthchecks = \"https://hc.example.org/hunter2\"",
+        ];
+        for more in promised {
+            let refused = shared_source(&job(more)).unwrap_err();
+            let key = more.trim_start_matches('[').split([' ', '.']).next().unwrap();
+            assert!(refused.contains(key), "{more}: {refused}");
+        }
+        assert!(shared_source(&job("exclude_caches = true")).is_err());
+    }
+
+    #[test]
+    fn a_name_that_the_platform_does_not_take_is_refused() {
+        let made = |platform, name: &str, group: &str| {
+            array(platform, Array { job: &named(name, ""), of: 10_000, group, image: "registry/credenza:1" })
+        };
+        for name in ["Photos", "photos_of_rome", "photos.rome"] {
+            let refused = made(Platform::Kubernetes, name, "2027-01").unwrap_err();
+            assert!(refused.contains("lower case letters") && refused.contains(name), "{refused}");
+            assert!(made(Platform::Slurm, name, "2027-01").is_ok(), "{name}");
+        }
+        assert!(made(Platform::AwsBatch, "Photos_of", "2027-01").is_ok());
+        assert!(made(Platform::AwsBatch, "photos.rome", "2027-01").is_err());
+        // `credenza-`, the job, `-`, the group and `-merge` are 63 characters at most.
+        let job = "a".repeat(40);
+        assert!(made(Platform::Kubernetes, &job, "2027-01").is_ok());
+        let refused = made(Platform::Kubernetes, &job, "2027-012").unwrap_err();
+        assert!(refused.contains("has 64 characters"), "{refused}");
     }
 }

@@ -25,6 +25,10 @@ pub(crate) struct Merge {
     /// Only list the groups that wait to be merged, and what is missing of each.
     #[arg(long)]
     list: bool,
+
+    /// End with 0 although entries of the snapshot could not be read: for those who would start the merge again. It says how many there are.
+    #[arg(long, conflicts_with = "list")]
+    accept_unreadable: bool,
 }
 
 /// A group that waits.
@@ -95,7 +99,7 @@ impl Merge {
                 printable(reason)
             ));
         }
-        let is_whole = report.errors == 0;
+        let is_whole = report.errors == 0 || self.accept_unreadable;
         session.reporter.done(&Summary { report });
         Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
     }

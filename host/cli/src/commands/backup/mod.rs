@@ -94,6 +94,10 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "NAME", requires = "shard")]
     group: Option<String>,
 
+    /// End with 0 although entries of the range could not be read: the part has them on record, and `merge` says how many there are.
+    #[arg(long, requires = "shard")]
+    accept_unreadable: bool,
+
     /// Only say what would be read.
     #[arg(long)]
     dry_run: bool,
@@ -261,7 +265,10 @@ impl Backup {
             let host = self.host.clone().unwrap_or_else(environment::host_name);
             session.reporter.note(source_name::begun_anew(other, &host));
         }
-        let done = outcome::Done { is_whole: report.errors == 0, unmatched: report.unmatched.clone() };
+        let done = outcome::Done {
+            is_whole: report.errors == 0 || self.accept_unreadable,
+            unmatched: report.unmatched.clone(),
+        };
         let summary = Summary { report, repository: open.place.text(), requests };
         let reported = session.reporter.done_or_planned(!self.dry_run, &summary);
         reported.map_err(|error| Attempt::Run(error.into()))?;

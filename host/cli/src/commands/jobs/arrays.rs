@@ -69,6 +69,6 @@ impl Together {
         let (group, image) = (self.group.as_deref().unwrap_or_default(), self.image.as_deref().unwrap_or_default());
         let units = array(platform, Array { job, of: self.shards, group, image });
         let refused = |reason| Failure::usage(format!("job `{name}` cannot be run by many machines: {reason}"));
-        units.map(Some).map_err(|reason| refused(reason).hint("write a job of its own for the one bucket"))
+        units.map(Some).map_err(|reason| refused(reason).hint("write a job of its own that the many machines can run"))
     }
 }
