@@ -138,6 +138,30 @@ async fn a_lean_listing_leaves_to_the_read_what_a_whole_one_tells_itself() {
 }
 
 #[tokio::test]
+async fn what_a_read_misses_of_a_file_is_told_when_it_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain");
+    fs::write(&path, "content").unwrap();
+    if !set_extended(&path) {
+        return;
+    }
+    let source = FileSource::new(folder.path()).unwrap();
+    let entry = entries(folder.path()).await.pop().unwrap();
+    let described = async || {
+        source.read(&entry, None, None).await.unwrap();
+        source.describe(std::slice::from_ref(&entry)).await.unwrap().pop().unwrap()
+    };
+    assert!(described().await.unwrap().is_empty());
+    // A name that no snapshot can keep, as root may read any value.
+    let name = b"user.\xff".as_slice();
+    rustix::fs::setxattr(&path, name, b"x", rustix::fs::XattrFlags::empty()).unwrap();
+    let missed = described().await.unwrap_err();
+    assert!(missed.class == ErrorClass::Denied && missed.message.contains(r"user.\xff"), "{missed}");
+    rustix::fs::removexattr(&path, name).unwrap();
+    assert!(described().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_single_file_is_a_source_and_a_missing_root_an_error() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("one"), "1").unwrap();

@@ -103,31 +103,74 @@ fn special_kind(file_type: FileType) -> Option<&'static str> {
 /// # Errors
 /// The list's error, `OPNOTSUPP` when the file system has none. A value that vanished or is withheld is left out.
 pub(super) fn extended(path: &[u8]) -> Result<Vec<Attribute>, Errno> {
-    gathered(&extended_names(path)?, path, |name| extended_value(path, name))
+    Ok(gathered(&extended_names(path)?, path, |name| extended_value(path, name)).read)
+}
+
+/// The extended attributes of a file, as far as they could be read.
+pub(super) struct Extended {
+    /// Sorted.
+    pub(super) read: Vec<Attribute>,
+    /// Why these are not all, by the first that could not be read.
+    pub(super) missed: Option<String>,
 }
 
 /// Those of an open file that goes by this key.
 ///
 /// # Errors
 /// As [`extended`].
-pub(super) fn extended_of(file: &impl AsFd, key: &Key) -> Result<Vec<Attribute>, Errno> {
-    gathered(&extended_names_of(file)?, key.as_bytes(), |name| extended_value_of(file, name))
+pub(super) fn extended_of(file: &impl AsFd, key: &Key) -> Result<Extended, Errno> {
+    Ok(gathered(&extended_names_of(file)?, key.as_bytes(), |name| extended_value_of(file, name)))
 }
 
-fn gathered(
-    list: &[u8],
-    file: &[u8],
-    value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>,
-) -> Result<Vec<Attribute>, Errno> {
-    let mut found: Vec<Attribute> = Vec::new();
+fn gathered(list: &[u8], file: &[u8], value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>) -> Extended {
+    let mut read: Vec<Attribute> = Vec::new();
+    let mut missed = None;
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let (Ok(value), Ok(text)) = (value_of(name), std::str::from_utf8(name)) else {
-            tracing::warn!(file = %file.escape_ascii(), attribute = %name.escape_ascii(), "an extended attribute cannot be read");
-            continue;
-        };
-        let own = |value| (format!("xattr.{text}"), AttributeValue::Blob(value));
-        found.push(foreign::kept_in(text, &value).unwrap_or_else(|| own(value)));
+        match named_value(name, &value_of) {
+            Ok((text, value)) => {
+                let own = |value| (format!("xattr.{text}"), AttributeValue::Blob(value));
+                read.push(foreign::kept_in(text, &value).unwrap_or_else(|| own(value)));
+            }
+            Err(reason) => {
+                let attribute = name.escape_ascii().to_string();
+                tracing::warn!(file = %file.escape_ascii(), %attribute, %reason, "an extended attribute cannot be read");
+                missed =
+                    missed.or_else(|| Some(format!("its extended attribute `{attribute}` cannot be read: {reason}")));
+            }
+        }
     }
-    found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(found)
+    read.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Extended { read, missed }
+}
+
+/// An attribute's name as text, and its value; or why it has none that can be kept.
+fn named_value<'a>(
+    name: &'a [u8],
+    value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>,
+) -> Result<(&'a str, Vec<u8>), String> {
+    let text = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8".to_owned())?;
+    let value = value_of(name).map_err(|errno| std::io::Error::from(errno).to_string())?;
+    Ok((text, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_that_cannot_be_read_is_named_and_the_others_are_told() {
+        let value_of = |name: &[u8]| match name {
+            b"security.held" => Err(Errno::PERM),
+            _ => Ok(b"1".to_vec()),
+        };
+        let all = gathered(b"user.b\0user.a\0", b"file", value_of);
+        assert_eq!((all.read.len(), all.missed), (2, None));
+        for (list, named) in
+            [(&b"user.b\0security.held\0"[..], "`security.held`"), (&b"user.b\0user.\xff\0"[..], "UTF-8")]
+        {
+            let some = gathered(list, b"file", value_of);
+            assert_eq!(some.read, [("xattr.user.b".to_owned(), AttributeValue::Blob(b"1".to_vec()))]);
+            assert!(some.missed.is_some_and(|reason| reason.contains(named)), "{named}");
+        }
+    }
 }

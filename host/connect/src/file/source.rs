@@ -3,10 +3,11 @@
 //! Keys are paths relative to the folder; a single file's key is its name. Links are never followed, except on the user's own path to
 //! the root (`root`).
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use credenza_model::{Attribute, Entry, EntryKind, Key, Timestamp};
@@ -33,6 +34,9 @@ pub struct FileSource {
     path: PathBuf,
     host: String,
     root: OnceLock<Arc<Root>>,
+    /// What the last read of a file missed, until it is asked for (`describe`). Bound: the files with such attributes that were read and
+    /// not asked for.
+    missed: Mutex<BTreeMap<Key, String>>,
 }
 
 impl FileSource {
@@ -49,7 +53,7 @@ impl FileSource {
                 format!("`{}` names no folder to back up: {e}", given.display()),
             )
         })?;
-        Ok(Self { path, host: host_name(), root: OnceLock::new() })
+        Ok(Self { path, host: host_name(), root: OnceLock::new(), missed: Mutex::default() })
     }
 
     /// The same source as one of a machine of this name.
@@ -70,6 +74,19 @@ impl FileSource {
         }
         let root = Arc::new(Root::open(&self.path)?);
         Ok(Arc::clone(self.root.get_or_init(|| root)))
+    }
+
+    fn missed(&self) -> MutexGuard<'_, BTreeMap<Key, String>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what a read missed of a file; nothing, where it told all.
+    fn note_missed(&self, key: &Key, reason: Option<String>) {
+        let mut missed = self.missed();
+        match reason {
+            Some(reason) => drop(missed.insert(key.clone(), reason)),
+            None => drop(missed.remove(key)),
+        }
     }
 
     fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Status)> {
@@ -168,7 +185,8 @@ impl Source for FileSource {
             ));
         }
         let (start, end) = bounds(range, status.size, &entry.key)?;
-        let entry = described(entry, &file);
+        let (entry, missed) = described(entry, &file);
+        self.note_missed(&entry.key, missed);
         let mut reader = FileReader::new(file, start, end).expecting(seen.clone());
         if range.is_none() {
             reader = reader.beyond_end();
@@ -183,8 +201,13 @@ impl Source for FileSource {
         Ok(Opened { entry, body: Body::from_reader(length, reader) })
     }
 
+    /// Adds nothing to what a read told, and fails for what it missed, so that the next run asks again: that the right to read an attribute was
+    /// given since moves no fingerprint.
     async fn describe(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<Attribute>, Error>>> {
-        Ok(entries.iter().map(|_| Ok(Vec::new())).collect())
+        let mut missed = self.missed();
+        // Whatever the cause: of another class it would be asked for once more, where only another read tells more.
+        let denied = |reason: String| Err(Error::new(ErrorClass::Denied, "file.attributes", reason));
+        Ok(entries.iter().map(|entry| missed.remove(&entry.key).map_or_else(|| Ok(Vec::new()), denied)).collect())
     }
 
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
@@ -192,19 +215,23 @@ impl Source for FileSource {
     }
 }
 
-/// A listed entry with the extended attributes that its open file has now.
-fn described(listed: &Entry, file: &OwnedFd) -> Entry {
+/// A listed entry with the extended attributes that its open file has now; and why, if these are not all.
+fn described(listed: &Entry, file: &OwnedFd) -> (Entry, Option<String>) {
     let mut entry = listed.clone();
-    match extended_of(file, &listed.key) {
+    let missed = match extended_of(file, &listed.key) {
         Ok(more) => {
             entry.attributes.retain(|(name, _)| name.starts_with(OWN));
-            entry.attributes.extend(more);
+            entry.attributes.extend(more.read);
             entry.attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            more.missed
         }
-        Err(Errno::OPNOTSUPP) => {}
-        Err(error) => tracing::warn!(key = %listed.key, %error, "extended attributes cannot be read"),
-    }
-    entry
+        Err(Errno::OPNOTSUPP) => None,
+        Err(error) => {
+            tracing::warn!(key = %listed.key, %error, "extended attributes cannot be read");
+            Some(format!("its extended attributes cannot be read: {}", std::io::Error::from(error)))
+        }
+    };
+    (entry, missed)
 }
 
 /// First byte and end of a range within `size` bytes.

@@ -22,6 +22,19 @@ use crate::{Error, Result};
 
 /// Pages in a row that may hold nothing but the entry before them: a server that repeats a page's last key does so once.
 const PAGES_REPEATED_MAX: usize = 8;
+/// What a folder knows of its files: no listing leaves it to a read.
+const OF_THE_FOLDER: &str = "posix.";
+
+/// What a listing tells of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// All that there is to say.
+    All,
+    /// All that its folder knows; what else is known of it comes of a read.
+    Lean,
+    /// Anything of it.
+    Part,
+}
 
 /// What the listing gave next.
 pub(crate) enum Step {
@@ -65,8 +78,7 @@ pub(crate) struct Join {
     sieve: Sieve,
     /// Absent in a dry run, where nothing is kept.
     dedup: Option<Arc<Deduplicator>>,
-    /// The listing tells all that there is to say of an entry.
-    is_complete: bool,
+    told: Told,
     /// What is said of unchanged entries is read again.
     refreshes: bool,
     previous: Option<Previous>,
@@ -88,20 +100,21 @@ impl Join {
         sieve: Sieve,
         dedup: Option<Arc<Deduplicator>>,
     ) -> Self {
-        let is_complete = info.has(ability::COMPLETE_SCAN);
+        let told = if info.has(ability::COMPLETE_SCAN) { Told::All } else { Told::Part };
         let (refreshes, previous, pages_repeated, repeats) = (false, None, 0, false);
         let (batches, missing) = (Batches::new(scanner), None);
-        Self { batches, missing, parents, sieve, dedup, is_complete, refreshes, previous, pages_repeated, repeats }
+        Self { batches, missing, parents, sieve, dedup, told, refreshes, previous, pages_repeated, repeats }
     }
 
     /// With what is said of unchanged entries read again, unless the listing tells it all.
     pub(crate) fn refreshing(self, refreshes: bool) -> Self {
-        Self { refreshes: refreshes && !self.is_complete, ..self }
+        Self { refreshes: refreshes && self.told != Told::All, ..self }
     }
 
     /// Of a listing that leaves out what is known of unchanged files.
     pub(crate) fn lean(self, is_lean: bool) -> Self {
-        Self { is_complete: self.is_complete && !is_lean, ..self }
+        let told = if is_lean && self.told == Told::All { Told::Lean } else { self.told };
+        Self { told, ..self }
     }
 
     /// How many files were left out because of their size.
@@ -225,7 +238,11 @@ impl Join {
 
     /// The parent's record with what the listing says now.
     fn renew(&self, record: Record, scanned: Entry) -> Record {
-        let entry = if self.is_complete { scanned } else { overlay(record.entry, scanned) };
+        let mut known = record.entry;
+        if self.told == Told::Lean {
+            known.attributes.retain(|(name, _)| !name.starts_with(OF_THE_FOLDER));
+        }
+        let entry = if self.told == Told::All { scanned } else { overlay(known, scanned) };
         Record { entry, ..record }
     }
 }
@@ -264,6 +281,7 @@ fn overlay(known: Entry, scanned: Entry) -> Entry {
 #[cfg(test)]
 mod tests {
     use credenza_connect::{Batch, Patterns, ScanOptions};
+    use credenza_model::AttributeValue;
 
     use super::*;
 
@@ -314,5 +332,28 @@ mod tests {
         let mut join = Join::new(scanner, &SourceInfo::default(), Vec::new(), sieve(&["cache/"]), None);
         let Ok(Step::Batch(batch)) = join.next().await else { panic!("no batch") };
         assert!(matches!(&batch[..], [Planned::Skipped(skipped)] if skipped.key == "other/".into()), "{batch:?}");
+    }
+
+    #[test]
+    fn what_a_folder_no_longer_says_of_a_file_is_not_taken_from_the_parent() {
+        let entry = |names: &[&str]| {
+            let attributes = names.iter().map(|name| ((*name).to_owned(), AttributeValue::Integer(1))).collect();
+            Entry { attributes, ..Entry::new("a".into(), EntryKind::File) }
+        };
+        let (complete, lean) = (ability::COMPLETE_SCAN, ability::LEAN_SCAN);
+        let cases: [(&[&str], bool, &[&str]); 3] = [
+            (&[complete, lean], true, &["posix.mode", "xattr.user.colour"]),
+            (&[complete, lean], false, &["posix.mode"]),
+            (&[], false, &["posix.mode", "posix.sparse", "xattr.user.colour"]),
+        ];
+        for (traits, is_lean, expected) in cases {
+            let traits = traits.iter().map(|name| (*name).to_owned()).collect();
+            let info = SourceInfo { traits, ..SourceInfo::default() };
+            let join = Join::new(page(Vec::new()), &info, Vec::new(), sieve(&[]), None).lean(is_lean);
+            let known = entry(&["posix.mode", "posix.sparse", "xattr.user.colour"]);
+            let record = Record { entry: known, content: Content::None, status: EntryStatus::Stable };
+            let renewed = join.renew(record, entry(&["posix.mode"])).entry;
+            assert_eq!(renewed, entry(expected), "{info:?}");
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Loaded {
 pub(crate) struct Loader {
     source: Arc<dyn Source>,
     local: bool,
-    /// The listing tells all attributes, so that none is left to be asked for.
+    /// The listing tells all attributes, so that none is left to be asked for. Where it may leave them to the read, what that missed is asked for.
     complete_scan: bool,
     liveness: Arc<Liveness>,
 }
@@ -155,7 +155,7 @@ impl Loader {
         Self {
             source,
             local: info.has(ability::LOCAL),
-            complete_scan: info.has(ability::COMPLETE_SCAN),
+            complete_scan: info.has(ability::COMPLETE_SCAN) && !info.has(ability::LEAN_SCAN),
             liveness: Liveness::begin(SOURCE, clock),
         }
     }

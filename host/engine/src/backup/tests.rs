@@ -743,6 +743,26 @@ async fn metadata_that_could_not_be_read_is_read_by_the_next_run_without_the_con
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_read_of_a_local_file_missed_is_read_by_the_next_run_without_the_content() {
+    let (folder, changed) = folder_of_one();
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let repository = repository.with_clock(Arc::new(FixedClock(changed + 60)));
+    let source = || Arc::new(FileSource::new(folder.path()).unwrap());
+    let withheld = || {
+        let denied = FaultKind::Fail(ErrorClass::Denied);
+        Arc::new(Fault::new(source(), 1).one_in(call::DESCRIBE, 1, denied))
+    };
+    let first = backed_up(&repository, withheld(), false).await;
+    assert_eq!((first.errors, first.read), (1, 1));
+    let still = backed_up(&repository, withheld(), false).await;
+    assert_eq!((still.errors, still.read, still.bytes_read), (1, 0, 0), "it is reported until it is mended");
+    let mended = backed_up(&repository, source(), false).await;
+    assert_eq!((mended.errors, mended.read, mended.bytes_read), (0, 0, 0));
+    let unchanged = backed_up(&repository, withheld(), false).await;
+    assert_eq!((unchanged.errors, unchanged.unchanged), (0, 1), "what was told whole is not asked for again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_rotted_is_told_by_each_run_and_not_read_again() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let source = MemorySource::new();
