@@ -41,7 +41,10 @@ mod tests {
                      removed_snapshots:0,lacking_copies:0,config_is_behind:false,strays:0,bytes_read:0,packs_healed:0,\
                      packs_never_read:0,damages:0,recorded:true}";
         assert_eq!(reported(&CheckReport::default()), check);
-        assert_eq!(reported(&SyncReport::default()), "{copied:0,skipped:0,failed:0,chunks:0,bytes:0,tags:0}");
+        assert_eq!(
+            reported(&SyncReport::default()),
+            "{copied:0,skipped:0,failed:0,chunks:0,chunk_bytes:0,bytes:0,tags:0}"
+        );
         let gc = "{snapshots:0,packs:0,kept:0,repacked:0,bytes_repacked:0,full:false,condemned:0,spared:0,locked:0,deleted:0,\
                   bytes_freed:0,refused:0,segments_merged:0,records_merged:0,notes_merged:0,intents_expired:0,usages_expired:0,\
                   connectors_deleted:0,damaged_deleted:0,damages:0,recorded:true}";

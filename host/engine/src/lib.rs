@@ -70,6 +70,7 @@ pub mod gc;
 mod health;
 mod heed;
 mod json;
+mod key_list;
 pub mod latest;
 mod listing;
 mod liveness;

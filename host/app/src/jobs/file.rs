@@ -27,7 +27,7 @@ use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
 use super::limits::Limits;
-use super::mirror::{self, Mirror};
+use super::mirroring::{self, Mirror};
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
@@ -377,7 +377,7 @@ impl JobsFile {
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
         let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
         let replicates = replicates.map(|policy| (policy.name.clone(), policy)).collect();
-        let read = |(name, part): (&str, Part<'_>)| mirror::read(name, &part, defaults.as_ref(), now);
+        let read = |(name, part): (&str, Part<'_>)| mirroring::read(name, &part, defaults.as_ref(), now);
         let mirrors = top.named_parts("replicate-bucket").into_iter().filter_map(read);
         let mirrors = mirrors.map(|mirror| (mirror.name.clone(), mirror)).collect();
         let notify = section::read(&top, &clauses::zone(defaults.as_ref()));
@@ -483,7 +483,7 @@ fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp)
     if name.starts_with(REPLICATE) {
         part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
     }
-    if name.starts_with(mirror::PREFIX) {
+    if name.starts_with(mirroring::PREFIX) {
         part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
     }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::mirror;
+use super::mirroring;
 
 /// What stands behind a key.
 pub(super) enum Form {
@@ -69,7 +69,7 @@ pub(super) const FILE: &[Key] = &[
     ),
     key(
         "replicate-bucket",
-        Form::Named(mirror::KEYS),
+        Form::Named(mirroring::KEYS),
         "A mirror: a place of which others are made to be consistent cuts, and when.",
     ),
 ];

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::file::{Hook, Job, JobsFile, Verify};
-use super::mirror::{self, Mirror};
+use super::mirror;
+use super::mirroring::Mirror;
 use super::notify::{Notify, SecretAt, Section};
 use super::replication::{Replicate, To};
 use crate::app::App;

@@ -7,7 +7,8 @@ use std::fmt::{self, Display};
 
 use clap::{Args, Subcommand};
 use credenza_app::jobs::JobsError;
-use credenza_app::jobs::mirror::{self, Mirror, TargetStatus, Wish};
+use credenza_app::jobs::Mirror;
+use credenza_app::jobs::mirror::{self, TargetStatus, Wish};
 use credenza_app::jobs::{JobsFile, Work};
 use credenza_app::shell::shell_word;
 use credenza_engine::SnapshotName;

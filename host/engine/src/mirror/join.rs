@@ -13,10 +13,10 @@ use credenza_format::TreeRoot;
 use credenza_model::{Entry, EntryKind, Key, Record, SnapshotId};
 
 use super::judge::{Ground, Verdict};
-use super::keys::KeyWriter;
 use super::marker::{self, Marker, is_marker};
 use super::{Deletes, MirrorOptions, MirrorReport, Target, age};
 use crate::blobs::BlobLoader;
+use crate::key_list::KeyWriter;
 use crate::listing::{PAGE_ENTRIES, SortedScan};
 use crate::repository::{Repository, SnapshotHandle};
 use crate::restore::AttributeMapping;

@@ -15,7 +15,6 @@
 
 mod join;
 mod judge;
-mod keys;
 mod marker;
 
 use std::sync::Arc;
@@ -24,13 +23,12 @@ use std::time::Duration;
 use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Source, ability};
 use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
 
+use crate::key_list::KeyList;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::restore::{self, EXTRA_PERCENT_MAX, Overwrite, RestoreOptions, RestoreReport};
 use crate::{Error, Event, Left, Result, RunContext};
 
 use join::{Cuts, Plan};
-pub(crate) use keys::KeyCursor;
-pub use keys::KeyList;
 pub use marker::{MARKER, Marker, TOWARDS_MAX};
 
 /// Fewer objects are removed without a question, whatever share of all they are.

@@ -9,7 +9,7 @@ use credenza_model::{EntryKind, Key, Record};
 
 use super::RestoreOptions;
 use crate::Result;
-use crate::mirror::KeyCursor;
+use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
-use crate::mirror::KeyList;
+use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
 use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 
-use super::Mirror;
+use super::super::mirroring::Mirror;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Result;

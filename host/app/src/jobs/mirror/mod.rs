@@ -7,7 +7,6 @@
 //! Owned here: the order, which cut is meant, and how the run ended. Refused here: what is done at a target (`engine::mirror`), when it runs (`scheduler`).
 
 pub mod circles;
-mod section;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -25,6 +24,7 @@ use credenza_model::{SnapshotId, Timestamp};
 use super::error::JobsError;
 use super::file::JobsFile;
 use super::guard;
+use super::mirroring::{Mirror, PREFIX};
 use super::outcome::{Ending, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
 use super::run::Runner;
@@ -38,8 +38,6 @@ use crate::patterns::PatternList;
 use crate::repository::OpenRepository;
 use crate::signing;
 use circles::circle;
-pub use section::Mirror;
-pub(super) use section::{KEYS, PREFIX, read};
 
 /// What somebody wants of one run.
 #[derive(Debug, Clone, Default)]

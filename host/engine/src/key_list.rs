@@ -18,22 +18,22 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const LENGTH_BYTES: usize = 4;
 
 /// Keys that are being written.
-pub(super) struct KeyWriter {
+pub(crate) struct KeyWriter {
     file: Option<BufWriter<File>>,
     keys: u64,
     bytes: u64,
 }
 
 impl KeyWriter {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { file: None, keys: 0, bytes: 0 }
     }
 
-    pub(super) const fn len(&self) -> u64 {
+    pub(crate) const fn len(&self) -> u64 {
         self.keys
     }
 
-    pub(super) fn add(&mut self, key: &Key) -> Result<()> {
+    pub(crate) fn add(&mut self, key: &Key) -> Result<()> {
         self.put(key.as_bytes()).map_err(failed)
     }
 
@@ -51,7 +51,7 @@ impl KeyWriter {
     }
 
     /// What was added so far.
-    pub(super) fn list(&mut self) -> Result<KeyList> {
+    pub(crate) fn list(&mut self) -> Result<KeyList> {
         let file = self.file.as_mut().map(|file| {
             file.flush()?;
             file.get_ref().try_clone()

@@ -7,22 +7,22 @@ use std::time::Duration;
 use credenza_engine::mirror::Deletes;
 use jiff::Timestamp;
 
-use super::super::clauses::{self, Missed, Retry};
-use super::super::guard::Guard;
-use super::super::keys::{
+use super::clauses::{self, Missed, Retry};
+use super::guard::Guard;
+use super::keys::{
     AT, CRON, EVERY, Form, GUARD, GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK, JITTER, Key, LIMITS, MISSED,
     RETRY, ZONE, key,
 };
-use super::super::limits::Limits;
-use super::super::reader::Part;
-use super::super::schedule::Schedule;
-use super::super::span::parse_span;
+use super::limits::Limits;
+use super::reader::Part;
+use super::schedule::Schedule;
+use super::span::parse_span;
 
 /// What the names of mirrors begin with.
-pub(in super::super) const PREFIX: &str = "replicate-bucket.";
+pub(super) const PREFIX: &str = "replicate-bucket.";
 
 /// The keys of a mirror.
-pub(in super::super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     key("from", Form::Text, "What is mirrored: a folder, a location, or @name of a source in the configuration."),
     key("to", Form::Texts, "Where to: folders, locations, or @name of destinations in the configuration."),
     key(
@@ -90,12 +90,7 @@ impl Mirror {
 }
 
 /// One mirror; nothing where what it cannot do without is missing, which is noted.
-pub(in super::super) fn read(
-    name: &str,
-    part: &Part<'_>,
-    defaults: Option<&Part<'_>>,
-    now: Timestamp,
-) -> Option<Mirror> {
+pub(super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Mirror> {
     clauses::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate-bucket.assets]");
     let name = format!("{PREFIX}{name}");
     let from = part.text("from").map(str::to_owned);
