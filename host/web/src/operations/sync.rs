@@ -5,6 +5,7 @@ use std::sync::Arc;
 use credenza_app::sync::{self, Carried, Side};
 use credenza_app::{OpenRepository, Result, StoreUse, environment, estimate};
 use credenza_engine::SnapshotHandle;
+use credenza_engine::replica::Retreat;
 use credenza_engine::sync::SyncOptions;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -97,19 +98,28 @@ impl Sync {
     }
 
     async fn carry(&self, from: OpenRepository, to: OpenRepository, at: &At) -> Result<Ending> {
-        let options = options();
+        let (app, options) = (at.app(), options());
+        let went_back = app.replica_went_back(&to).await?;
         let mut sides = [Side::new(from), Side::new(to)];
         let Carried { report, requests_from, requests_to } =
             sync::carry(&mut sides, &options, None, &at.run.context()).await?;
+        let [_, to] = &sides;
+        if let Some(heads) = &report.heads {
+            app.remember_heads(&to.open, heads);
+        }
         let (copied, added) = (count(report.copied.len() as u64, "snapshot", "snapshots"), shown::size(report.bytes));
         let mut lines = vec![format!("{copied} carried, {} there already, {added} added.", report.skipped)];
+        lines.extend(went_back.iter().map(|went_back| format!("{went_back}. What it had lost was carried again.")));
+        let lost = |retreat: &Retreat| format!("{retreat}. Nothing was removed from the replica.");
+        lines.extend(report.retreats.iter().map(lost));
         if report.failed > 0 {
             let failed = count(report.failed, "snapshot was", "snapshots were");
             lines.push(format!("{failed} not carried: something that they need is damaged."));
         }
         lines.extend(report.findings.iter().map(|finding| finding.damage.to_string()));
+        let is_sound = report.failed == 0 && report.retreats.is_empty() && went_back.is_none();
         Ok(Ending {
-            outcome: if report.failed == 0 { Outcome::Done } else { Outcome::Damaged },
+            outcome: if is_sound { Outcome::Done } else { Outcome::Damaged },
             lines,
             facts: vec![
                 fact("Carried", report.copied.len()),

@@ -222,6 +222,9 @@ impl Run<'_> {
 
     async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
         let began = self.runner.clock.now().wall;
+        if let Some(went_back) = self.runner.app.replica_went_back(target).await? {
+            self.recording.worsen(Ending::Damaged, || format!("{went_back}; what it had lost is carried again"));
+        }
         let there = tagged(&origin.repository).await?;
         let here = tagged(&target.repository).await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
@@ -230,6 +233,9 @@ impl Run<'_> {
             return Ok(());
         };
         let report = self.carry(&selection, origin, target).await?;
+        if let Some(heads) = &report.heads {
+            self.runner.app.remember_heads(target, heads);
+        }
         self.tell_lock(to, target);
         let after = match report.copied.is_empty() && report.tags == 0 {
             true => here,
@@ -301,11 +307,13 @@ impl Run<'_> {
         let kept = async {
             let signing_key = signing::provided(None, &target.place.settings)?;
             let options = KeepOptions { signing_key, ..KeepOptions::default() };
-            replica::keep_heads_of((origin, there), &target.repository, &options).await?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(replica::keep_heads_of((origin, there), &target.repository, &options).await?)
         };
         match kept.await {
-            Ok(()) => true,
+            Ok(heads) => {
+                self.runner.app.remember_heads(target, &heads);
+                true
+            }
             Err(error) => {
                 self.failed(&format!("keeping the heads of the origin in {}", to.target), Ending::Incomplete, error);
                 false
