@@ -189,7 +189,11 @@ impl Group {
             return Err(Error::PartsMissing { group: self.group, missing: self.missing.clone(), of: self.of });
         }
         let begins = std::iter::once(None).chain(self.parts.iter().map(|(part, _)| part.until.as_ref()));
-        let apart = begins.zip(&self.parts).find(|(before, (part, _))| part.after.as_ref() != *before);
+        // Only the first begins with the first key.
+        let is_apart = |before: Option<&Hex<Vec<u8>>>, part: &Part| {
+            part.after.as_ref() != before || (part.number > 0 && part.after.is_none())
+        };
+        let apart = begins.zip(&self.parts).find(|(before, (part, _))| is_apart(*before, part));
         let apart = apart.map(|(_, (part, _))| part.number);
         let open_end = self.parts.last().filter(|(part, _)| part.until.is_some()).map(|(part, _)| part.number);
         match apart.or(open_end) {

@@ -110,6 +110,21 @@ async fn shares_are_equal_with_a_snapshot_before_and_none_is_the_whole_without()
 }
 
 #[tokio::test]
+async fn behind_an_empty_snapshot_no_share_is_the_whole_and_the_parts_meet() {
+    let ((_, repository), source) = (begun().await, MemorySource::new());
+    snapshot(&repository, &source).await;
+    (0..KEYS).for_each(|number| put(&source, number));
+    let mut shares = Vec::new();
+    for number in 0..4 {
+        shares.push(attempt(&repository, &source, "night", number, 4).await.unwrap().entries);
+    }
+    assert_eq!(shares.iter().sum::<u64>(), u64::from(KEYS));
+    assert!(shares.iter().all(|entries| *entries < u64::from(KEYS)), "{shares:?}");
+    let report = merged(&repository, None).await.unwrap();
+    expect_as_by_one(&repository, &source, report.snapshot).await;
+}
+
+#[tokio::test]
 async fn a_part_is_no_snapshot_and_the_collector_spares_what_it_needs() {
     let ((_, repository), source) = (begun().await, source());
     let part = shard(&repository, &source, "night", 0, 2).await;
