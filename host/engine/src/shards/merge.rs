@@ -260,8 +260,8 @@ async fn commit(
     let id = SnapshotId::new(random_id()?);
     let mut chain = Chain::new(writer, snapshots.everything());
     // The parts name the component that read: it is kept as long as they are there, and then because this one names it.
-    let draft =
-        Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), connector: None, stop: &run.stop };
+    let signing_key = options.signing_key.clone();
+    let draft = Draft { id, chain: &mut chain, signing_key, connector: None, adopted: None, stop: &run.stop };
     let make = |usage: &Usage, added, link| group.snapshot(id, tree, usage, (link, added));
     let Committed { .. } = write::commit(repository, dedup, draft, make).await?;
     run.events.on(Event::Committed { snapshot: id });
