@@ -13,6 +13,7 @@ use super::*;
 use crate::backup::{self, BackupOptions};
 use crate::gc::{self, GcOptions};
 use crate::repository::{fetch, list, random_id};
+use crate::shards::{self, MergeOptions};
 use crate::sync::{self, SyncOptions};
 use crate::tags::{self, Change};
 use crate::testing::{handle, open, repository, secret, snapshot};
@@ -111,6 +112,11 @@ async fn a_replica_refuses_backups_and_the_upkeep_of_others_and_says_whose_it_is
     let text = refused(gc::run(target, &GcOptions::default(), &run)).await;
     assert!(text.ends_with("reclaiming space is for its replication to do; nothing was done"), "{text}");
     gc::run(target, &GcOptions { dry_run: true, ..GcOptions::default() }, &run).await.unwrap();
+    let text = refused(shards::merge(target, &MergeOptions::default(), &run)).await;
+    assert!(text.ends_with("merging parts is for its replication to do; nothing was done"), "{text}");
+    let replacing = repair::RepairOptions { apply: true, replace_snapshots: true, ..repair::RepairOptions::default() };
+    let text = refused(repair::run(target, &replacing, &run)).await;
+    assert!(text.ends_with("replacing snapshots is for its replication to do; nothing was done"), "{text}");
     repair::run(target, &repair::RepairOptions::default(), &run).await.unwrap();
     // Its own replication may.
     let trusted = in_charge(&pair.origin, target).unwrap();

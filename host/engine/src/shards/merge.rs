@@ -118,9 +118,10 @@ pub fn groups(snapshots: &Snapshots) -> Vec<Group> {
 ///
 /// # Errors
 /// [`Error::NoGroup`] when none or several are meant, [`Error::PartsMissing`] when not all parts are there, [`Error::PartsApart`] when the ranges of
-/// two do not meet; nothing is done then. [`Error::Damage`] when a tree cannot be read; otherwise those of any run that writes.
+/// two do not meet, [`Error::IsReplica`]; nothing is done then. [`Error::Damage`] when a tree cannot be read; otherwise those of any run that writes.
 pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunContext) -> Result<MergeReport> {
     let _heeding = run.stop.heeding();
+    repository.require_primary("merging parts")?;
     repository.require_reading("merging parts")?;
     run.events.on(Event::Phase { phase: Phase::Opening });
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
