@@ -118,7 +118,7 @@ pub fn groups(snapshots: &Snapshots) -> Vec<Group> {
 ///
 /// # Errors
 /// [`Error::NoGroup`] when none or several are meant, [`Error::PartsMissing`] when not all parts are there, [`Error::PartsApart`] when the ranges of
-/// two do not meet, [`Error::IsReplica`]; nothing is done then. [`Error::Damage`] when a tree cannot be read; otherwise those of any run that writes.
+/// two do not meet, [`Error::IsReplica`]; nothing is done then. [`Error::Damage`] when a tree cannot be read, or the index not as far as it is needed; otherwise those of any run that writes.
 pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunContext) -> Result<MergeReport> {
     let _heeding = run.stop.heeding();
     repository.require_primary("merging parts")?;
@@ -127,7 +127,7 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
     let group = chosen(groups(&snapshots), options.group.as_deref())?;
     group.expect_whole()?;
-    let (index, _) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
+    let (index, damages) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
     let index = Arc::new(index);
     let writer = repository.writer(&options.host, &options.user);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
@@ -137,7 +137,11 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
         Ok(joined) => joined,
         Err(cause) => {
             dedup.end_early().await;
-            return Err(cause);
+            return Err(match (cause, damages.into_iter().next()) {
+                // Packs that a damaged index does not tell of look as if a collector had taken them.
+                (Error::Conflict { .. }, Some(damage)) => damage.into(),
+                (cause, _) => cause,
+            });
         }
     };
     run.events.on(Event::Phase { phase: Phase::Committing });

@@ -11,7 +11,7 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use super::*;
 use crate::backup::{self, BackupOptions, BackupReport};
 use crate::gc::{self, GcOptions};
-use crate::testing::{contents, expect_whole, handle, repository, secret, snapshot};
+use crate::testing::{contents, expect_whole, handle, open, repository, secret, snapshot};
 use crate::{Repository, RunContext, SnapshotName};
 
 const KEYS: u32 = 4000;
@@ -190,6 +190,19 @@ async fn ranges_that_do_not_meet_are_not_merged_until_one_is_run_again() {
     assert!(matches!(refused, Error::PartsApart { number: 1, of: 2, .. }), "{refused}");
     shard(&repository, &source, "night", 1, 2).await;
     merged(&repository, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_merge_tells_of_a_damaged_index_as_damage() {
+    let ((store, repository), source) = (begun().await, source());
+    for number in 0..2 {
+        shard(&repository, &source, "night", number, 2).await;
+    }
+    for key in store.keys().iter().filter(|key| key.as_str().starts_with("index/")) {
+        store.tamper(key, Some(b"noise".to_vec().into()));
+    }
+    let refused = merged(&open(Arc::new(store), secret()).await, None).await.unwrap_err();
+    assert!(matches!(&refused, Error::Damage(damage) if damage.object.starts_with("index/")), "{refused}");
 }
 
 #[tokio::test]
