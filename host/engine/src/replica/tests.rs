@@ -225,6 +225,33 @@ async fn what_was_removed_on_record_at_the_origin_is_no_retreat_and_what_is_dama
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_never_carried_and_is_damaged_is_told_when_it_is_gone() {
+    let mut pair = Pair::replica().await;
+    let left_out = pair.back_up("c").await;
+    keep_heads(&pair.origin, &pair.target, &KeepOptions::default()).await.unwrap();
+    let key = handle(&pair.origin, left_out).await.store_key();
+    pair.origin_store.tamper(&key, Some(b"noise".to_vec().into()));
+    pair.reopen().await;
+    let there = pair.origin.snapshots().await.unwrap();
+    assert_eq!(there.damaged.len(), 1);
+    assert_eq!(retreats((&pair.origin, &there), &pair.target, &[]).await.unwrap(), []);
+    pair.origin_store.tamper(&key, None);
+    pair.reopen().await;
+    let there = pair.origin.snapshots().await.unwrap();
+    let told = retreats((&pair.origin, &there), &pair.target, &[]).await.unwrap();
+    assert!(matches!(told.as_slice(), [Retreat { snapshot: None, became: Became::Cut { .. }, .. }]), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_wait_to_be_merged_are_no_heads() {
+    let pair = Pair::replica().await;
+    let mut there = pair.origin.snapshots().await.unwrap();
+    assert_eq!(heads::of(&there).len(), 1);
+    there.parts = std::mem::take(&mut there.whole);
+    assert_eq!(heads::of(&there), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_was_deleted_and_made_again_is_another_repository() {
     let pair = Pair::replica().await;
     let again = repository(Arc::new(MemoryStore::new()), secret(), Some(&pair.origin)).await;
