@@ -213,6 +213,10 @@ pub async fn run(repository: &Repository, options: &RepairOptions, run: &RunCont
 async fn repair(repository: &Repository, options: &RepairOptions, run: &RunContext) -> Result<RepairReport> {
     let listener = &*run.events;
     repository.require_reading("repairing")?;
+    if options.apply && options.replace_snapshots {
+        // What is put beside a snapshot is one of the repository's own.
+        repository.require_primary("replacing snapshots")?;
+    }
     if options.apply {
         repository.require_prompt_listings().await?;
     }

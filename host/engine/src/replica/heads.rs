@@ -138,10 +138,10 @@ pub async fn kept(repository: &Repository, trusted: &[PublicKey]) -> Result<Opti
     Ok(Heads::load(repository, trusted).await?.newest().map(KeptHeads::of))
 }
 
-/// The newest snapshot of each writer, by writer.
+/// The newest snapshot of each writer, by writer. Parts are none: they are never carried, and a merge takes them away.
 pub(super) fn of(snapshots: &Snapshots) -> Vec<OriginHead> {
     let mut heads: BTreeMap<[u8; 16], OriginHead> = BTreeMap::new();
-    for handle in snapshots.everything() {
+    for handle in &snapshots.whole {
         let (writer, sequence) = (handle.snapshot.writer, handle.snapshot.sequence);
         let head = OriginHead { writer, sequence, digest: handle.digest };
         let newest = heads.entry(writer.0).or_insert(head);
@@ -178,9 +178,13 @@ pub(super) async fn retreats(
         twin.map(|handle| handle.snapshot.id)
     };
     let unaccounted = |head: &&&OriginHead| !removed.contains(&(head.writer.0, head.sequence, head.digest));
-    let is_damaged = |snapshot: SnapshotId| {
-        let name = format!("snapshot/{snapshot}");
-        there.damaged.iter().any(|damaged| damaged.damage.object == name)
+    let name = |snapshot: SnapshotId| format!("snapshot/{snapshot}");
+    let held: BTreeSet<String> = here.whole.iter().map(|handle| name(handle.snapshot.id)).collect();
+    let damaged = there.damaged.iter().map(|damaged| &damaged.damage.object);
+    let is_damaged = |twin: Option<SnapshotId>| match twin.map(name) {
+        Some(name) => damaged.clone().any(|damaged| *damaged == name),
+        // The replica does not have it: nothing tells that it is none of those which cannot be read. When these are mended or gone, it is told.
+        None => damaged.clone().any(|damaged| !held.contains(damaged)),
     };
     let retreat = |head: &&OriginHead| {
         let newest =
@@ -194,7 +198,7 @@ pub(super) async fn retreats(
     };
     let retreats = lost.iter().filter(unaccounted).map(retreat);
     // One that is there and cannot be read is damage, which is told as such.
-    Ok(retreats.filter(|retreat| !retreat.snapshot.is_some_and(is_damaged)).collect())
+    Ok(retreats.filter(|retreat| !is_damaged(retreat.snapshot)).collect())
 }
 
 /// Writes the note of heads that are others than before. Its time is that of the origin's newest snapshot, and later than that of the note before in any case.

@@ -13,6 +13,7 @@ use super::*;
 use crate::backup::{self, BackupOptions};
 use crate::gc::{self, GcOptions};
 use crate::repository::{fetch, list, random_id};
+use crate::shards::{self, MergeOptions};
 use crate::sync::{self, SyncOptions};
 use crate::tags::{self, Change};
 use crate::testing::{handle, open, repository, secret, snapshot};
@@ -111,6 +112,11 @@ async fn a_replica_refuses_backups_and_the_upkeep_of_others_and_says_whose_it_is
     let text = refused(gc::run(target, &GcOptions::default(), &run)).await;
     assert!(text.ends_with("reclaiming space is for its replication to do; nothing was done"), "{text}");
     gc::run(target, &GcOptions { dry_run: true, ..GcOptions::default() }, &run).await.unwrap();
+    let text = refused(shards::merge(target, &MergeOptions::default(), &run)).await;
+    assert!(text.ends_with("merging parts is for its replication to do; nothing was done"), "{text}");
+    let replacing = repair::RepairOptions { apply: true, replace_snapshots: true, ..repair::RepairOptions::default() };
+    let text = refused(repair::run(target, &replacing, &run)).await;
+    assert!(text.ends_with("replacing snapshots is for its replication to do; nothing was done"), "{text}");
     repair::run(target, &repair::RepairOptions::default(), &run).await.unwrap();
     // Its own replication may.
     let trusted = in_charge(&pair.origin, target).unwrap();
@@ -216,6 +222,33 @@ async fn what_was_removed_on_record_at_the_origin_is_no_retreat_and_what_is_dama
     let before = kept(&pair.target, &[]).await.unwrap();
     let report = sync(&pair.origin, &pair.target).await.unwrap();
     assert_eq!((report.retreats.len(), report.failed, report.heads), (0, 1, before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_was_never_carried_and_is_damaged_is_told_when_it_is_gone() {
+    let mut pair = Pair::replica().await;
+    let left_out = pair.back_up("c").await;
+    keep_heads(&pair.origin, &pair.target, &KeepOptions::default()).await.unwrap();
+    let key = handle(&pair.origin, left_out).await.store_key();
+    pair.origin_store.tamper(&key, Some(b"noise".to_vec().into()));
+    pair.reopen().await;
+    let there = pair.origin.snapshots().await.unwrap();
+    assert_eq!(there.damaged.len(), 1);
+    assert_eq!(retreats((&pair.origin, &there), &pair.target, &[]).await.unwrap(), []);
+    pair.origin_store.tamper(&key, None);
+    pair.reopen().await;
+    let there = pair.origin.snapshots().await.unwrap();
+    let told = retreats((&pair.origin, &there), &pair.target, &[]).await.unwrap();
+    assert!(matches!(told.as_slice(), [Retreat { snapshot: None, became: Became::Cut { .. }, .. }]), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_wait_to_be_merged_are_no_heads() {
+    let pair = Pair::replica().await;
+    let mut there = pair.origin.snapshots().await.unwrap();
+    assert_eq!(heads::of(&there).len(), 1);
+    there.parts = std::mem::take(&mut there.whole);
+    assert_eq!(heads::of(&there), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,15 +118,16 @@ pub fn groups(snapshots: &Snapshots) -> Vec<Group> {
 ///
 /// # Errors
 /// [`Error::NoGroup`] when none or several are meant, [`Error::PartsMissing`] when not all parts are there, [`Error::PartsApart`] when the ranges of
-/// two do not meet; nothing is done then. [`Error::Damage`] when a tree cannot be read; otherwise those of any run that writes.
+/// two do not meet, [`Error::IsReplica`]; nothing is done then. [`Error::Damage`] when a tree cannot be read, or the index not as far as it is needed; otherwise those of any run that writes.
 pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunContext) -> Result<MergeReport> {
     let _heeding = run.stop.heeding();
+    repository.require_primary("merging parts")?;
     repository.require_reading("merging parts")?;
     run.events.on(Event::Phase { phase: Phase::Opening });
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
     let group = chosen(groups(&snapshots), options.group.as_deref())?;
     group.expect_whole()?;
-    let (index, _) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
+    let (index, damages) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
     let index = Arc::new(index);
     let writer = repository.writer(&options.host, &options.user);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
@@ -136,7 +137,11 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
         Ok(joined) => joined,
         Err(cause) => {
             dedup.end_early().await;
-            return Err(cause);
+            return Err(match (cause, damages.into_iter().next()) {
+                // Packs that a damaged index does not tell of look as if a collector had taken them.
+                (Error::Conflict { .. }, Some(damage)) => damage.into(),
+                (cause, _) => cause,
+            });
         }
     };
     run.events.on(Event::Phase { phase: Phase::Committing });
@@ -189,7 +194,11 @@ impl Group {
             return Err(Error::PartsMissing { group: self.group, missing: self.missing.clone(), of: self.of });
         }
         let begins = std::iter::once(None).chain(self.parts.iter().map(|(part, _)| part.until.as_ref()));
-        let apart = begins.zip(&self.parts).find(|(before, (part, _))| part.after.as_ref() != *before);
+        // Only the first begins with the first key.
+        let is_apart = |before: Option<&Hex<Vec<u8>>>, part: &Part| {
+            part.after.as_ref() != before || (part.number > 0 && part.after.is_none())
+        };
+        let apart = begins.zip(&self.parts).find(|(before, (part, _))| is_apart(*before, part));
         let apart = apart.map(|(_, (part, _))| part.number);
         let open_end = self.parts.last().filter(|(part, _)| part.until.is_some()).map(|(part, _)| part.number);
         match apart.or(open_end) {
@@ -256,8 +265,8 @@ async fn commit(
     let id = SnapshotId::new(random_id()?);
     let mut chain = Chain::new(writer, snapshots.everything());
     // The parts name the component that read: it is kept as long as they are there, and then because this one names it.
-    let draft =
-        Draft { id, chain: &mut chain, signing_key: options.signing_key.clone(), connector: None, stop: &run.stop };
+    let signing_key = options.signing_key.clone();
+    let draft = Draft { id, chain: &mut chain, signing_key, connector: None, adopted: None, stop: &run.stop };
     let make = |usage: &Usage, added, link| group.snapshot(id, tree, usage, (link, added));
     let Committed { .. } = write::commit(repository, dedup, draft, make).await?;
     run.events.on(Event::Committed { snapshot: id });

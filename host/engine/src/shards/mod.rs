@@ -131,13 +131,20 @@ impl Shard {
         let knows = (is_first || met.after.is_some()) && (is_last || met.until.is_some());
         let borders = match parent {
             _ if knows => Vec::new(),
-            Some(parent) => borders::of_tree(loader, &parent.snapshot.tree, self.of).await?,
-            None => borders::of_listing(source, options, self.of).await?,
+            Some(parent) if parent.snapshot.tree.entries > 0 => {
+                borders::of_tree(loader, &parent.snapshot.tree, self.of).await?
+            }
+            // A tree without entries tells nothing of those that are there now.
+            _ => borders::of_listing(source, options, self.of).await?,
         };
-        let border = |number: u32| borders.get(usize::try_from(number).unwrap_or(usize::MAX)).cloned();
+        // Behind the last border that was found there is one range, and those before it are empty.
+        let border = |number: u32| {
+            let found = borders.get(usize::try_from(number).unwrap_or(usize::MAX));
+            found.or_else(|| borders.last()).cloned().unwrap_or_default()
+        };
         let computed = KeyRange {
-            after: self.number.checked_sub(1).and_then(border),
-            until: if is_last { None } else { border(self.number) },
+            after: self.number.checked_sub(1).map(border),
+            until: if is_last { None } else { Some(border(self.number)) },
         };
         Ok(KeyRange { after: met.after.or(computed.after), until: met.until.or(computed.until) })
     }

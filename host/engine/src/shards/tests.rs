@@ -11,7 +11,7 @@ use credenza_model::{ObjectId, SnapshotId, StoreKey};
 use super::*;
 use crate::backup::{self, BackupOptions, BackupReport};
 use crate::gc::{self, GcOptions};
-use crate::testing::{contents, expect_whole, handle, repository, secret, snapshot};
+use crate::testing::{contents, expect_whole, handle, open, repository, secret, snapshot};
 use crate::{Repository, RunContext, SnapshotName};
 
 const KEYS: u32 = 4000;
@@ -110,6 +110,21 @@ async fn shares_are_equal_with_a_snapshot_before_and_none_is_the_whole_without()
 }
 
 #[tokio::test]
+async fn behind_an_empty_snapshot_no_share_is_the_whole_and_the_parts_meet() {
+    let ((_, repository), source) = (begun().await, MemorySource::new());
+    snapshot(&repository, &source).await;
+    (0..KEYS).for_each(|number| put(&source, number));
+    let mut shares = Vec::new();
+    for number in 0..4 {
+        shares.push(attempt(&repository, &source, "night", number, 4).await.unwrap().entries);
+    }
+    assert_eq!(shares.iter().sum::<u64>(), u64::from(KEYS));
+    assert!(shares.iter().all(|entries| *entries < u64::from(KEYS)), "{shares:?}");
+    let report = merged(&repository, None).await.unwrap();
+    expect_as_by_one(&repository, &source, report.snapshot).await;
+}
+
+#[tokio::test]
 async fn a_part_is_no_snapshot_and_the_collector_spares_what_it_needs() {
     let ((_, repository), source) = (begun().await, source());
     let part = shard(&repository, &source, "night", 0, 2).await;
@@ -175,6 +190,19 @@ async fn ranges_that_do_not_meet_are_not_merged_until_one_is_run_again() {
     assert!(matches!(refused, Error::PartsApart { number: 1, of: 2, .. }), "{refused}");
     shard(&repository, &source, "night", 1, 2).await;
     merged(&repository, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_merge_tells_of_a_damaged_index_as_damage() {
+    let ((store, repository), source) = (begun().await, source());
+    for number in 0..2 {
+        shard(&repository, &source, "night", number, 2).await;
+    }
+    for key in store.keys().iter().filter(|key| key.as_str().starts_with("index/")) {
+        store.tamper(key, Some(b"noise".to_vec().into()));
+    }
+    let refused = merged(&open(Arc::new(store), secret()).await, None).await.unwrap_err();
+    assert!(matches!(&refused, Error::Damage(damage) if damage.object.starts_with("index/")), "{refused}");
 }
 
 #[tokio::test]

@@ -2,11 +2,14 @@
 
 use credenza_connect::ErrorClass;
 use credenza_format::{
-    ChainLink, EscrowedConnector, ObjectKind, Origin, PacksRelied, SigningKey, Snapshot, TreeRoot, Usage, body_digest,
+    BlobIndex, BlobPlace, ChainLink, EscrowedConnector, ObjectKind, Origin, PackState, PacksRelied, SigningKey,
+    Snapshot, TreeRoot, Usage, body_digest,
 };
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
 
+use super::index::TargetIndex;
+use crate::clock::is_expired;
 use crate::repository::{Chain, Repository, SnapshotHandle};
 use crate::write::{self, Deduplicator, Draft};
 use crate::{Damage, DamageKind, Error, Result, Stop};
@@ -18,10 +21,10 @@ pub(super) async fn commit(
     dedup: &Arc<Deduplicator>,
     (chain, signing_key, stop): (&mut Chain, Option<SigningKey>, &Stop),
     (handle, connector): (&SnapshotHandle, Option<(&EscrowedConnector, bool)>),
-    tree: TreeRoot,
+    (tree, adopted): (TreeRoot, Option<Usage>),
 ) -> Result<()> {
     let original = &handle.snapshot;
-    let draft = Draft { id: original.id, chain, signing_key, connector, stop };
+    let draft = Draft { id: original.id, chain, signing_key, connector, adopted, stop };
     let make = |usage: &Usage, _, link: ChainLink| {
         Ok(Snapshot {
             tree,
@@ -58,8 +61,61 @@ pub(super) async fn require_committed(target: &Repository, id: SnapshotId) -> Re
     }
 }
 
-/// Removes the usage list that a run left which ended just before it committed this snapshot: names are never written twice.
-pub(super) async fn remove_leftover(target: &Repository, id: SnapshotId) -> Result<()> {
+/// The usage list that is in the target for a snapshot which is not there. A run that ended just before its commit has left it, or one is about to
+/// commit: nothing tells which. So it is adopted where it can be, and whoever commits, the snapshot states the list that is there.
+///
+/// Nothing comes back where the run is to put its own: the list is gone, or it was removed since nobody relies on it any more.
+///
+/// # Errors
+/// [`Error::CarriedByOther`] when it cannot be relied on and whoever put it may still be at work. [`Error::Conflict`] when the snapshot was committed
+/// meanwhile.
+pub(super) async fn adopt(
+    target: &Repository,
+    index: &mut TargetIndex<'_>,
+    (id, tree): (SnapshotId, &TreeRoot),
+) -> Result<Option<Usage>> {
+    let object = ObjectId::new(*id.as_bytes());
+    let Some(body) = target.body(target.store(), ObjectKind::Usage, object).await? else { return Ok(None) };
+    // One that cannot be read makes no snapshot whole.
+    let Some((usage, body)) = body.ok().and_then(|body| Some((Usage::decode(&body).ok()?, body))) else {
+        return remove_leftover(target, id).await.map(|()| None);
+    };
+    let key = ObjectKind::Usage.store_key(object);
+    let modified = match target.store().stat(&key).await {
+        Ok(found) => found.modified,
+        Err(cause) if cause.class == ErrorClass::NotFound => return Ok(None),
+        Err(cause) => return Err(Error::connector(format!("looking at `{key}`"))(cause)),
+    };
+    let now = target.store_time().await?;
+    let expired = modified.and(now).map(|now| is_expired(modified, now));
+    // Collectors remove one that has outlived its lease.
+    if expired == Some(true) {
+        return remove_leftover(target, id).await.map(|()| None);
+    }
+    // Whoever put the list had described all of its packs before.
+    index.renew().await?;
+    if usage.encode()? == body && is_reliable(&usage, &index.current(), tree) {
+        return Ok(Some(usage));
+    }
+    match expired {
+        Some(_) => Err(Error::CarriedByOther { snapshot: id }),
+        // Where the store tells no time it would stay for ever.
+        None => remove_leftover(target, id).await.map(|()| None),
+    }
+}
+
+/// Whether a snapshot of that tree may rely on a list: it was made for this root, and each of its packs is there and not condemned.
+fn is_reliable(usage: &Usage, index: &BlobIndex, tree: &TreeRoot) -> bool {
+    let is_used = |place: BlobPlace| {
+        let pack = index.pack(place.pack);
+        pack.is_some_and(|pack| usage.packs.iter().any(|one| one.pack == pack.id && one.used.get(place.position)))
+    };
+    let is_alive = |pack: &ObjectId| index.ordinal(pack).is_some_and(|pack| index.state(pack) < PackState::Condemned);
+    (tree.entries == 0 || index.places(&tree.id).any(is_used)) && usage.packs.iter().all(|one| is_alive(&one.pack))
+}
+
+/// Removes the usage list of a snapshot that is not there: names are never written twice.
+async fn remove_leftover(target: &Repository, id: SnapshotId) -> Result<()> {
     let object = ObjectId::new(*id.as_bytes());
     if target.stated_links(vec![ObjectKind::Snapshot.store_key(object)]).await?.len() == 1 {
         // Another run has committed it meanwhile, and relies on the list.

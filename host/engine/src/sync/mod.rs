@@ -197,7 +197,7 @@ struct Carrier<'a> {
     /// The chain of whoever syncs, at the target.
     chain: Chain,
     signing_key: Option<SigningKey>,
-    /// Usage lists of the target without a snapshot: what runs left that ended just before a commit.
+    /// Usage lists of the target without a snapshot: what runs left that ended just before a commit, or put that are about to.
     leftovers: HashSet<ObjectId>,
     connector: Fetched,
     run: &'a RunContext,
@@ -325,12 +325,13 @@ impl<'a> Carrier<'a> {
         tree: TreeRoot,
     ) -> Result<bool, Stopped> {
         let id = handle.snapshot.id;
-        if self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
-            commit::remove_leftover(self.target, id).await?;
-        }
+        let adopted = match self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
+            true => commit::adopt(self.target, &mut self.index, (id, &tree)).await?,
+            false => None,
+        };
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
-        let committed = commit::commit(self.target, dedup, writer, (handle, connector), tree).await;
+        let committed = commit::commit(self.target, dedup, writer, (handle, connector), (tree, adopted)).await;
         let is_ours = match committed {
             Err(Error::Damage(damage)) if commit::is_taken(&damage, id) => {
                 commit::require_committed(self.target, id).await?;

@@ -449,3 +449,43 @@ async fn of_two_runs_that_carry_the_same_one_commits_it_and_the_other_finds_it_t
         expect_equal(&origin, &open(here, secret()).await, &ids).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_usage_list_of_a_run_that_is_about_to_commit_is_adopted_and_not_removed() {
+    for alike in [true, false] {
+        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let ids = three_snapshots(&origin).await;
+        let here = Arc::new(MemoryStore::new());
+        repository(here.clone(), secret(), alike.then_some(&origin)).await;
+        let late = Record::new(here.clone());
+        let other = (origin.clone(), open(Arc::new(late.clone()), secret()).await);
+        // The other begins when the first usage list is there and its snapshot is not.
+        let overtaken = Overtaken { inner: here.clone(), folder: "snapshot/", other: Some(other).into() };
+        let report = sync(&origin, &open(Arc::new(overtaken), secret()).await).await.unwrap();
+        assert_eq!((report.copied.len() as u64 + report.skipped, report.failed), (3, 0), "{:?}", report.findings);
+        let calls = late.calls();
+        let count =
+            |name: &str| calls.iter().filter(|call| call.name == name && call.key.starts_with("usage/")).count();
+        assert_eq!((count(call::DELETE), count(call::PUT)), (0, 2), "alike: {alike}");
+        expect_equal(&origin, &open(here, secret()).await, &ids).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_usage_list_that_does_not_hold_the_tree_stops_a_sync_and_one_that_is_damaged_is_put_again() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let id = snapshot(&origin, &source()).await;
+    let here = Arc::new(MemoryStore::new());
+    let target = repository(here.clone(), secret(), Some(&origin)).await;
+    let object = ObjectId::new(*id.as_bytes());
+    let empty = Usage { packs: Vec::new() }.encode().unwrap();
+    let sealed = seal_document(target.keys(), ObjectKind::Usage, object, &empty).unwrap();
+    let key = sealed.key().clone();
+    crate::write::put(&*here, sealed, None).await.unwrap();
+    let stopped = sync(&origin, &target).await;
+    assert!(matches!(stopped, Err(Error::CarriedByOther { snapshot }) if snapshot == id), "{stopped:?}");
+    assert!(here.bytes(&key).is_some(), "it may be another run's");
+    here.tamper(&key, Some(b"noise".to_vec().into()));
+    assert_eq!(sync(&origin, &open(here, secret()).await).await.unwrap().copied, [id]);
+    expect_equal(&origin, &target, &[id]).await;
+}

@@ -4,7 +4,7 @@
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
 //! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin again if it names a pack relied on;
 //!         PUT the component that read, if it is not there, under a name that is not condemned;
-//!         extend the locks that end too early; PUT usage; PUT snapshot (the commit); DELETE intents
+//!         extend the locks that end too early; PUT usage, if no other run's is adopted; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
 //! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`.
@@ -19,7 +19,7 @@ use credenza_format::{
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::Deduplicator;
-use super::hold::hold;
+use super::hold::{hold, hold_usage};
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
 use crate::{Error, Result, Stop};
@@ -34,6 +34,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) signing_key: Option<SigningKey>,
     /// The component that read the source, if it is to be in the repository, and whether a snapshot before says that it is.
     pub(crate) connector: Option<(&'a EscrowedConnector, bool)>,
+    /// The usage list that is in the store under this snapshot's name, for a tree with the same root: it is relied on instead of the run's own.
+    pub(crate) adopted: Option<Usage>,
     /// Heeded as long as nothing of the snapshot is in the store.
     pub(crate) stop: &'a Stop,
 }
@@ -83,11 +85,18 @@ async fn prepare(
     draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
-    let usage = settle(repository, dedup, draft.connector, draft.stop).await?;
+    let is_adopted = draft.adopted.is_some();
+    let usage = settle(repository, dedup, draft.adopted, draft.connector, draft.stop).await?;
     hold(repository, dedup, &usage, draft.stop).await?;
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
-    dedup.record().put(seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?).await?;
+    match is_adopted {
+        true => hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?,
+        false => {
+            let sealed = seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?;
+            dedup.record().put(sealed).await?;
+        }
+    }
     let link = draft.chain.next(repository).await?;
     let ChainLink { writer, sequence, .. } = link;
     let snapshot = make(&usage, dedup.record().bytes_added(), link)?;
@@ -97,19 +106,25 @@ async fn prepare(
     Ok((snapshot, place))
 }
 
-/// Announces what the snapshot relies on until no record condemns any of it.
+/// Announces what the snapshot relies on until no record condemns any of it. A list that was adopted is what another snapshot of this name may state:
+/// it is taken as it is, or not at all.
 async fn settle(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
+    adopted: Option<Usage>,
     connector: Option<(&EscrowedConnector, bool)>,
     stop: &Stop,
 ) -> Result<Usage> {
-    let mut usage = dedup.usage();
+    let is_adopted = adopted.is_some();
+    // The run's own packs are not in it, and are described below.
+    let own = if is_adopted { dedup.record().packs() } else { Vec::new() };
+    let mut usage = adopted.unwrap_or_else(|| dedup.usage());
     let mut escrow = connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
     for _ in 0..ROUNDS_MAX {
         stop.check()?;
         let name = escrow.as_ref().and_then(Escrow::name);
-        dedup.record().announce(usage.packs.iter().map(|used| used.pack).collect(), name).await?;
+        let relied = usage.packs.iter().map(|used| used.pack);
+        dedup.record().announce(relied.chain(own.iter().map(|(pack, _)| *pack)).collect(), name).await?;
         dedup.record().flush_index(Vec::new()).await?;
         dedup.record().prove()?;
         stop.check()?;
@@ -124,6 +139,9 @@ async fn settle(
                 stop.unless(escrow.keep(repository)).await??;
             }
             return Ok(usage);
+        }
+        if taken > 0 && is_adopted {
+            return Err(Error::Conflict { packs: taken });
         }
         if taken > 0 {
             usage = relocate(repository, dedup, &usage, &condemned, stop).await?;

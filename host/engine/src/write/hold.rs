@@ -62,6 +62,18 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
     dedup.record().record_locks(extended).await
 }
 
+/// Extends the lock of a usage list that another run put, as if this run had put it.
+///
+/// # Errors
+/// [`Error::Conflict`] when it is gone: the snapshot must not be committed.
+pub(super) async fn hold_usage(repository: &Repository, dedup: &Arc<Deduplicator>, key: &StoreKey) -> Result<()> {
+    let Some(until) = dedup.record().locks().now() else { return Ok(()) };
+    match retained(repository, key, None, until).await? {
+        true => Ok(()),
+        false => Err(Error::Conflict { packs: 0 }),
+    }
+}
+
 /// Key slots, index segments and the config.
 async fn standing(repository: &Repository) -> Result<Vec<Held>> {
     let config = repository.config().repository;
