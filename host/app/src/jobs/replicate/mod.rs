@@ -419,7 +419,9 @@ impl Run<'_> {
         let plan = prune::plan(&target.repository, Some(policy), &filter, true).await?;
         prune::require_usual(&plan)?;
         let removed = removed_by(&plan);
-        if removed.is_empty() {
+        // It may have been promoted while it was carried to.
+        let is_replica = matches!(replica::state_now(&target.repository).await?, Some(Role::Replica { .. }));
+        if removed.is_empty() || !is_replica {
             return Ok(false);
         }
         let kept = plan.decisions().count().saturating_sub(removed.len());
