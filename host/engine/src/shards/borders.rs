@@ -103,10 +103,15 @@ impl Page {
         self.keys.last().unwrap_or(&self.from)
     }
 
-    /// Keys for each unit of distance, where there are some.
-    fn density(&self) -> Option<f64> {
-        let width = distance(self.keys.first()?, self.last());
-        (width > 0.0).then(|| self.keys.len() as f64 / width)
+    /// How close keys lie in its last half: what came before may be of another folder, far away.
+    fn density_at_end(&self) -> Option<f64> {
+        let half = self.keys.get(self.keys.len() / 2..)?;
+        density(half.first()?, half)
+    }
+
+    /// How close keys lie in its first half and before that, where the probe found none.
+    fn density_at_start(&self) -> Option<f64> {
+        density(&self.from, self.keys.get(..self.keys.len().div_ceil(2))?)
     }
 }
 
@@ -123,7 +128,8 @@ impl Known {
     fn gap(&self, at: usize) -> Option<(&Key, &Key, f64)> {
         let (page, next) = (self.pages.get(at)?, self.pages.get(at.saturating_add(1)));
         let (from, to) = (page.last(), next.map_or(&self.end, |next| &next.from));
-        let densities: Vec<f64> = [Some(page), next].into_iter().flatten().filter_map(Page::density).collect();
+        let beside = [page.density_at_end(), next.and_then(Page::density_at_start)];
+        let densities: Vec<f64> = beside.into_iter().flatten().collect();
         let density = densities.iter().sum::<f64>() / densities.len().max(1) as f64;
         Some((from, to, if from < to { distance(from, to) * density } else { 0.0 }))
     }
@@ -202,6 +208,12 @@ fn distance(from: &Key, to: &Key) -> f64 {
     place(to, shared).saturating_sub(place(from, shared)) as f64 * 256.0_f64.powi(-digits)
 }
 
+/// Keys for each unit of distance from a key to the last of these, where there is some.
+fn density(from: &Key, keys: &[Key]) -> Option<f64> {
+    let width = distance(from, keys.last()?);
+    (width > 0.0).then(|| keys.len() as f64 / width)
+}
+
 /// A key between two that is printable ASCII behind what they share, if there is one: at a share of the distance.
 fn point(from: &Key, to: &Key, share: f64) -> Option<Key> {
     let shared = shared(from, to);
@@ -221,16 +233,42 @@ fn point(from: &Key, to: &Key, share: f64) -> Option<Key> {
     Some(Key::new(key)).filter(|key| from < key && key < to)
 }
 
-/// Where to look between two keys. Of a long key whose neighbour is far away half of what they do not share is kept: so the folder in which the
-/// keys end that lie close to it is found by few probes, however deep it is.
+/// Where to look between two keys. Of a long key in a folder whose neighbour is far away half of what they do not share is kept: so the folder in
+/// which the keys end that lie close to it is found by few probes, however deep it is. Of a long name alone that would be right behind it.
 fn between(from: &Key, to: &Key) -> Option<Key> {
     let shared = shared(from, to);
     let plain = from.as_bytes().iter().take_while(|byte| (b' '..b'~').contains(*byte)).count();
-    let own = plain.saturating_sub(shared);
-    let deep = (own > PLACE_BYTES)
-        .then(|| from.as_bytes().get(..shared.saturating_add(own / 2)))
+    let own = from.as_bytes().get(shared..plain).unwrap_or_default();
+    let deep = (own.len() > PLACE_BYTES && own.contains(&b'/'))
+        .then(|| from.as_bytes().get(..shared.saturating_add(own.len() / 2)))
         .flatten()
         .map(|kept| Key::new([kept, b"~"].concat()))
         .filter(|key| from < key && key < to);
     deep.or_else(|| point(from, to, 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_two_folders_tells_at_each_end_how_close_keys_lie_there() {
+        let folders = ["data/a", "data/letters/of/a/long/name"];
+        let keys = (0..20_usize)
+            .map(|number| Key::new(format!("{}/{number:02}", folders[number / 10]).into_bytes()))
+            .collect();
+        let page = Page { from: Key::default(), keys };
+        let across = density(&"data/a/00".into(), &page.keys);
+        assert!(page.density_at_end() > across && page.density_at_start() < page.density_at_end());
+    }
+
+    #[test]
+    fn behind_a_long_name_it_is_looked_far_away_and_behind_a_deep_folder_close_by() {
+        let name: Key = "0290c5e1f7a84d53b6029c5e1f7a84d5".into();
+        let point = between(&name, &"~".into()).unwrap();
+        assert!(!point.as_bytes().starts_with(b"0"), "{point}");
+        let deep: Key = "data/letters/of/a/long/name/00000667".into();
+        let point = between(&deep, &END.into()).unwrap();
+        assert!(point.as_bytes().starts_with(b"data/letters"), "{point}");
+    }
 }

@@ -94,14 +94,14 @@ async fn shards_make_the_tree_of_one_process_with_and_without_a_snapshot_before(
 }
 
 #[tokio::test]
-async fn shares_are_equal_with_a_snapshot_before_and_none_is_the_whole_without() {
+async fn shares_are_equal_with_a_snapshot_before_and_none_is_most_of_it_without() {
     let ((_, repository), source) = (begun().await, source());
     let mut probed = Vec::new();
     for number in 0..4 {
         probed.push(attempt(&repository, &source, "first", number, 4).await.unwrap().entries);
     }
     assert_eq!(probed.iter().sum::<u64>(), u64::from(KEYS));
-    assert!(probed.iter().all(|entries| *entries < u64::from(KEYS)), "{probed:?}");
+    assert!(probed.iter().all(|entries| *entries * 10 <= u64::from(KEYS) * 6), "{probed:?}");
     merged(&repository, None).await.unwrap();
     for number in 0..4 {
         let share = attempt(&repository, &source, "second", number, 4).await.unwrap();
