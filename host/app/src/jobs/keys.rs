@@ -4,8 +4,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::mirroring;
-
 /// What stands behind a key.
 pub(super) enum Form {
     /// A text.
@@ -69,7 +67,7 @@ pub(super) const FILE: &[Key] = &[
     ),
     key(
         "replicate-bucket",
-        Form::Named(mirroring::KEYS),
+        Form::Named(MIRROR),
         "A mirror: a place of which others are made to be consistent cuts, and when.",
     ),
 ];
@@ -219,6 +217,35 @@ const DRILL: &[Key] = &[
     key("files", Form::Count, "Files that are drawn at random, 1000 at most. [5]"),
     key("folders", Form::Count, "Folders that are drawn, each with what lies in it, 100 at most. [1]"),
     key("bytes", Form::Size, "Bytes that are restored at most; the scratch folder needs so much room. [1GiB]"),
+];
+
+/// The keys of a mirror.
+const MIRROR: &[Key] = &[
+    key("from", Form::Text, "What is mirrored: a folder, a location, or @name of a source in the configuration."),
+    key("to", Form::Texts, "Where to: folders, locations, or @name of destinations in the configuration."),
+    key(
+        "via",
+        Form::Text,
+        "The repository that keeps the cuts: a folder, a location, or @name of one in the configuration. [the default of the configuration]",
+    ),
+    key(
+        "deletes",
+        Form::Text,
+        "What becomes of what the source no longer has: keep; after:7d, when no cut of so much time has it; now. [keep]",
+    ),
+    key(
+        "guard",
+        Form::Table(GUARD),
+        "From when on a cut is suspect, and is not mirrored until it is acknowledged. [the usual limits]",
+    ),
+    AT,
+    EVERY,
+    CRON,
+    ZONE,
+    JITTER,
+    MISSED,
+    RETRY,
+    LIMITS,
 ];
 
 /// The keys of a policy of replication.

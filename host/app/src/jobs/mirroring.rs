@@ -1,6 +1,6 @@
 //! The section `[replicate-bucket.NAME]`: which place is mirrored to which others, through which repository, when, and what becomes of what is gone.
 //!
-//! Owned here: its keys and what they mean. Refused here: whether its places can be had, and whether policies lead in a circle (`circles`). Called by `file`.
+//! Owned here: what its values mean. Refused here: its keys (`keys`), whether its places can be had, and whether policies lead in a circle (`circles`). Called by `file`.
 
 use std::time::Duration;
 
@@ -9,10 +9,7 @@ use jiff::Timestamp;
 
 use super::clauses::{self, Missed, Retry};
 use super::guard::Guard;
-use super::keys::{
-    AT, CRON, EVERY, Form, GUARD, GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK, JITTER, Key, LIMITS, MISSED,
-    RETRY, ZONE, key,
-};
+use super::keys::{GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK};
 use super::limits::Limits;
 use super::reader::Part;
 use super::schedule::Schedule;
@@ -20,35 +17,6 @@ use super::span::parse_span;
 
 /// What the names of mirrors begin with.
 pub(super) const PREFIX: &str = "replicate-bucket.";
-
-/// The keys of a mirror.
-pub(super) const KEYS: &[Key] = &[
-    key("from", Form::Text, "What is mirrored: a folder, a location, or @name of a source in the configuration."),
-    key("to", Form::Texts, "Where to: folders, locations, or @name of destinations in the configuration."),
-    key(
-        "via",
-        Form::Text,
-        "The repository that keeps the cuts: a folder, a location, or @name of one in the configuration. [the default of the configuration]",
-    ),
-    key(
-        "deletes",
-        Form::Text,
-        "What becomes of what the source no longer has: keep; after:7d, when no cut of so much time has it; now. [keep]",
-    ),
-    key(
-        "guard",
-        Form::Table(GUARD),
-        "From when on a cut is suspect, and is not mirrored until it is acknowledged. [the usual limits]",
-    ),
-    AT,
-    EVERY,
-    CRON,
-    ZONE,
-    JITTER,
-    MISSED,
-    RETRY,
-    LIMITS,
-];
 
 /// A place that is mirrored to others.
 #[derive(Debug, Clone)]

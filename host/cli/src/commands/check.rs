@@ -153,7 +153,7 @@ pub(super) async fn verify(
     let options = CheckOptions { read_data, one_by_one: session.app.budget().is_some() };
     let report = check::run(repository, &options, &session.run_context()).await?;
     report_findings(&report.findings, session);
-    warn_unrecorded(report.unrecorded.as_deref(), session);
+    session.warn_unrecorded(report.unrecorded.as_deref());
     report_strays(&report.strays, session);
     let exit = if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound };
     session.reporter.done(&Summary { report, read_data: read_data.is_some() });
@@ -179,14 +179,6 @@ pub(super) fn report_strays(strays: &Strays, session: &Session<'_>) {
     let unnamed = strays.count().saturating_sub(strays.names().len() as u64);
     if unnamed > 0 {
         session.reporter.note(format!("note: {unnamed} more strays are not named"));
-    }
-}
-
-/// Says that what was found could not be put on record.
-pub(super) fn warn_unrecorded(why: Option<&str>, session: &Session<'_>) {
-    if let Some(why) = why {
-        let what = "what was read could not be put on record in the repository, so that later runs do not know of it";
-        session.reporter.warning(format!("{what}: {why}"));
     }
 }
 

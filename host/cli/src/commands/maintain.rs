@@ -11,7 +11,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::check::{report_findings, warn_unrecorded};
+use super::check::report_findings;
 use super::sizes::parse_size;
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
@@ -114,7 +114,7 @@ impl Maintain {
         let findings: Vec<Finding> =
             report.damages.iter().map(|damage| Finding { damage: damage.clone(), affects: BTreeSet::new() }).collect();
         report_findings(&findings, session);
-        warn_unrecorded(report.unrecorded.as_deref(), session);
+        session.warn_unrecorded(report.unrecorded.as_deref());
         let is_whole = report.damages.is_empty();
         session.reporter.done_or_planned(!self.dry_run, &Summary { dry_run: self.dry_run, report })?;
         if is_whole {

@@ -10,7 +10,7 @@ use credenza_model::{Key, SnapshotId};
 use serde::Serialize;
 
 use super::Session;
-use super::check::{report_findings, warn_unrecorded};
+use super::check::report_findings;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
@@ -145,7 +145,7 @@ fn print(report: &RepairReport, applied: bool, session: &Session<'_>) -> Exit {
     let reporter = session.reporter;
     report.mends.iter().for_each(|mend| reporter.done(&MendLine { mend, applied }));
     report_findings(&report.lost, session);
-    warn_unrecorded(report.unrecorded.as_deref(), session);
+    session.warn_unrecorded(report.unrecorded.as_deref());
     for SnapshotLoss { snapshot, problems, .. } in &report.losses {
         problems.iter().for_each(|problem| {
             reporter.done(&LostLine { snapshot, key: &problem.key, reason: &problem.reason });

@@ -13,7 +13,6 @@ use credenza_app::{
 use credenza_engine::{Damage, Listener, Repository, RunContext, Secret, Spared, Stop};
 use credenza_format::SigningKey;
 
-use super::check::warn_unrecorded;
 use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::passphrase::Terminal;
@@ -41,6 +40,15 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
+    /// Says that what was found could not be put on record.
+    pub(crate) fn warn_unrecorded(&self, why: Option<&str>) {
+        if let Some(why) = why {
+            let what =
+                "what was read could not be put on record in the repository, so that later runs do not know of it";
+            self.reporter.warning(format!("{what}: {why}"));
+        }
+    }
+
     pub(crate) fn new(
         globals: Globals,
         at: Option<OsString>,
@@ -95,7 +103,7 @@ impl<'a> Session<'a> {
         self.reporter.spared(spared, place);
         let damages: Vec<Damage> = spared.iter().map(|spared| spared.damage.clone()).collect();
         if let Err(cause) = repository.record_damage(&damages).await {
-            warn_unrecorded(Some(&cause.to_string()), self);
+            self.warn_unrecorded(Some(&cause.to_string()));
         }
     }
 

@@ -11,7 +11,6 @@ use credenza_engine::{Clock, Damage, Error as EngineError, Repository, SnapshotN
 use credenza_serve::{Pinned, Shelf, Shown, Trouble};
 
 use super::Session;
-use super::check::warn_unrecorded;
 use super::newest::{Newest, choose};
 use super::sizes::{Moment, parse_moment};
 use crate::failure::Failure;
@@ -86,7 +85,7 @@ impl Kept {
     pub(super) async fn end(self, session: &Session<'_>) {
         let damages = std::mem::take(&mut self.met.lock().unwrap_or_else(PoisonError::into_inner).damages);
         if let Err(cause) = self.repository.record_damage(&damages).await {
-            warn_unrecorded(Some(&cause.to_string()), session);
+            session.warn_unrecorded(Some(&cause.to_string()));
         }
         if let Some(pinned) = self.pinned {
             pinned.end().await;

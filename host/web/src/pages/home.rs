@@ -13,7 +13,7 @@ use super::frame::{Frame, of_place};
 use super::jobs::AtWork;
 use super::places::{of_repository, title};
 use super::problem::{Problem, engine, render};
-use super::proof::Proof;
+use super::proof::{Looked, Proof};
 use super::protected::{Lines, Looks};
 use super::{Asked, activity, jobs, proof, protected};
 use crate::access::Action;
@@ -79,9 +79,6 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
 pub(super) fn held(looked: &[(String, Looked)]) -> Looks<'_> {
     looked.iter().map(|(name, looked)| (&**name, looked.as_ref().and_then(|looked| looked.as_ref().ok()))).collect()
 }
-
-/// What a repository holds, or why that is not known; none where it does not say so in time.
-pub(super) type Looked = Option<Result<Look, AppError>>;
 
 /// Looks into repositories, all at once.
 pub(super) async fn looks(site: &Arc<Site>, names: Vec<String>) -> Vec<(String, Looked)> {

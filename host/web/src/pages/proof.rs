@@ -14,15 +14,19 @@ use credenza_engine::latest::last_drill;
 use futures_util::future::join_all;
 
 use super::frame::Link;
-use super::home::Looked;
 use super::jobs::{configured, of_job};
 use super::places::of_repository;
 use super::run::State;
 use crate::command;
 use crate::jobs::Book;
+use credenza_app::Error as AppError;
+
 use crate::repositories::Look;
 use crate::shown::{self, Time, count};
 use crate::site::Site;
+
+/// What a repository holds, or why that is not known; none where it does not say so in time.
+pub(super) type Looked = Option<Result<Look, AppError>>;
 
 /// How the proof of a repository stands.
 pub(super) struct Proof {
