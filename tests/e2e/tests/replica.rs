@@ -21,7 +21,7 @@ impl Pair {
         let created =
             pair.at(&pair.replica, &["--json", "create", "--like", &pair.origin(), "--replica"])?.expect_code(0)?;
         let line = created.lines_of("created")?.into_iter().next().context("nothing was created")?;
-        ensure!(line["replica_of"] == pair.id()?.as_str(), "{line}");
+        ensure!(line.get("replica_of").and_then(Value::as_str) == Some(&*pair.id()?), "{line}");
         pair.sync()?.expect_code(0)?;
         Ok(pair)
     }
@@ -41,7 +41,7 @@ impl Pair {
     /// The id of the origin.
     fn id(&self) -> Result<String> {
         let info = self.info(&self.origin())?;
-        Ok(info["id"].as_str().context("a repository without an id")?.to_owned())
+        Ok(info.get("id").and_then(Value::as_str).context("a repository without an id")?.to_owned())
     }
 
     fn info(&self, repository: &str) -> Result<Value> {

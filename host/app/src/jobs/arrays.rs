@@ -246,18 +246,19 @@ fn aws_batch(array: Array<'_>, backup: &[String], merge: &[String]) -> Vec<Unit>
         "retryStrategy": { "attempts": RETRIES },
         "timeout": { "attemptDurationSeconds": SECONDS_MAX },
     });
-    let submitted = |name: &str, command: &[String]| {
+    let submitted = |name: &str, command: &[String], own: (&str, Value)| {
+        let (key, value) = own;
         json!({
             "jobName": name,
             "jobQueue": "credenza",
             "jobDefinition": self::name(array),
             "containerOverrides": { "command": command },
+            key: value,
         })
     };
-    let mut backups = submitted(&name, backup);
-    backups["arrayProperties"] = json!({ "size": array.of });
-    let mut merged = submitted(&format!("{name}{MERGE}"), merge);
-    merged["retryStrategy"] = json!({ "attempts": MERGE_TRIES });
+    let backups = submitted(&name, backup, ("arrayProperties", json!({ "size": array.of })));
+    let tries = json!({ "attempts": MERGE_TRIES });
+    let merged = submitted(&format!("{name}{MERGE}"), merge, ("retryStrategy", tries));
     vec![
         json_unit("register-job-definition.json", &definition),
         json_unit("submit-backup.json", &backups),

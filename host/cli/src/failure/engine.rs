@@ -45,32 +45,22 @@ impl From<EngineError> for Failure {
             | EngineError::LateListings { .. }
             | EngineError::NewestUnreadable { .. }
             | EngineError::NewestAhead { .. } => Self::of_listing(what, &error),
-            EngineError::Unshardable { .. } => Self::new(what)
-                .exit(Exit::Usage)
-                .hint("leave --shard out: one process backs it up"),
-            EngineError::NoGroup { .. } => {
-                Self::new(what).exit(Exit::Usage).hint("see which groups wait: credenza at REPOSITORY merge --list")
-            }
-            EngineError::PartsMissing { missing, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
-                "run what is missing, and then the merge again: the same `backup` with --shard {}/{of}",
-                missing.first().copied().unwrap_or_default()
-            )),
-            EngineError::PartsApart { number, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
-                "run that part again, which then begins and ends where the others do, and then the merge: the same `backup` with --shard {number}/{of}"
-            )),
+            EngineError::Unshardable { .. }
+            | EngineError::NoGroup { .. }
+            | EngineError::PartsMissing { .. }
+            | EngineError::PartsApart { .. } => Self::of_parts(what, &error),
+            EngineError::NoSnapshot { .. }
+            | EngineError::NoEntry { .. }
+            | EngineError::NothingIncluded { .. }
+            | EngineError::Unpinned { .. } => Self::of_choice(what, &error),
+            EngineError::Unanswered { .. }
+            | EngineError::Fruitless { .. }
+            | EngineError::Unkept { .. }
+            | EngineError::PacksClosed => Self::of_end(what, &error),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
-            EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
-            EngineError::NoEntry { snapshot, .. } => {
-                Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
-            }
-            EngineError::NothingIncluded { snapshot, .. } => Self::new(what).hint(format!(
-                "list what is in it: credenza at REPOSITORY ls -R {}; a pattern with a / begins at the source",
-                brief_id(&snapshot)
-            )),
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
             EngineError::Pattern(_) | EngineError::InvalidTag { .. } => Self::new(what).exit(Exit::Usage),
-            EngineError::Unpinned { .. } => Self::new(what).hint("see which snapshots there are: credenza at REPOSITORY ls"),
             EngineError::Conflict { .. } => Self::new(what).exit(Exit::Conflict).hint("run the backup again"),
             EngineError::PlaintextTarget { .. } => Self::new(what)
                 .exit(Exit::Usage)
@@ -94,6 +84,53 @@ impl From<EngineError> for Failure {
             EngineError::Contended { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
+            EngineError::Format(_) | EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
+        }
+    }
+}
+
+impl Failure {
+    /// Of a backup that several processes share.
+    fn of_parts(what: String, error: &EngineError) -> Self {
+        match error {
+            EngineError::Unshardable { .. } => Self::new(what)
+                .exit(Exit::Usage)
+                .hint("leave --shard out: one process backs it up"),
+            EngineError::NoGroup { .. } => {
+                Self::new(what).exit(Exit::Usage).hint("see which groups wait: credenza at REPOSITORY merge --list")
+            }
+            EngineError::PartsMissing { missing, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
+                "run what is missing, and then the merge again: the same `backup` with --shard {}/{of}",
+                missing.first().copied().unwrap_or_default()
+            )),
+            EngineError::PartsApart { number, of, .. } => Self::new(what).exit(Exit::Conflict).hint(format!(
+                "run that part again, which then begins and ends where the others do, and then the merge: the same `backup` with --shard {number}/{of}"
+            )),
+            _ => Self::new(what),
+        }
+    }
+
+    /// Of what was meant and is not there.
+    fn of_choice(what: String, error: &EngineError) -> Self {
+        match error {
+            EngineError::NoSnapshot { .. } => Self::new(what).hint("list the snapshots: credenza at REPOSITORY ls"),
+            EngineError::NoEntry { snapshot, .. } => {
+                Self::new(what).hint(format!("list what is in it: credenza at REPOSITORY ls {snapshot}"))
+            }
+            EngineError::NothingIncluded { snapshot, .. } => Self::new(what).hint(format!(
+                "list what is in it: credenza at REPOSITORY ls -R {}; a pattern with a / begins at the source",
+                brief_id(snapshot)
+            )),
+            EngineError::Unpinned { .. } => {
+                Self::new(what).hint("see which snapshots there are: credenza at REPOSITORY ls")
+            }
+            _ => Self::new(what),
+        }
+    }
+
+    /// Of a run that ended before it had done all.
+    fn of_end(what: String, error: &EngineError) -> Self {
+        match error {
             EngineError::Unanswered { .. } => Self::new(what).hint(
                 "nothing was committed, and what was uploaded or restored stays; when it can be reached again, run the same command again",
             ),
@@ -103,7 +140,7 @@ impl From<EngineError> for Failure {
             EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
                 "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
             ),
-            EngineError::Format(_) | EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
+            _ => Self::new(what),
         }
     }
 }

@@ -144,10 +144,7 @@ fn gathered(list: &[u8], file: &[u8], value_of: impl Fn(&[u8]) -> Result<Vec<u8>
 }
 
 /// An attribute's name as text, and its value; or why it has none that can be kept.
-fn named_value<'a>(
-    name: &'a [u8],
-    value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>,
-) -> Result<(&'a str, Vec<u8>), String> {
+fn named_value(name: &[u8], value_of: impl Fn(&[u8]) -> Result<Vec<u8>, Errno>) -> Result<(&str, Vec<u8>), String> {
     let text = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8".to_owned())?;
     let value = value_of(name).map_err(|errno| std::io::Error::from(errno).to_string())?;
     Ok((text, value))

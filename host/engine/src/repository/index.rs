@@ -39,9 +39,9 @@ struct Salvaged {
 
 impl Repository {
     /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is reported
-    /// already.
+    /// already, and where it is read again and again while others work: what they merge meanwhile is not missed.
     pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
-        Ok(self.index_to_add_to().await?.0)
+        Ok(self.index_of_adders(Rest::Proven).await?.0)
     }
 
     /// The index for those who add to the repository, and what of it cannot be read. Packs that collectors have condemned are in it, because older
@@ -50,7 +50,11 @@ impl Repository {
     /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
     /// are stored again. A damaged record may condemn any pack, so that none that is there is relied on.
     pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
-        let Salvaged { mut index, segments, records } = self.salvage_index(Rest::Known).await?;
+        self.index_of_adders(Rest::Known).await
+    }
+
+    async fn index_of_adders(&self, rest: Rest) -> Result<(BlobIndex, Vec<Damage>)> {
+        let Salvaged { mut index, segments, records } = self.salvage_index(rest).await?;
         if !records.is_empty() {
             let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
             packs.iter().for_each(|pack| index.demote(pack, PackState::Condemned));

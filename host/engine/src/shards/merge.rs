@@ -88,17 +88,22 @@ pub struct Group {
     all: Vec<SnapshotHandle>,
 }
 
+/// What parts are of: a group, a source, and how many shares it has.
+type Whole<'a> = ([u8; 16], &'a str, u32);
+/// Parts, and the snapshots that have them.
+type Parts<'a> = Vec<(&'a Part, &'a SnapshotHandle)>;
+
 /// The groups that wait to be merged, by their ids.
 #[must_use]
 pub fn groups(snapshots: &Snapshots) -> Vec<Group> {
-    let mut found: BTreeMap<([u8; 16], &str, u32), Vec<(&Part, &SnapshotHandle)>> = BTreeMap::new();
+    let mut found: BTreeMap<Whole<'_>, Parts<'_>> = BTreeMap::new();
     for handle in &snapshots.parts {
         if let Some(part) = &handle.snapshot.part {
             let of = (part.group.0, handle.snapshot.source.identity.as_str(), part.of);
             found.entry(of).or_default().push((part, handle));
         }
     }
-    let group = |((group, identity, of), all): (([u8; 16], &str, u32), Vec<(&Part, &SnapshotHandle)>)| {
+    let group = |((group, identity, of), all): (Whole<'_>, Parts<'_>)| {
         // Oldest first: the newest of a number stays.
         let newest: BTreeMap<u32, _> = all.iter().map(|(part, handle)| (part.number, (*part, *handle))).collect();
         Group {

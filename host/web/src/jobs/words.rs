@@ -27,7 +27,6 @@ pub(crate) fn schedule(schedule: &Schedule) -> String {
 
 /// What a run did, in a line.
 pub(crate) fn step(step: &Step) -> String {
-    let short = |id: &dyn std::fmt::Display| id.to_string().chars().take(DIGITS).collect::<String>();
     let unread = |errors: &u64| match errors {
         0 => String::new(),
         errors => format!(", {} could not be read", count(*errors, "entry", "entries")),
@@ -89,6 +88,15 @@ pub(crate) fn step(step: &Step) -> String {
             let entries = count(*entries, "entry", "entries");
             format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))
         }
+        Step::Replicated { .. } | Step::Proven { .. } | Step::Vanished { .. } | Step::Mirrored { .. } => copies(step),
+        Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
+    };
+    shown::text(&said)
+}
+
+/// What a run did to copies and mirrors, in a line.
+fn copies(step: &Step) -> String {
+    match step {
         Step::Replicated { target, copied, bytes, lacking, .. } => {
             let copied = count(*copied, "snapshot", "snapshots");
             let lacks = if *lacking > 0 { format!("; it lacks {lacking} still") } else { String::new() };
@@ -111,9 +119,13 @@ pub(crate) fn step(step: &Step) -> String {
             short(cut),
             shown::size(*bytes)
         ),
-        Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
-    };
-    shown::text(&said)
+        _ => String::new(),
+    }
+}
+
+/// The first digits of an id.
+fn short(id: &dyn std::fmt::Display) -> String {
+    id.to_string().chars().take(DIGITS).collect()
 }
 
 /// What an ending is to whoever looks.

@@ -11,6 +11,7 @@ use crate::shown;
 ///
 /// # Errors
 /// When somebody has cancelled the plan meanwhile.
+#[expect(clippy::result_large_err, reason = "an estimate fails as any other operation does")]
 pub(super) fn beside(mut plan: Ending, estimate: Result<Estimate>) -> Result<Ending> {
     match estimate {
         Ok(estimate) => plan.tables.insert(0, table(&estimate)),

@@ -173,7 +173,7 @@ impl Run<'_> {
             if self.runner.stop.is_requested() {
                 return self.failed(&doing(to), Ending::Interrupted, EngineError::Cancelled.into());
             }
-            if let Err(error) = self.to_target(to, &origin, &mut bill).await {
+            if let Err(error) = self.carry_to(to, &origin, &mut bill).await {
                 self.failed(&doing(to), Ending::Failed, error);
             }
         }
@@ -201,7 +201,7 @@ impl Run<'_> {
         }
     }
 
-    async fn to_target(&mut self, to: &To, origin: &OpenRepository, bill: &mut Bill) -> Result<(), Error> {
+    async fn carry_to(&mut self, to: &To, origin: &OpenRepository, bill: &mut Bill) -> Result<(), Error> {
         let Some(_held) = self.hold(to)? else { return Ok(()) };
         let opening = self.runner.open_named(&to.target, StoreUse::Write);
         let target = tokio::select! {

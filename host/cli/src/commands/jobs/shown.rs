@@ -207,7 +207,6 @@ pub(crate) struct StepLine<'a> {
 
 impl Display for StepLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = |id: &SnapshotId| id.to_string().chars().take(DIGITS).collect::<String>();
         match self.step {
             Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added } => {
                 let made = snapshot
@@ -242,45 +241,6 @@ impl Display for StepLine<'_> {
                     (_, errors) => write!(f, ": {errors} DID NOT COME BACK"),
                 }
             }
-            Step::Mirrored { target, cut, held: Some(_), .. } => {
-                write!(f, "LEFT       {}: nothing was done there, it is not {}", printable(target), short(cut))
-            }
-            Step::Mirrored {
-                target,
-                cut,
-                new,
-                changed,
-                same,
-                removed,
-                kept,
-                missing,
-                foreign,
-                extra,
-                lacking,
-                bytes,
-                lost,
-                ..
-            } => {
-                let (target, bytes) = (printable(target), HumanBytes(*bytes));
-                write!(
-                    f,
-                    "mirrored   {target}: cut {}, {new} new, {changed} changed, {removed} removed, {same} as they were, {bytes}",
-                    short(cut)
-                )?;
-                let notes = [
-                    (*kept, "kept that the source no longer has"),
-                    (*missing, "had been removed there"),
-                    (*foreign, "of somebody else's replaced"),
-                    (*extra, "there that are nobody's"),
-                    (*lacking, "LACKING"),
-                ];
-                notes
-                    .iter()
-                    .filter(|(count, _)| *count > 0)
-                    .try_for_each(|(count, text)| write!(f, "; {count} {text}"))?;
-                lost.iter()
-                    .try_for_each(|(name, count)| write!(f, "\n    not held: {} of {count} objects", printable(name)))
-            }
             Step::Hooked { program, output } => {
                 write!(f, "hook       {}", printable(program))?;
                 let last = output.trim_end().lines().next_back().unwrap_or_default();
@@ -301,31 +261,88 @@ impl Display for StepLine<'_> {
                     "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
                 )
             }
-            Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
-                let (target, bytes) = (printable(target), HumanBytes(*bytes));
-                write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
-                if *lacking > 0 {
-                    write!(f, "; IT LACKS {lacking} STILL")?;
-                }
-                behind_since.map_or(Ok(()), |since| write!(f, ", behind since {since}"))
-            }
-            Step::Proven { target, until, packs_read, damages } => {
-                let proven = until.map_or_else(
-                    || "NOTHING IS PROVEN".to_owned(),
-                    |until| format!("proven up to the snapshot of {until}"),
-                );
-                write!(f, "proved     {}: {proven}, {packs_read} packs read", printable(target))?;
-                if *damages > 0 { write!(f, ": {damages} DAMAGES") } else { Ok(()) }
-            }
-            Step::Vanished { target, gone, vanish_max } => {
-                write!(
-                    f,
-                    "held       {}: {gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed",
-                    printable(target)
-                )
-            }
+            Step::Replicated { .. } | Step::Proven { .. } | Step::Vanished { .. } => replicated(self.step, f),
+            Step::Mirrored { .. } => mirrored(self.step, f),
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
+    }
+}
+
+/// The first digits of an id.
+fn short(id: &SnapshotId) -> String {
+    id.to_string().chars().take(DIGITS).collect()
+}
+
+/// What was done for copies in other repositories.
+fn replicated(step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match step {
+        Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
+            let (target, bytes) = (printable(target), HumanBytes(*bytes));
+            write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
+            if *lacking > 0 {
+                write!(f, "; IT LACKS {lacking} STILL")?;
+            }
+            behind_since.map_or(Ok(()), |since| write!(f, ", behind since {since}"))
+        }
+        Step::Proven { target, until, packs_read, damages } => {
+            let proven = until.map_or_else(
+                || "NOTHING IS PROVEN".to_owned(),
+                |until| format!("proven up to the snapshot of {until}"),
+            );
+            write!(f, "proved     {}: {proven}, {packs_read} packs read", printable(target))?;
+            if *damages > 0 { write!(f, ": {damages} DAMAGES") } else { Ok(()) }
+        }
+        Step::Vanished { target, gone, vanish_max } => {
+            write!(
+                f,
+                "held       {}: {gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed",
+                printable(target)
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was done at a target of a mirror.
+fn mirrored(step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match step {
+        Step::Mirrored { target, cut, held: Some(_), .. } => {
+            write!(f, "LEFT       {}: nothing was done there, it is not {}", printable(target), short(cut))
+        }
+        Step::Mirrored {
+            target,
+            cut,
+            new,
+            changed,
+            same,
+            removed,
+            kept,
+            missing,
+            foreign,
+            extra,
+            lacking,
+            bytes,
+            lost,
+            ..
+        } => {
+            let (target, bytes) = (printable(target), HumanBytes(*bytes));
+            write!(
+                f,
+                "mirrored   {target}: cut {}, {new} new, {changed} changed, {removed} removed, {same} as they were, {bytes}",
+                short(cut)
+            )?;
+            let notes = [
+                (*kept, "kept that the source no longer has"),
+                (*missing, "had been removed there"),
+                (*foreign, "of somebody else's replaced"),
+                (*extra, "there that are nobody's"),
+                (*lacking, "LACKING"),
+            ];
+            notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, text)| write!(f, "; {count} {text}"))?;
+            lost.iter()
+                .try_for_each(|(name, count)| write!(f, "\n    not held: {} of {count} objects", printable(name)))
+        }
+        _ => Ok(()),
     }
 }
 
