@@ -114,6 +114,11 @@ impl<'a> RestoreWriter<'a> {
         &self.entry_writer.stop
     }
 
+    /// Whether every version of a key is written, not the current one alone.
+    pub(super) const fn replays(&self) -> bool {
+        self.options.versions
+    }
+
     pub(super) fn into_report(self) -> RestoreReport {
         let (presumed, reused) = (self.comparer.presumed.load(Relaxed), self.comparer.reused.load(Relaxed));
         let report = self.report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
