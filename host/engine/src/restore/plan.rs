@@ -1,7 +1,7 @@
 //! Plan: contents in the order of the packs that hold them, in windows that fit into memory.
 //!
 //! ```text
-//! sift > WINDOWS_AHEAD > take from the course > load the rest > 1 > write
+//! sift all > cut windows > take from the course > load the rest > 1 > write > describe
 //! ```
 //!
 //! Owned here: the order, the windows, and that comparing, fetching and writing go on side by side. Called by `restore::run` and `replay`.
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ChunkRef, Content, Key, Record};
-use futures_util::future::join3;
+use futures_util::future::join;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
@@ -28,16 +28,16 @@ use crate::{Error, Result};
 const WINDOW_ENTRIES: usize = 4096;
 /// Plaintext of a window of several contents, or of a part of a long one.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
-/// Windows that were compared and wait for their contents, so that what the last of them needs is asked for while the first is read.
-const WINDOWS_AHEAD: usize = 4;
-/// Windows of which the chunks that lie by themselves are loaded at once, and windows that are written at once: as one ends, the other keeps the cores at work.
+/// Windows of which the course hears before their turn, so that what the last of them needs is asked for while the first is read.
+const WINDOWS_AHEAD: usize = 8;
+/// Windows of which the chunks that lie by themselves are loaded at once, and windows that get their metadata while the next is written.
 const WINDOWS_AT_ONCE: usize = 2;
 /// How much of a long content is planned at once: some packs.
 const PORTION_BYTES: u64 = 256 * 1024 * 1024;
 
 pub(super) struct Planner {
     loader: Arc<BlobLoader>,
-    small: VecDeque<Record>,
+    small: Vec<Record>,
     large: Vec<Record>,
 }
 
@@ -46,15 +46,14 @@ impl Planner {
         records.sort_by_cached_key(|record| {
             first_chunk(&record.content).and_then(|id| loader.index().get(&id)).map(|place| (place.pack, place.offset))
         });
-        let (small, large): (Vec<Record>, Vec<Record>) = records.into_iter().partition(fits_window);
-        Self { loader, small: small.into(), large }
+        let (small, large) = records.into_iter().partition(fits_window);
+        Self { loader, small, large }
     }
 
     /// Compares everything with what is there, and fetches and writes what is not.
-    pub(super) async fn write_all(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
-        let large = std::mem::take(&mut self.large);
-        let loader = Arc::clone(&self.loader);
-        self.write_small(writer).await?;
+    pub(super) async fn write_all(self, writer: &RestoreWriter<'_>) -> Result<()> {
+        let Self { loader, small, large } = self;
+        write_small(&loader, small, writer).await?;
         for record in large {
             let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
             for item in left {
@@ -63,109 +62,106 @@ impl Planner {
         }
         Ok(())
     }
+}
 
-    async fn write_small(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
-        let loader = Arc::clone(&self.loader);
-        let course = Course::plan(&loader, self.small.iter().flat_map(|record| refs_of(&record.content)).map(id_of));
-        let (to_fetch, sifted) = mpsc::channel(WINDOWS_AHEAD);
-        let (to_write, fetched) = mpsc::channel(1);
-        let sifting = async {
-            while let Some(items) = self.next_window() {
-                let items = writer.stop().unless(writer.sift(items)).await??;
-                if to_fetch.send(items).await.is_err() {
-                    break;
-                }
-            }
-            drop(to_fetch);
-            Ok(())
-        };
-        let fetching = async {
-            let loaded = Taking { sifted, course, ahead: VecDeque::new() }.windows(writer).map(|taken| async {
-                let (items, taken) = taken?;
-                let fetched = writer.stop().unless(loader.complete(taken)).await??;
-                Ok::<_, Error>(Window { items, fetched })
-            });
-            let mut loaded = std::pin::pin!(loaded.buffered(WINDOWS_AT_ONCE));
-            while let Some(window) = loaded.try_next().await? {
-                if to_write.send(window).await.is_err() {
-                    break;
-                }
-            }
-            drop(to_write);
-            Ok(())
-        };
-        let fetched = futures_util::stream::unfold(fetched, |mut fetched| async {
-            let window = fetched.recv().await?;
-            Some((window, fetched))
-        });
-        let writing = fetched.map(|window| writer.write(window)).buffered(WINDOWS_AT_ONCE);
-        let (sifted, fetched, written): (Result<()>, Result<()>, Result<()>) =
-            join3(sifting, fetching, writing.try_collect()).await;
-        written.and(fetched).and(sifted)
+/// Contents of which many fit into a window. What is read in one go follows from all that is not there, so that is found out first.
+async fn write_small(loader: &Arc<BlobLoader>, records: Vec<Record>, writer: &RestoreWriter<'_>) -> Result<()> {
+    let is_looking = writer.is_looking();
+    let mut records = records.into_iter();
+    let mut left = VecDeque::new();
+    while records.len() > 0 {
+        let item = |record: Record| Item { refs: refs_of(&record.content).to_vec(), record, replaces: false };
+        let items = records.by_ref().take(WINDOW_ENTRIES).map(item).collect();
+        left.extend(writer.stop().unless(writer.sift(items)).await??);
     }
-
-    fn next_window(&mut self) -> Option<Vec<Item>> {
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        while items.len() < WINDOW_ENTRIES {
-            let Some(next) = self.small.front() else { break };
-            let weight = weight(&next.content);
-            if !items.is_empty() && bytes + weight > SMALL_BYTES {
+    let course = Course::plan(loader, left.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
+    let windows = Windows { course, left, ahead: VecDeque::new(), is_looking };
+    let (to_write, fetched) = mpsc::channel(1);
+    let fetching = async {
+        let loaded = windows.taken(writer).map(|taken| async {
+            let (items, taken) = taken?;
+            let fetched = writer.stop().unless(loader.complete(taken)).await??;
+            Ok::<_, Error>(Window { items, fetched })
+        });
+        let mut loaded = std::pin::pin!(loaded.buffered(WINDOWS_AT_ONCE));
+        while let Some(window) = loaded.try_next().await? {
+            if to_write.send(window).await.is_err() {
                 break;
             }
-            bytes += weight;
-            let Some(record) = self.small.pop_front() else { break };
-            let refs = refs_of(&record.content).to_vec();
-            items.push(Item { record, refs, replaces: false });
         }
-        (!items.is_empty()).then_some(items)
-    }
+        drop(to_write);
+        Ok(())
+    };
+    let fetched = futures_util::stream::unfold(fetched, |mut fetched| async {
+        let window = fetched.recv().await?;
+        Some((window, fetched))
+    });
+    // A further name of a file is made with the metadata, so contents are whole window by window.
+    let written = fetched.then(|window| writer.write(window));
+    let writing = written.map(|written| async { writer.describe(written?).await }).buffered(WINDOWS_AT_ONCE);
+    let (fetched, written): (Result<()>, Result<()>) = join(fetching, writing.try_collect()).await;
+    written.and(fetched)
 }
 
-/// Windows that are sifted get their chunks of the course, one after the other.
-struct Taking {
-    sifted: mpsc::Receiver<Vec<Item>>,
+/// Windows of what is to be written, which get their chunks one after the other.
+struct Windows {
     course: Course,
+    left: VecDeque<Item>,
+    /// Those of which it is known to the course that they come soon.
     ahead: VecDeque<Vec<Item>>,
+    /// Whether each of them was looked for at the destination.
+    is_looking: bool,
 }
 
-impl Taking {
-    fn windows<'a>(self, writer: &'a RestoreWriter<'_>) -> impl Stream<Item = Result<(Vec<Item>, Taken)>> + 'a {
-        futures_util::stream::unfold(self, move |mut this| async move {
-            let items = this.next().await?;
-            let taken = writer.stop().unless(take(&mut this.course, &items, writer)).await;
-            Some((taken.map(|taken| (items, taken)), this))
+impl Windows {
+    fn taken<'a>(self, writer: &'a RestoreWriter<'_>) -> impl Stream<Item = Result<(Vec<Item>, Taken)>> + 'a {
+        futures_util::stream::try_unfold(self, move |mut this| async move {
+            let Some(mut items) = this.next() else { return Ok(None) };
+            if writer.is_looking() && !this.is_looking {
+                items = writer.stop().unless(writer.sift(items)).await??;
+            }
+            let taken = writer.stop().unless(take(&mut this.course, &items, writer)).await?;
+            Ok(Some(((items, taken), this)))
         })
     }
 
     /// The next window; what those behind it need is begun.
-    async fn next(&mut self) -> Option<Vec<Item>> {
-        if self.ahead.is_empty() {
-            let items = self.sifted.recv().await?;
-            self.expect(items);
-        }
-        while let Ok(items) = self.sifted.try_recv() {
-            self.expect(items);
+    fn next(&mut self) -> Option<Vec<Item>> {
+        while self.ahead.len() <= WINDOWS_AHEAD && !self.left.is_empty() {
+            let window = self.cut();
+            self.course.begin(window.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
+            self.ahead.push_back(window);
         }
         self.ahead.pop_front()
     }
 
-    fn expect(&mut self, items: Vec<Item>) {
-        // What is replaced may have its chunks in the file that is there.
-        self.course.begin(items.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
-        self.ahead.push_back(items);
+    fn cut(&mut self) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        while items.len() < WINDOW_ENTRIES
+            && let Some(next) = self.left.pop_front()
+        {
+            let weight = weight(&next.record.content);
+            if !items.is_empty() && bytes + weight > SMALL_BYTES {
+                self.left.push_front(next);
+                break;
+            }
+            bytes += weight;
+            items.push(next);
+        }
+        items
     }
 }
 
-/// Takes what a window needs of files that are replaced, and then of the course.
+/// Takes what a window needs: of a file that is replaced, what that has, and else of the course. What a replaced file has not lies by itself.
 async fn take(course: &mut Course, items: &[Item], writer: &RestoreWriter<'_>) -> Taken {
-    let mut reused = Fetched::new();
-    for item in items.iter().filter(|item| item.replaces) {
-        reused.extend(writer.reuse(&item.record.entry.key, &item.refs, 0).await);
+    let (replacing, new): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.replaces);
+    let mut taken = course.take(new.into_iter().flat_map(needed).map(id_of).collect()).await;
+    for item in replacing {
+        let reused = writer.reuse(&item.record.entry.key, &item.refs, 0).await;
+        taken.fetched.extend(reused);
+        taken.rest.extend(missing(needed(item), &taken.fetched));
     }
-    let missing = missing(items.iter().flat_map(needed), &reused);
-    let mut taken = course.take(missing).await;
-    taken.fetched.extend(reused);
     taken
 }
 
@@ -193,8 +189,8 @@ fn fits_window(record: &Record) -> bool {
     weight(&record.content) <= WINDOW_BYTES
 }
 
-fn missing<'a>(refs: impl Iterator<Item = &'a ChunkRef>, fetched: &Fetched) -> Vec<ChunkId> {
-    refs.map(id_of).filter(|id| !fetched.contains_key(id)).collect()
+fn missing(refs: &[ChunkRef], fetched: &Fetched) -> Vec<ChunkId> {
+    refs.iter().map(id_of).filter(|id| !fetched.contains_key(id)).collect()
 }
 
 /// One content larger than a window: its parts follow each other, the next being fetched while one is written.
@@ -238,7 +234,9 @@ impl Long<'_> {
     async fn next(&mut self, writer: &RestoreWriter<'_>) -> Result<Option<(Vec<ChunkRef>, Taken)>> {
         if self.planned.is_empty() {
             self.planned = self.chunks.next(PORTION_BYTES).await?.into();
-            self.course = Course::plan(&self.loader, self.planned.iter().map(id_of));
+            // Of what is replaced, the most is there.
+            let planned = self.planned.iter().filter(|_| self.replaced.is_none());
+            self.course = Course::plan(&self.loader, planned.map(id_of));
         }
         let mut refs = Vec::new();
         let mut bytes = 0;
@@ -257,7 +255,7 @@ impl Long<'_> {
             Some(key) => writer.reuse(key, &refs, self.offset).await,
             None => Fetched::new(),
         };
-        let mut taken = self.course.take(missing(refs.iter(), &reused)).await;
+        let mut taken = self.course.take(missing(&refs, &reused)).await;
         taken.fetched.extend(reused);
         self.offset += bytes;
         Ok(Some((refs, taken)))
