@@ -2,7 +2,7 @@
 //!
 //! Owned here: which ranges of packs are worth that (*stretches*), reading, opening and verifying them a run at a time ahead of whoever takes the
 //! chunks, and what comes along before its turn. Refused here: damage, absent packs and stores that fail. What a stretch does not give, whatever the
-//! reason, is named to the caller, who asks the loader for it. Called by `restore`.
+//! reason, is named to the caller, who asks the loader for it. Called by `restore` and `walk`.
 //!
 //! Chunks are to be taken more or less in the order of their places: what is behind is not read again.
 //!
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 use super::fetch::open_run;
 use super::locate::coalesce_to;
-use super::{BlobLoader, Fetched, GAP_BYTES_MAX, Run, SealedRun};
+use super::{BlobLoader, Fetched, GAP_BYTES_MAX, Run, SealedRun, forged};
 use crate::task::{self, Task};
 
 /// What of a stretch is opened at once: enough to be worth a hand-over to another thread, and little enough to stay in the cache of a core.
@@ -96,8 +96,7 @@ impl Course {
             held: Held::default(),
         };
         for runs in runs.chunk_by(|a, b| a.pack == b.pack) {
-            let pack = runs.first().and_then(|run| index.pack(run.pack));
-            let Some(pack) = pack.filter(|pack| loader.repository.unread(Some(pack)).is_none()) else { continue };
+            let Some(pack) = runs.first().and_then(|run| index.pack(run.pack)) else { continue };
             for runs in worth_one_request(runs) {
                 course.add(pack.clone(), runs);
             }
@@ -230,13 +229,23 @@ fn worth_one_request(runs: &[Run]) -> Vec<&[Run]> {
     stretches.into_iter().filter(|runs| span(runs) >= STRETCH_BYTES_MIN).collect()
 }
 
-/// Reads the runs of a stretch from one on by one request, as long as they are taken. Whatever fails ends it.
+/// Reads the runs of a stretch from one on by one request, as long as they are taken. Whatever fails ends it. A rehearsal counts it instead.
 async fn read_runs(
     loader: Arc<BlobLoader>,
     pack: IndexedPack,
     (runs, next): (Arc<[Run]>, usize),
     to: mpsc::Sender<JoinHandle<Fetched>>,
 ) {
+    if let Some(tally) = loader.repository.unread(Some(&pack)) {
+        let left = runs.get(next..).unwrap_or_default();
+        let Some((first, last)) = left.first().zip(left.last()) else { return };
+        forged::count(tally, &pack, (first.offset, last.end() - first.offset));
+        for run in left.iter().cloned() {
+            let forge = move || forged::made(&run).into_iter().map(|made| (made.id(), Ok(made.plain))).collect();
+            let Ok(()) = to.send(tokio::task::spawn_blocking(forge)).await else { return };
+        }
+        return;
+    }
     let spans = runs.iter().skip(next).map(|run| sealed_span(run.offset, run.length, pack.size));
     let Ok(spans) = spans.collect::<Result<Vec<_>, _>>() else { return };
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };

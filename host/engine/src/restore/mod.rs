@@ -222,7 +222,7 @@ pub async fn run(
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
-    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging();
+    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging().in_one_go();
     let extras = Extras::of(&*destination, (&info, namespace), (repository, &loader, snapshot), options)?;
     if options.parts.is_all() {
         let statistics = &snapshot.snapshot.statistics;
