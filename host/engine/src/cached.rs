@@ -7,8 +7,6 @@
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -90,14 +88,9 @@ impl CacheFolder {
         let _ = tokio::task::spawn_blocking(move || write_whole(&path, slot.to_string().as_bytes())).await;
     }
 
-    /// The object, or a range that lies within it.
-    async fn read(&self, key: &StoreKey, range: Option<ByteRange>) -> Option<Bytes> {
+    async fn read(&self, key: &StoreKey) -> Option<Bytes> {
         let path = self.path(key)?;
-        let read = move || match range {
-            None => std::fs::read(path).ok(),
-            Some(range) => read_range(&path, range),
-        };
-        tokio::task::spawn_blocking(read).await.ok()?.map(Bytes::from)
+        tokio::task::spawn_blocking(move || std::fs::read(path).ok()).await.ok()?.map(Bytes::from)
     }
 
     async fn write(&self, key: &StoreKey, bytes: Bytes) {
@@ -181,8 +174,10 @@ impl Store for CachedStore {
         if self.cache_folder.path(key).is_none() {
             return self.store.get(key, range, version).await;
         }
-        if let Some(bytes) = self.cache_folder.read(key, range).await {
-            return Ok(Body::from_bytes(bytes));
+        if let Some(whole) = self.cache_folder.read(key).await
+            && let Some(part) = cut(&whole, range)
+        {
+            return Ok(Body::from_bytes(part));
         }
         let body = self.store.get(key, range, version).await?;
         if range.is_some() {
@@ -213,12 +208,12 @@ impl Store for CachedStore {
     }
 }
 
-/// A range of a file, which may be as large as a pack: no more of it is read.
-fn read_range(path: &Path, range: ByteRange) -> Option<Vec<u8>> {
-    let file = File::open(path).ok()?;
-    let size = file.metadata().ok()?.len();
-    let end = range.length.map_or(Some(size), |length| range.offset.checked_add(length)).filter(|end| *end <= size)?;
-    let mut bytes = vec![0; usize::try_from(end.checked_sub(range.offset)?).ok()?];
-    file.read_exact_at(&mut bytes, range.offset).ok()?;
-    Some(bytes)
+fn cut(whole: &Bytes, range: Option<ByteRange>) -> Option<Bytes> {
+    let Some(range) = range else { return Some(whole.clone()) };
+    let start = usize::try_from(range.offset).ok()?;
+    let end = match range.length {
+        Some(length) => start.checked_add(usize::try_from(length).ok()?)?,
+        None => whole.len(),
+    };
+    (start <= end && end <= whole.len()).then(|| whole.slice(start..end))
 }
