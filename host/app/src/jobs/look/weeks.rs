@@ -27,11 +27,10 @@ use super::Told;
 use super::ear::Ear;
 use crate::app::App;
 use crate::open::StoreUse;
-use crate::trouble::Trouble;
 
 /// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
-const BEGIN: u64 = 1_805_673_600;
-const HOUR: u64 = 3600;
+pub(super) const BEGIN: u64 = 1_805_673_600;
+pub(super) const HOUR: u64 = 3600;
 pub(super) const DAY: u64 = 24 * HOUR;
 
 /// What happens to the machine at a time, in hours since the begin.
@@ -133,7 +132,7 @@ impl World {
     }
 
     /// Makes what the store holds as old as it is by now.
-    fn age(&self) {
+    pub(super) fn age(&self) {
         let now = self.now();
         let by = Duration::from_secs(now.saturating_sub(self.aged.fetch_max(now, Ordering::SeqCst)));
         // Who is at work there has it to himself.
@@ -273,7 +272,7 @@ fn hide(world: &Arc<World>) {
 }
 
 /// Two repositories, three sources, and the jobs that back them up.
-async fn set_up(bed: &Bed, ear: &Ear) {
+pub(super) async fn set_up(bed: &Bed, ear: &Ear) {
     let root = bed.path("");
     // This machine knows each by where it was made: one that is plain may not be moved.
     for repository in ["near", "far"] {
@@ -339,55 +338,6 @@ async fn two_weeks_are_told_once_and_in_order() {
     expect_each_said_once_and_all_well(&lines);
     for (word, count) in [("damage", 1), ("suspect", 1), ("failed", 1)] {
         assert_eq!(told.iter().filter(|told| *told == word).count(), count, "{word}");
-    }
-}
-
-const TROUBLE: [Event; 5] = [
-    (60, "the near repository is full, for a day", |world| {
-        world.app.troubles().begin(world.root.join("near"), Trouble::Full);
-    }),
-    (84, "there is space again", |world| world.app.troubles().end(&world.root.join("near"))),
-    (132, "the near repository answers 503, for a day", |world| {
-        world.app.troubles().begin(world.root.join("near"), Trouble::Unavailable);
-    }),
-    (156, "it answers again", |world| world.app.troubles().end(&world.root.join("near"))),
-    (216, "nine days have passed", |world| world.stop.request()),
-];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repository_that_is_full_for_a_day_and_one_that_answers_503_are_told_once_and_made_up_for_once() {
-    let (bed, ear) = (Bed::new().await, Ear::open().await);
-    set_up(&bed, &ear).await;
-    let world = World::of(&bed, BEGIN, &TROUBLE, World::age);
-    let lines = world.live().await;
-    let told: Vec<String> = lines.iter().filter_map(|line| Some(line.split_once("--> ")?.1.to_owned())).collect();
-    let heard: Vec<String> = ear.words().into_iter().filter(|word| word != "digest").collect();
-    let words =
-        |told: &[String]| told.iter().map(|told| told.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
-    assert_eq!(heard, words(&told));
-    expect_each_said_once_and_all_well(&lines);
-    // Of each day the same is told, once: what is full can be read, and grows older all the same.
-    let days = lines.split(|line| line.contains("***")).enumerate().filter(|(number, _)| matches!(number, 1 | 3));
-    for (number, day) in days {
-        let count = |what: &str| day.iter().filter(|line| line.contains(what)).count();
-        let broken = ["shop", "home"].map(|job| count(&format!("promise-broken: the promise of `{job}`")));
-        assert_eq!((count("failed: the job"), broken), (1, [1, 1]), "{number}: {day:?}");
-        assert_eq!(count("`mail`"), 0, "the far repository is well: {day:?}");
-    }
-    // No run is lost from the record, and none is done twice: each due time has one run that stands for it.
-    let past = world.state.log().past(None, 1000).unwrap();
-    assert!(past.iter().all(|past| !matches!(past.ending, None | Some(Ending::Lost))), "{past:?}");
-    let file = JobsFile::read(&world.root.join("jobs.toml"), jiff::Timestamp::UNIX_EPOCH).unwrap();
-    for job in ["shop", "home", "mail"] {
-        let done = past.iter().rev().filter(|past| past.job == job && past.ending == Some(Ending::Done));
-        let (dues, missed): (Vec<Timestamp>, Vec<u32>) = done.filter_map(|past| Some((past.due?, past.missed))).unzip();
-        assert!(dues.is_sorted_by(|a, b| a < b), "{job}: {dues:?}");
-        let stood_for = u32::try_from(dues.len()).unwrap() + missed.iter().sum::<u32>();
-        let [begin, end] =
-            [BEGIN, BEGIN + 216 * HOUR].map(|at| jiff::Timestamp::from_second(at.cast_signed()).unwrap());
-        assert_eq!(stood_for, file.jobs[job].schedule.count(begin, end), "{job}: {dues:?} {missed:?}");
-        let made_up = missed.iter().filter(|missed| **missed > 0).count();
-        assert!(made_up <= 2, "each day is made up for once, {job}: {missed:?}");
     }
 }
 
