@@ -67,7 +67,9 @@ pub enum LackCause {
         program: OsString,
     },
     /// Changes of all sources that jobs wait for cannot be watched at once.
-    #[error("{folders} folders are to be watched for changes, and this machine watches {watches_max} for each user, all programs together")]
+    #[error(
+        "{folders} folders are to be watched for changes, and this machine watches {watches_max} for each user, all programs together"
+    )]
     Watches {
         /// Folders that are to be watched for this job and those before it.
         folders: usize,
@@ -253,14 +255,19 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(below)).unwrap();
         }
         let job = |name: &str, more: &str| {
-            format!("[job.{name}]\nbackup = \"{path}/{name}\"\nto = \"/r\"\nevery = \"1h\"\non_change = \"30s..5m\"\n{more}\n")
+            format!(
+                "[job.{name}]\nbackup = \"{path}/{name}\"\nto = \"/r\"\nevery = \"1h\"\non_change = \"30s..5m\"\n{more}\n"
+            )
         };
         let text = format!("version = 1\n{}{}", job("one", ""), job("two", "exclude = \"target/\""));
         let file = JobsFile::parse(Path::new("jobs.toml"), &text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
         let app = App::new(AppOptions::default());
         assert!(lacks_of_changes(&app, &file, 4).is_empty(), "what is left out takes no watch");
         let lacks = lacks_of_changes(&app, &file, 3);
-        assert!(matches!(lacks.as_slice(), [(job, LackCause::Watches { folders: 4, watches_max: 3 })] if job.name == "two"), "{lacks:?}");
+        assert!(
+            matches!(lacks.as_slice(), [(job, LackCause::Watches { folders: 4, watches_max: 3 })] if job.name == "two"),
+            "{lacks:?}"
+        );
         let lacks = lacks_of_changes(&app, &file, 1);
         assert!(matches!(lacks.as_slice(), [(job, LackCause::Watches { .. })] if job.name == "one"), "{lacks:?}");
     }

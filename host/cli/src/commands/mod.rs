@@ -11,6 +11,7 @@ pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod completions;
+mod clock_set;
 mod compression;
 pub(crate) mod connector;
 pub(crate) mod create;

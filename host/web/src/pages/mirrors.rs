@@ -199,10 +199,9 @@ fn of_target(site: &Site, target: &TargetStatus) -> Target {
             let lacking = count(marker.lacking, "object of the cut is", "objects of the cut are");
             (state("Not whole", "▲", "wary"), format!("{lacking} not there."))
         }
-        (None, Some(_), None) if target.behind > 0 => (
-            state("Behind", "▲", "wary"),
-            format!("{} newer.", count(target.behind, "cut is", "cuts are")),
-        ),
+        (None, Some(_), None) if target.behind > 0 => {
+            (state("Behind", "▲", "wary"), format!("{} newer.", count(target.behind, "cut is", "cuts are")))
+        }
         (None, Some(_), None) => (state("Newest cut", "●", "good"), "It is what the newest cut holds.".to_owned()),
     };
     let is_suspect = target.suspect.is_some();

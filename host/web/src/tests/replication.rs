@@ -76,7 +76,8 @@ async fn a_target_that_is_gone_is_not_known_and_its_bad_days_say_what_was_said_w
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_wait_sees_the_record_first_and_then_what_was_measured() {
     let limits = Limits { overview: Duration::ZERO, ..Limits::default() };
-    let stand = with_policy_of(with_job_within(limits, "at = \"02:30\"").await, "to = [ { target = \"@paris\" } ]").await;
+    let stand =
+        with_policy_of(with_job_within(limits, "at = \"02:30\"").await, "to = [ { target = \"@paris\" } ]").await;
     let begun = send(&stand, "/jobs/replicate.main/run", "").await;
     stand.ended(begun.header("location")).await;
     let page = stand.page("/replication").await;

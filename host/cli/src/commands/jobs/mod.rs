@@ -27,8 +27,8 @@ use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
-use credenza_connect::file::watches_max;
 use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
+use credenza_connect::file::watches_max;
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 

@@ -165,9 +165,10 @@ impl Watch {
         while let Ok(event) = events.next() {
             let (flags, number) = (event.events(), event.wd());
             let is_folder = flags.contains(ReadFlags::ISDIR);
-            let about = event.file_name().zip(self.folders.get(&number)).map(|(name, (root, folder))| {
-                (*root, folder.join(std::ffi::OsStr::from_bytes(name.to_bytes())))
-            });
+            let about = event
+                .file_name()
+                .zip(self.folders.get(&number))
+                .map(|(name, (root, folder))| (*root, folder.join(std::ffi::OsStr::from_bytes(name.to_bytes()))));
             let leaves_out = |(root, path): &(usize, PathBuf)| {
                 self.roots.get(*root).is_some_and(|root| root.leaves_out(path, is_folder))
             };
