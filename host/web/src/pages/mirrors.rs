@@ -89,7 +89,7 @@ async fn one(site: &Arc<Site>, book: &Arc<Book>, policy: &Policy) -> Result<Mirr
             (standing.targets.iter().map(|target| of_target(site, target)).collect(), cuts(site, standing), None)
         }
         Some(Err(why)) => (Vec::new(), Vec::new(), Some(why.clone())),
-        None => (recorded(site, book, policy).await?, Vec::new(), None),
+        None => (recorded(book, policy).await?, Vec::new(), None),
     };
     let newest = found.as_deref().and_then(|found| found.as_ref().ok()?.cuts.whole.last());
     let (state, says) = standing(&targets, unknown.as_deref());
@@ -140,7 +140,7 @@ async fn measured(site: &Arc<Site>, policy: &Policy) -> (Option<Arc<Result<Stand
 }
 
 /// What the last runs have done at each target, by the record of this machine.
-async fn recorded(site: &Site, book: &Book, policy: &Policy) -> Result<Vec<Target>, Problem> {
+async fn recorded(book: &Book, policy: &Policy) -> Result<Vec<Target>, Problem> {
     let past = book.past(Some(&policy.name), PAST_MAX).await.map_err(unread)?;
     let last = |word: &String| {
         let of_target = |step: &&Step| matches!(step, Step::Mirrored { target, .. } if target == word);

@@ -27,7 +27,8 @@ use crate::watch::Watch;
 
 /// A stand with the repository `@main`, the folder `home` as `@home`, and a job `a` with these lines.
 pub(super) async fn with_job(lines: &str) -> Stand {
-    with_job_within(Limits { rows: 3, ..Limits::default() }, lines).await
+    // What is looked into answers, however slow the machine is.
+    with_job_within(Limits { rows: 3, overview: Duration::from_mins(5), ..Limits::default() }, lines).await
 }
 
 /// The same within other limits.
