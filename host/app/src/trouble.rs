@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_connect::{ErrorClass, Store};
@@ -16,17 +17,21 @@ pub(crate) enum Trouble {
     Full,
     /// It answers each request that it may work later, as a server that says 503.
     Unavailable,
+    /// It answers nothing, for an hour.
+    Silent,
 }
+
+/// All that a repository asks of its store.
+const CALLS: [&str; 6] = [call::PUT, call::GET, call::STAT, call::LIST, call::DELETE, call::RETAIN];
 
 impl Trouble {
     fn befall(self, store: Arc<dyn Store>) -> Arc<dyn Store> {
-        let (class, calls): (_, &[&'static str]) = match self {
-            Self::Full => (ErrorClass::Exhausted, &[call::PUT]),
-            Self::Unavailable => {
-                (ErrorClass::Transient, &[call::PUT, call::GET, call::STAT, call::LIST, call::DELETE, call::RETAIN])
-            }
+        let (kind, calls) = match self {
+            Self::Full => (FaultKind::Fail(ErrorClass::Exhausted), &[call::PUT][..]),
+            Self::Unavailable => (FaultKind::Fail(ErrorClass::Transient), &CALLS[..]),
+            Self::Silent => (FaultKind::Delay(Duration::from_hours(1)), &CALLS[..]),
         };
-        let every = |fault: Fault<dyn Store>, name: &&'static str| fault.one_in(name, 1, FaultKind::Fail(class));
+        let every = |fault: Fault<dyn Store>, name: &&'static str| fault.one_in(name, 1, kind);
         Arc::new(calls.iter().fold(Fault::new(store, 0), every))
     }
 }
