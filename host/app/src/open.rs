@@ -176,6 +176,8 @@ impl App {
                 true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
                 false => Arc::new(store),
             };
+            #[cfg(test)]
+            let store = self.troubles().meet(path, store);
             return Ok(Opened { tally, ..Opened::built_in(FILE, store) });
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };

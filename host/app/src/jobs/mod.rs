@@ -17,6 +17,7 @@ pub mod guard;
 #[cfg(test)]
 mod guard_tests;
 mod hook;
+mod job;
 mod keys;
 pub mod limits;
 pub mod lock;
@@ -43,6 +44,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod units;
+mod verification;
 pub mod verify;
 
 pub use error::{JobsError, Problem};

@@ -15,6 +15,8 @@ mod digest;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;

@@ -29,8 +29,8 @@ use crate::app::App;
 use crate::open::StoreUse;
 
 /// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
-const BEGIN: u64 = 1_805_673_600;
-const HOUR: u64 = 3600;
+pub(super) const BEGIN: u64 = 1_805_673_600;
+pub(super) const HOUR: u64 = 3600;
 pub(super) const DAY: u64 = 24 * HOUR;
 
 /// What happens to the machine at a time, in hours since the begin.
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Makes what the store holds as old as it is by now.
-    fn age(&self) {
+    pub(super) fn age(&self) {
         let now = self.now();
         let by = Duration::from_secs(now.saturating_sub(self.aged.fetch_max(now, Ordering::SeqCst)));
         // Who is at work there has it to himself.
@@ -272,7 +272,7 @@ fn hide(world: &Arc<World>) {
 }
 
 /// Two repositories, three sources, and the jobs that back them up.
-async fn set_up(bed: &Bed, ear: &Ear) {
+pub(super) async fn set_up(bed: &Bed, ear: &Ear) {
     let root = bed.path("");
     // This machine knows each by where it was made: one that is plain may not be moved.
     for repository in ["near", "far"] {

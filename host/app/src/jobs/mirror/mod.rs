@@ -67,6 +67,19 @@ pub struct TargetStatus {
     pub behind: u64,
     /// Seconds since the cut was made that the target is.
     pub age: Option<i64>,
+    /// The first suspect snapshot of the source that is to come: until somebody has looked at it, no newer cut comes there.
+    pub suspect: Option<SnapshotId>,
+    /// Why nothing is known of the target, where that is so.
+    pub unknown: Option<String>,
+}
+
+/// How a mirror stands.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// In the order of the file.
+    pub targets: Vec<TargetStatus>,
+    /// Its cuts, oldest first.
+    pub cuts: Snapshots,
 }
 
 /// The name that runs of a mirror have, whether it is written with what all of them begin with or not.
@@ -112,30 +125,38 @@ pub async fn plan(app: &App, mirror: &Mirror, wish: &Wish, run: &RunContext) -> 
     Ok(plans)
 }
 
-/// How each target stands.
+/// How each target stands, and which cuts there are. A target that does not answer says so.
 ///
 /// # Errors
-/// When the repository or a target cannot be read.
-pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Vec<TargetStatus>> {
+/// When the repository cannot be read.
+pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Standing> {
     let open = open(app, mirror, StoreUse::Read).await?;
-    let cuts = cuts(&open, mirror).await?;
-    let newest = cuts.whole.last().map(|handle| &handle.snapshot);
-    let mut all = Vec::new();
+    let all = open.repository.snapshots().await?;
+    let (cuts, flags) = (cuts_of(&all, mirror), Flags::load(&open.repository).await?);
+    let newest = cuts.whole.last();
+    let mut targets = Vec::new();
     for word in &mirror.to {
-        let marker = mirror::marker(&target(app, word, DestinationUse::Preview).await?).await?;
+        let marked = async { Ok(mirror::marker(&target(app, word, DestinationUse::Preview).await?).await?) };
+        let (marker, unknown) = match marked.await {
+            Ok(marker) => (marker, None),
+            Err(error) => (None, Some(Cause::App(error).to_string())),
+        };
         let at = marker.as_ref().and_then(|marker| marker.cut);
         let place = cuts.whole.iter().position(|handle| Some(handle.snapshot.id) == at);
         let made = marker.as_ref().filter(|marker| marker.cut.is_some()).and_then(|marker| marker.cut_made);
-        all.push(TargetStatus {
+        let coming = newest.map(|cut| coming(&all, cut, at, false)).unwrap_or_default();
+        targets.push(TargetStatus {
             target: word.clone(),
-            newest: newest.map(|snapshot| snapshot.id),
-            newest_made: newest.map(|snapshot| snapshot.started),
+            newest: newest.map(|handle| handle.snapshot.id),
+            newest_made: newest.map(|handle| handle.snapshot.started),
             behind: cuts.whole.len().saturating_sub(place.map_or(0, |place| place + 1)) as u64,
             age: made.map(|made| now.seconds.saturating_sub(made.seconds)),
+            suspect: coming.iter().find(|handle| flags.suspicion(handle).is_some()).map(|handle| handle.snapshot.id),
             marker,
+            unknown,
         });
     }
-    Ok(all)
+    Ok(Standing { targets, cuts })
 }
 
 /// The cuts of a mirror, oldest first.
