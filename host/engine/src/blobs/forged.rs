@@ -58,9 +58,19 @@ pub(super) fn fetched(tally: &Tally, pack: &IndexedPack, run: &Run) -> Fetched {
 
 /// The same, as they are stored, too.
 pub(crate) fn opened(tally: &Tally, pack: &IndexedPack, run: &Run) -> Vec<Opened> {
-    let range = sealed_span(run.offset, run.length, pack.size).map(|span| span.object_range);
-    let bytes_down = range.map_or(run.length, |range| range.end - range.start);
+    count(tally, pack, (run.offset, run.length));
+    made(run)
+}
+
+/// Counts the request for so many bytes of a pack's plaintext.
+pub(super) fn count(tally: &Tally, pack: &IndexedPack, (offset, length): (u64, u64)) {
+    let range = sealed_span(offset, length, pack.size).map(|span| span.object_range);
+    let bytes_down = range.map_or(length, |range| range.end - range.start);
     tally.add(Spent { get: 1, bytes_down, ..Spent::default() });
+}
+
+/// The chunks of a range without counting it.
+pub(super) fn made(run: &Run) -> Vec<Opened> {
     let forge = |(id, place): &(ChunkId, BlobPlace)| {
         let stored = Bytes::from(vec![0; place.stored as usize]);
         Opened::forged(place.blob(*id), stored, plaintext(id, place.stored, place.plain))

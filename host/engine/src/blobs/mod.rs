@@ -7,8 +7,9 @@
 //! a pack held is looked for by a successor with the index as it is then.
 //!
 //! Bound: the index, and once more for a successor; one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
-//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
+//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time. What a `course` holds comes on top.
 
+mod course;
 mod fetch;
 mod forged;
 mod locate;
@@ -23,6 +24,7 @@ use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
+pub(crate) use course::{Course, Taken};
 use fetch::open_run;
 pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
@@ -185,6 +187,15 @@ impl BlobLoader {
         self.index
             .places(id)
             .find(|place| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack)))
+    }
+
+    /// Loads what a [`Course`] did not give.
+    pub(crate) async fn complete(&self, taken: Taken) -> Result<Fetched> {
+        let Taken { mut fetched, rest } = taken;
+        if !rest.is_empty() {
+            fetched.extend(self.load(rest).await?);
+        }
+        Ok(fetched)
     }
 
     /// Loads one chunk that must be whole.

@@ -2,10 +2,10 @@
 //!
 //! Owned here: the parts, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
 //!
-//! Bound: [`BATCH_RECORDS`] records, where versions are replayed those of one key more, and the folders above the last.
+//! Bound: records of [`BATCH_BYTES`], where versions are replayed those of one key more, and the folders above the last.
 
 use credenza_connect::Patterns;
-use credenza_model::{EntryKind, Key, Record};
+use credenza_model::{Attribute, Content, EntryKind, Key, Record};
 
 use super::RestoreOptions;
 use crate::Result;
@@ -13,8 +13,10 @@ use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
-/// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
-const BATCH_RECORDS: usize = 16_384;
+/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 30,000 small files.
+const BATCH_BYTES: usize = 24 * 1024 * 1024;
+/// What a chunk takes of it, in its record and in the plan of what is read.
+const CHUNK_BYTES: usize = 200;
 
 /// What is to be restored, a batch of records at a time.
 pub(super) struct Batches<'a> {
@@ -53,6 +55,7 @@ impl<'a> Batches<'a> {
     /// The next records in key order; those of one key are never parted.
     pub(super) async fn gather(&mut self, records: &mut Records) -> Result<Vec<Record>> {
         let mut batch: Vec<Record> = self.held.take().into_iter().collect();
+        let mut bytes = batch.iter().map(memory_of).sum::<usize>();
         while let Some(record) = records.next().await? {
             let part = self.spans.part_of(&record.entry.key);
             if let Some(found) = part.and_then(|part| self.found.get_mut(part)) {
@@ -64,8 +67,9 @@ impl<'a> Batches<'a> {
             }
             let Some(mut wanted) = self.select(record)? else { continue };
             let Some(record) = wanted.pop() else { continue };
+            bytes += wanted.iter().chain([&record]).map(memory_of).sum::<usize>();
             batch.append(&mut wanted);
-            if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+            if bytes >= BATCH_BYTES && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
                 self.held = Some(record);
                 break;
             }
@@ -97,4 +101,17 @@ impl RestoreOptions {
         let is_included = self.include == Patterns::default() || self.include.cover(key);
         is_included && !self.exclude.cover(key)
     }
+}
+
+/// About what a record takes.
+fn memory_of(record: &Record) -> usize {
+    let Record { entry, content, .. } = record;
+    let chunks = match content {
+        Content::None => 0,
+        Content::Inline(bytes) => bytes.len(),
+        Content::Chunks(refs) => refs.len() * CHUNK_BYTES,
+        Content::Lists { lists, .. } => lists.len() * CHUNK_BYTES,
+    };
+    let attributes = entry.attributes.iter().map(|(name, _)| size_of::<Attribute>() + name.len());
+    size_of::<Record>() + entry.key.as_bytes().len() + chunks + attributes.sum::<usize>()
 }

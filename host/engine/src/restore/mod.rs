@@ -9,7 +9,7 @@
 //! Owned here: the order of work, what may be replaced and removed, and what happens to an entry whose chunks are lost. Refused here: what a
 //! destination can hold (`connect`). Called by `cli` and `mirror`.
 //!
-//! Bound: a batch of records, and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
+//! Bound: two batches of records, and where versions are replayed those of one key more, what `plan` holds of the one that is written, and the folders
 //! that are not yet complete.
 
 mod above;
@@ -37,7 +37,9 @@ use std::sync::Arc;
 
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
+use futures_util::future::join;
 
+use crate::blobs::BlobLoader;
 use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
@@ -220,7 +222,7 @@ pub async fn run(
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
-    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging();
+    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging().in_one_go();
     let extras = Extras::of(&*destination, (&info, namespace), (repository, &loader, snapshot), options)?;
     if options.parts.is_all() {
         let statistics = &snapshot.snapshot.statistics;
@@ -250,26 +252,21 @@ pub async fn run(
     let counted = options.counting();
     let mut batches = Batches::new(&counted);
     let mut is_whole = true;
+    let mut batch = run.stop.unless(batches.gather(&mut records)).await??;
     loop {
-        let batch = run.stop.unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
             batches.found_all();
             is_whole = false;
             writer.lose(lost);
         }
-        let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { break };
-        let mapped = batch.into_iter().filter_map(|record| writer.map(mapping, record));
-        let (held, contents): (Vec<Record>, Vec<Record>) =
-            mapped.partition(|record| record.entry.kind != EntryKind::File);
-        folders.open(writer.begin(held).await?);
-        if options.versions {
-            replay::write_all(&loader, contents, &writer).await?;
-        } else {
-            Planner::new(Arc::clone(&loader), contents).write_all(&writer).await?;
+        if batch.is_empty() {
+            break;
         }
-        writer.verify().await?;
-        writer.close(folders.closed_before(&last)).await?;
-        writer.forget_before(&last);
+        // What comes next is read from the tree while this is written.
+        let written = write_batch(batch, mapping, &loader, &writer, &mut folders);
+        let (written, next) = join(written, run.stop.unless(batches.gather(&mut records))).await;
+        written?;
+        batch = next??;
     }
     let parts_missing = batches.missing();
     require_part(&parts_missing, options, snapshot)?;
@@ -292,6 +289,29 @@ pub async fn run(
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     Ok(RestoreReport { healed: repository.take_healed(), spared: repository.take_spared(), ..report })
+}
+
+/// Writes a batch: what has no content first, then contents, then the metadata of folders in which nothing more comes.
+async fn write_batch(
+    batch: Vec<Record>,
+    mapping: AttributeMapping,
+    loader: &Arc<BlobLoader>,
+    writer: &RestoreWriter<'_>,
+    folders: &mut Folders,
+) -> Result<()> {
+    let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { return Ok(()) };
+    let mapped = batch.into_iter().filter_map(|record| writer.map(mapping, record));
+    let (held, contents): (Vec<Record>, Vec<Record>) = mapped.partition(|record| record.entry.kind != EntryKind::File);
+    folders.open(writer.begin(held).await?);
+    if writer.replays() {
+        replay::write_all(loader, contents, writer).await?;
+    } else {
+        Planner::new(Arc::clone(loader), contents).write_all(writer).await?;
+    }
+    writer.verify().await?;
+    writer.close(folders.closed_before(&last)).await?;
+    writer.forget_before(&last);
+    Ok(())
 }
 
 /// Demands that something of one part at least was there.
