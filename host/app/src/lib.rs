@@ -68,6 +68,8 @@ pub mod search;
 pub mod secret;
 pub mod shell;
 pub mod signing;
+#[cfg(test)]
+mod simulated;
 mod snapshot_path;
 pub mod stream;
 pub mod sync;

@@ -15,9 +15,13 @@ mod digest;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
+mod month;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
