@@ -65,7 +65,7 @@ pub(super) struct Bed {
 
 /// What a run told.
 #[derive(Default)]
-pub(super) struct Steps(Mutex<Vec<Step>>);
+struct Steps(Mutex<Vec<Step>>);
 
 impl Heard for Steps {
     fn step(&self, step: &Step, _cause: Option<Cause>) {
