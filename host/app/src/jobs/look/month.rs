@@ -12,12 +12,17 @@ use std::sync::{Arc, Mutex};
 use credenza_connect::memory::{MemoryDestination, MemoryStore};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{CreateOptions, RunContext, Secret};
+use credenza_engine::{CreateOptions, Listener, NoEvents, RunContext, Secret};
 use credenza_format::{ChunkerParams, Keys};
 use credenza_model::{Key, SnapshotId};
 use zeroize::Zeroizing;
 
+use super::super::file::JobsFile;
 use super::super::outcome::Step;
+use super::super::recording::{Cause, Heard, Occasion};
+use super::super::replicate;
+use super::super::run::Runner;
+use super::super::schedule::instant;
 use super::ear::Ear;
 use super::weeks::{encrypt, letters};
 use super::world::{DAY, Event, Machine, World, event, expect_each_said_once_and_all_well};
@@ -46,6 +51,8 @@ struct Month {
     held: Mutex<Vec<(u64, &'static str, Contents)>>,
     /// What Rome held yesterday.
     yesterday: Mutex<Option<MemoryStore>>,
+    /// The machine beside Rome.
+    rome: Mutex<Option<Arc<Machine>>>,
     /// A machine that comes and goes.
     another: Mutex<Option<Machine>>,
 }
@@ -66,6 +73,7 @@ impl Month {
             sites,
             held: Mutex::default(),
             yesterday: Mutex::default(),
+            rome: Mutex::default(),
             another: Mutex::default(),
         };
         for source in SOURCES {
@@ -276,12 +284,11 @@ fn days_of_the_origin(month: &Arc<Month>) -> Vec<Event> {
             month.note(world.now());
         }),
         day(month, at(18, 12), "somebody has looked at it", |_, world| world.acknowledge()),
-        day(month, at(20, 6), "an attacker removes all snapshots at the origin", Month::remove_all),
-        day(month, at(20, 20), "they are brought back from Paris", Month::bring_back),
-        day(month, at(22, 6), "an attacker deletes all snapshots at the origin, without a record", Month::delete_all),
-        day(month, at(22, 20), "they are brought back from Paris, and the policy is told", |month, world| {
-            month.bring_back(world);
-        }),
+        day(month, at(20, 20), "an attacker removes all snapshots at the origin", Month::remove_all),
+        day(month, at(21, 1), "they are brought back from Paris", Month::bring_back),
+        day(month, at(22, 20), "an attacker deletes all snapshots at the origin, without a record", Month::delete_all),
+        day(month, at(23, 1), "they are brought back from Paris", Month::bring_back),
+        day(month, at(23, 2), "the policy is told that this is known", Month::accept),
         day(month, at(26, 0), "nobody backs up, for two days", |month, world| month.pause(world, true)),
         day(month, at(28, 0), "the backups go on", |month, world| month.pause(world, false)),
     ]
@@ -349,6 +356,21 @@ impl Month {
         });
     }
 
+    /// Somebody says on each machine that what has vanished at the origin is known.
+    fn accept(self: &Arc<Self>, world: &Arc<World>) {
+        let month = Arc::clone(self);
+        world.beside(async move |world, clock| {
+            let rome = month.rome.lock().unwrap().clone().unwrap();
+            for Machine { name, app, state, path, stop, .. } in [&world.here, &*rome] {
+                let jobs = JobsFile::read(path, instant(clock.now().wall)).unwrap();
+                let runner = Runner { app, state, clock, stop };
+                let policy = jobs.replicate("main").unwrap();
+                let ending = replicate::run(&runner, policy, true, &Occasion::default(), &Unheard).await;
+                world.tell(&format!("{name}it is said: {:?}", ending.unwrap()));
+            }
+        });
+    }
+
     fn pause(self: &Arc<Self>, world: &Arc<World>, is_paused: bool) {
         let paused = world.here.state.paused();
         for job in SOURCES {
@@ -397,6 +419,17 @@ impl Month {
     }
 }
 
+/// Nobody hears of a run.
+struct Unheard;
+
+impl Heard for Unheard {
+    fn step(&self, _: &Step, _: Option<Cause>) {}
+
+    fn events(&self) -> Arc<dyn Listener> {
+        Arc::new(NoEvents)
+    }
+}
+
 /// What was told of each subject, in order.
 fn told(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -417,7 +450,8 @@ async fn a_month_of_copies_loses_nothing_and_is_told_once_and_in_order() {
     month.create(&beside, "rome", Some(keys)).await;
     month.work(BEGIN);
     let here = month.machine("", app.clone(), &month.jobs("7d", &ear.address));
-    let rome = month.machine("at Rome: ", beside, &Month::pulls(&rome_ear.address));
+    let rome = Arc::new(month.machine("at Rome: ", beside, &Month::pulls(&rome_ear.address)));
+    *month.rome.lock().unwrap() = Some(Arc::clone(&rome));
     let rome_stop = rome.stop.clone();
     let mut events = days_of_targets(&month);
     events.extend(days_of_the_origin(&month));

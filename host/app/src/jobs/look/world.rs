@@ -207,8 +207,12 @@ impl Clock for Calm {
         let world = Arc::clone(&self.0);
         Box::pin(async move {
             let waiting = Waiting::begin(world, time);
-            while !waiting.is_over() {
+            // First comes what there is to do beside waiting.
+            loop {
                 tokio::time::sleep(Duration::from_millis(1)).await;
+                if waiting.is_over() {
+                    return;
+                }
             }
         })
     }

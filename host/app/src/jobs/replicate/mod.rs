@@ -237,7 +237,8 @@ impl Run<'_> {
             self.runner.app.remember_heads(target, heads);
         }
         self.tell_lock(to, target);
-        let after = match report.copied.is_empty() && report.tags == 0 {
+        // Another machine may have carried what was missing.
+        let after = match selection.missing.is_empty() && report.tags == 0 {
             true => here,
             false => tagged(&target.repository).await?,
         };
