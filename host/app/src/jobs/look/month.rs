@@ -25,7 +25,7 @@ use super::super::run::Runner;
 use super::super::schedule::instant;
 use super::ear::Ear;
 use super::weeks::{encrypt, letters};
-use super::world::{DAY, Event, Machine, World, event, expect_each_said_once_and_all_well};
+use super::world::{DAY, Event, Machine, World, event, expect_each_said_once_and_all_well, told};
 use crate::app::{App, AppOptions};
 use crate::configuration::{Kind, Settings};
 use crate::open::StoreUse;
@@ -430,13 +430,35 @@ impl Heard for Unheard {
     }
 }
 
-/// What was told of each subject, in order.
-fn told(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
-    let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (word, subject) in lines.iter().filter_map(|line| line.split_once("--> ")?.1.split_once(": ")) {
-        told.entry(subject).or_default().push(word);
+/// What each machine tells of each subject in this month.
+fn expect_told(lines: &[String]) {
+    const NOT_KNOWN: &str = "promise-broken recovered";
+    let behind = ["promise-at-risk copy-behind recovered"; 4].join(" ");
+    let not_made = "promise-at-risk promise-broken recovered";
+    let promised = [NOT_KNOWN, not_made].join(" ");
+    let copies = [[NOT_KNOWN; 5].join(" "), not_made.to_owned()].join(" ");
+    let job = "failed recovered failed recovered incomplete recovered failed recovered failed recovered \
+               incomplete recovered incomplete recovered failed recovered";
+    let rome = "damage recovered incomplete recovered incomplete recovered";
+    let silent = "source-silent recovered";
+    let mut expected: BTreeMap<(&str, String), &str> = BTreeMap::from([
+        (("", "the job `replicate.main`".to_owned()), job),
+        (("", "the copy of `replicate.main` in @paris".to_owned()), &*behind),
+        (("", "the copy of `replicate.main` in @oslo".to_owned()), "promise-at-risk copy-behind recovered"),
+        (("", "the origin of `replicate.main`".to_owned()), silent),
+        (("", "shop, which `shop` backs up".to_owned()), "suspect recovered"),
+        (("at Rome", "the job `replicate.main`".to_owned()), rome),
+        (("at Rome", "the origin of `replicate.main`".to_owned()), silent),
+    ]);
+    for source in SOURCES {
+        expected.insert(("", format!("the promise of `{source}` for {source}")), &promised);
+        expected.insert(("", format!("the promise `all` for {source}")), &copies);
     }
-    told
+    let told = told(lines).into_iter().filter(|((machine, _), _)| *machine != "another");
+    let told: BTreeMap<(&str, String), String> =
+        told.map(|((machine, subject), words)| ((machine, subject.to_owned()), words.join(" "))).collect();
+    let expected = expected.into_iter().map(|(of, words)| (of, words.to_owned())).collect::<BTreeMap<_, _>>();
+    assert_eq!(told, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -481,5 +503,10 @@ async fn a_month_of_copies_loses_nothing_and_is_told_once_and_in_order() {
     let made: Vec<SnapshotId> = past.iter().flat_map(|past| past.steps.iter().filter_map(snapshot)).collect();
     month.expect_nothing_is_lost(&app, &made).await;
     expect_each_said_once_and_all_well(&lines);
-    panic!("{:#?}", told(&lines));
+    expect_told(&lines);
+    // Whoever hears has heard each change of a machine once, in its order.
+    for (machine, ear) in [("  ", &ear), ("  at Rome: ", &rome_ear)] {
+        let of = |line: &String| Some(line.split_once(&format!("{machine}    --> "))?.1.split_once(':')?.0.to_owned());
+        assert_eq!(ear.words(), lines.iter().filter_map(of).collect::<Vec<_>>());
+    }
 }
