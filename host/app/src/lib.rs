@@ -104,5 +104,6 @@ pub use path_list::{PathList, PathListError};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
 pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};
+pub use replicas::ReplicaWith;
 pub use repository::{OpenOptions, OpenRepository, usual_options};
 pub use snapshot_path::{InvalidSnapshotName, Located, SnapshotPath};

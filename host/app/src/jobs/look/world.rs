@@ -73,7 +73,7 @@ pub(super) struct World {
     millis: Arc<AtomicU64>,
     daemons: AtomicUsize,
     waits: Mutex<Waits>,
-    /// Runs and looks under way.
+    /// Runs and looks under way; and that the machine which is there from the begin has not begun.
     busy: AtomicUsize,
     /// Has what the stores hold keep up with the time.
     keep_time: Box<dyn Fn(u64) + Send + Sync>,
@@ -99,7 +99,7 @@ impl World {
             millis,
             daemons: AtomicUsize::new(0),
             waits: Mutex::default(),
-            busy: AtomicUsize::new(0),
+            busy: AtomicUsize::new(1),
             keep_time: Box::new(keep_time),
             events: Mutex::new(events.into()),
             lines: Mutex::default(),
@@ -111,6 +111,7 @@ impl World {
     /// Has the daemon of the machine run until something ends it, and gives the timeline.
     pub(super) async fn live(self: &Arc<Self>) -> Vec<String> {
         let daemon = self.start(&self.here);
+        self.busy.fetch_sub(1, Ordering::SeqCst);
         tokio::time::timeout(Duration::from_mins(20), daemon).await.unwrap().unwrap();
         let lines = self.lines.lock().unwrap().clone();
         println!("{}", lines.join("\n"));
