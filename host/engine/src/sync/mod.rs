@@ -98,7 +98,6 @@ pub struct SyncReport {
 
 /// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
 /// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
-/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
 /// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
@@ -239,6 +238,7 @@ impl<'a> Carrier<'a> {
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
         let stop = &self.run.stop;
         stop.check()?;
+        stop.unless(Box::pin(self.index.catch_up())).await??;
         let dedup = self.index.dedup(self.chain.writer()).await?;
         let carrying = Box::pin(self.tree(handle, &dedup));
         let tree = stop.unless(dedup.packs().describing(carrying)).await;
@@ -267,7 +267,7 @@ impl<'a> Carrier<'a> {
         report.chunk_bytes += dedup.record().chunk_bytes_added();
         report.bytes += dedup.record().bytes_added();
         drop(dedup);
-        self.run.stop.unless(Box::pin(self.index.renew())).await??;
+        self.index.fall_behind();
         Ok(damages)
     }
 
