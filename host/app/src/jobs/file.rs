@@ -27,7 +27,7 @@ use super::error::JobsError;
 use super::guard::Guard;
 use super::keys;
 use super::limits::Limits;
-use super::mirroring::{self, Mirror};
+use super::mirroring::{self, Mirror, Route};
 use super::notify::{Notify, section};
 use super::outcome::Ending;
 use super::reader::{Part, Reading};
@@ -312,6 +312,12 @@ pub struct Hook {
 }
 
 impl JobsFile {
+    /// Where its mirrors lead.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.mirrors.values().map(Mirror::route).collect()
+    }
+
     /// The file that is named, else the one in the folder of the configuration.
     ///
     /// # Errors

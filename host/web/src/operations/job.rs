@@ -63,7 +63,7 @@ impl JobRun {
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
             Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
             Work::Mirror(mirror) => {
-                mirror::run(&runner, (mirror, &book.file), (&occasion, &Wish::default()), &heard).await?
+                mirror::run(&runner, (mirror, &book.file.routes()), (&occasion, &Wish::default()), &heard).await?
             }
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
