@@ -2,11 +2,14 @@
 //!
 //! Owned here: a folder of copies of index segments, snapshots, notes, records of removal and metadata packs, each named by its random
 //! id. What comes out of it is opened and authenticated like what comes from the store, so a forged or rotten copy is
-//! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone.
+//! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone. What of an index does not fit into memory lies there,
+//! too, in files without a name that are gone with the command.
 //!
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
 use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +19,7 @@ use bytes::Bytes;
 use credenza_connect::{
     Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
-use credenza_format::ObjectKind;
+use credenza_format::{ObjectKind, Scratch};
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
@@ -104,6 +107,32 @@ impl CacheFolder {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
         }
     }
+}
+
+impl Scratch for CacheFolder {
+    fn begin(&self) -> std::io::Result<File> {
+        scratch_in(&self.folder)
+    }
+}
+
+/// Scratch files for whoever has no cache: where the system keeps what is for a while.
+pub(crate) struct TemporaryFolder;
+
+impl Scratch for TemporaryFolder {
+    fn begin(&self) -> std::io::Result<File> {
+        scratch_in(&std::env::temp_dir())
+    }
+}
+
+/// A file for nobody else, without a name from the moment that it is open: it is gone with the process.
+fn scratch_in(folder: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(folder)?;
+    let mut name = [0; 16];
+    getrandom::fill(&mut name).map_err(std::io::Error::other)?;
+    let path = folder.join(format!("{}.scratch", ObjectId::new(name)));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -55,7 +55,7 @@ pub(crate) async fn verify(
     users: &Users,
     (findings, reading): (&mut Findings<'_>, &mut Reading),
 ) -> Result<()> {
-    let checks = described(index, packs)
+    let checks = described(index, packs)?
         .into_iter()
         .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(at_once);
@@ -64,7 +64,7 @@ pub(crate) async fn verify(
         findings.progress(1, pack.size);
         match damage {
             Some(damage) if damage.kind == DamageKind::Missing => reading.vanished = true,
-            Some(_) if users.has_replaced(index, &pack) => {}
+            Some(_) if users.has_replaced(index, &pack)? => {}
             // Whoever reads by parity tells it.
             Some(damage) => match repository.heal(&(&pack).into(), &damage).await? {
                 Some(_) => drop(reading.healed.insert(pack.id)),
@@ -73,7 +73,9 @@ pub(crate) async fn verify(
             None if parity.is_none() => reading.whole.push(pack.id),
             None => {}
         }
-        if let Some(damage) = parity.filter(|_| !users.has_replaced(index, &pack)) {
+        if let Some(damage) = parity
+            && !users.has_replaced(index, &pack)?
+        {
             findings.add(damage, None);
         }
     }
@@ -245,9 +247,13 @@ impl Verifier {
 }
 
 /// The packs named, each with its blobs in the order of their positions. One pass over the index.
-pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
+///
+/// # Errors
+/// When the index cannot be read.
+pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Result<Vec<PackRecord>> {
     let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
-    for (id, place) in index.iter() {
+    for known in index.iter() {
+        let (id, place) = known?;
         if let Some(found) = blobs.get_mut(&place.pack) {
             found.push((place.position, place.blob(id)));
         }
@@ -268,5 +274,5 @@ pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRec
             version: pack.version.as_deref().map(str::to_owned),
         })
     };
-    packs.iter().filter_map(record).collect()
+    Ok(packs.iter().filter_map(record).collect())
 }

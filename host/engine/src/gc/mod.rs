@@ -198,7 +198,7 @@ pub(crate) async fn delete(repository: &Repository, keys: &[StoreKey]) -> Result
 
 impl GcReport {
     /// Names what is on record as damaged and there, unless all that snapshots need of it is elsewhere; notes that cannot be read, too.
-    fn name_remembered(&mut self, view: &View, health: &Health) -> Result<(), Damage> {
+    fn name_remembered(&mut self, view: &View, health: &Health) -> Result<()> {
         self.damages.extend(health.unreadable().iter().cloned());
         if view.damaged.is_empty() {
             return Ok(());
