@@ -8,8 +8,8 @@
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -91,9 +91,10 @@ impl CacheFolder {
         let _ = tokio::task::spawn_blocking(move || write_whole(&path, slot.to_string().as_bytes())).await;
     }
 
-    async fn read(&self, key: &StoreKey) -> Option<Bytes> {
+    /// The part of an object that is asked for, where there is a copy and it reaches that far.
+    async fn read(&self, key: &StoreKey, range: Option<ByteRange>) -> Option<Bytes> {
         let path = self.path(key)?;
-        tokio::task::spawn_blocking(move || std::fs::read(path).ok()).await.ok()?.map(Bytes::from)
+        tokio::task::spawn_blocking(move || read_part(&path, range)).await.ok()?.map(Bytes::from)
     }
 
     async fn write(&self, key: &StoreKey, bytes: Bytes) {
@@ -111,7 +112,8 @@ impl CacheFolder {
 
 impl Scratch for CacheFolder {
     fn begin(&self) -> std::io::Result<File> {
-        scratch_in(&self.folder)
+        std::fs::create_dir_all(&self.folder)?;
+        tempfile::tempfile_in(&self.folder)
     }
 }
 
@@ -120,19 +122,8 @@ pub(crate) struct TemporaryFolder;
 
 impl Scratch for TemporaryFolder {
     fn begin(&self) -> std::io::Result<File> {
-        scratch_in(&std::env::temp_dir())
+        tempfile::tempfile()
     }
-}
-
-/// A file for nobody else, without a name from the moment that it is open: it is gone with the process.
-fn scratch_in(folder: &Path) -> std::io::Result<File> {
-    std::fs::create_dir_all(folder)?;
-    let mut name = [0; 16];
-    getrandom::fill(&mut name).map_err(std::io::Error::other)?;
-    let path = folder.join(format!("{}.scratch", ObjectId::new(name)));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -203,9 +194,7 @@ impl Store for CachedStore {
         if self.cache_folder.path(key).is_none() {
             return self.store.get(key, range, version).await;
         }
-        if let Some(whole) = self.cache_folder.read(key).await
-            && let Some(part) = cut(&whole, range)
-        {
+        if let Some(part) = self.cache_folder.read(key, range).await {
             return Ok(Body::from_bytes(part));
         }
         let body = self.store.get(key, range, version).await?;
@@ -237,12 +226,16 @@ impl Store for CachedStore {
     }
 }
 
-fn cut(whole: &Bytes, range: Option<ByteRange>) -> Option<Bytes> {
-    let Some(range) = range else { return Some(whole.clone()) };
-    let start = usize::try_from(range.offset).ok()?;
-    let end = match range.length {
-        Some(length) => start.checked_add(usize::try_from(length).ok()?)?,
-        None => whole.len(),
-    };
-    (start <= end && end <= whole.len()).then(|| whole.slice(start..end))
+/// A range of a file, or all of it; nothing where it does not reach that far.
+fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
+    let Some(ByteRange { offset, length }) = range else { return std::fs::read(path).ok() };
+    let file = File::open(path).ok()?;
+    let rest = file.metadata().ok()?.len().checked_sub(offset)?;
+    let length = length.unwrap_or(rest);
+    if length > rest {
+        return None;
+    }
+    let mut part = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut part, offset).ok()?;
+    Some(part)
 }
