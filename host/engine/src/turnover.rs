@@ -134,7 +134,7 @@ impl Count {
     async fn compare(&mut self, old: &Record, new: &Record) -> Result<()> {
         let (Some(had), Some(has)) = (self.chunks(old).await?, self.chunks(new).await?) else { return Ok(()) };
         let index = self.view.loader().index();
-        let (lost, fresh) = (Weight::of(index, &had, &has), Weight::of(index, &has, &had));
+        let (lost, fresh) = (Weight::of(index, &had, &has)?, Weight::of(index, &has, &had)?);
         let (Some(was), Some(is)) = (lost.per_mille(), fresh.per_mille()) else { return Ok(()) };
         let turnover = &mut self.turnover;
         turnover.compared = turnover.compared.saturating_add(1);
@@ -173,12 +173,14 @@ struct Weight {
 
 impl Weight {
     /// Of those that the others are not.
-    fn of(index: &BlobIndex, ids: &HashSet<ChunkId>, others: &HashSet<ChunkId>) -> Self {
-        let places = ids.difference(others).filter_map(|id| index.get(id));
-        places.fold(Self::default(), |weight, place| Self {
-            plain: weight.plain.saturating_add(place.plain.into()),
-            stored: weight.stored.saturating_add(place.stored.into()),
-        })
+    fn of(index: &BlobIndex, ids: &HashSet<ChunkId>, others: &HashSet<ChunkId>) -> Result<Self> {
+        let mut weight = Self::default();
+        for id in ids.difference(others) {
+            let Some(place) = index.get(id)? else { continue };
+            weight.plain = weight.plain.saturating_add(place.plain.into());
+            weight.stored = weight.stored.saturating_add(place.stored.into());
+        }
+        Ok(weight)
     }
 
     fn per_mille(&self) -> Option<u64> {

@@ -1,7 +1,8 @@
-//! Figures that are ratios and counts: what the sandbox costs, what a start costs, how soon a component is ready, what daily work costs, what parity costs, what a copy of a bucket costs, what other programs take for the same.
+//! Figures that are ratios and counts: what a start, the sandbox, daily work, parity, a copy of a bucket and looking into snapshots cost, how that grows, and what
+//! other programs take for the same.
 //!
-//! `cargo xtask bench [overhead|ready|start|folder|parity|copy|peers]...` builds what this needs and runs it; without a word it measures all but `peers`, which takes a release build and installs programs.
-//! `CREDENZA_BINARY` names another binary for `start`, `folder`, `parity` and `copy`; the last needs what `tests/servers/install.sh` installs.
+//! `cargo xtask bench [MEASUREMENT]...` builds what this needs and runs it; without a word it measures all but `peers`, which takes a release build and installs
+//! programs. `CREDENZA_BINARY` names another binary for all but `overhead`, `ready` and `scale`; `copy` and `serve` need what `tests/servers/install.sh` installs.
 //!
 //! Owned here: running programs in turn and what the kernel says they cost. Refused here: knowledge of how credenza works inside,
 //! which only the program `credenza-bench-backup` beside this one has, and figures in seconds as a test: machines differ.
@@ -14,6 +15,7 @@ mod parity;
 mod peers;
 mod ready;
 mod report;
+mod scale;
 mod server;
 mod start;
 
@@ -24,13 +26,14 @@ use anyhow::{Result, bail};
 /// A measurement prints its figures and says whether their limits hold.
 type Measurement = fn() -> Result<bool>;
 
-const MEASUREMENTS: [(&str, Measurement); 7] = [
+const MEASUREMENTS: [(&str, Measurement); 8] = [
     ("start", start::measure),
     ("overhead", overhead::measure),
     ("ready", ready::measure),
     ("folder", folder::measure),
     ("parity", parity::measure),
     ("copy", copy::measure),
+    ("scale", scale::measure),
     (PEERS, peers::measure),
 ];
 
@@ -40,7 +43,8 @@ const PEERS: &str = "peers";
 fn main() -> Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(word) = words.iter().find(|word| !MEASUREMENTS.iter().any(|(name, _)| name == word)) {
-        bail!("{word} is not measured; usage: credenza-bench [overhead|ready|start|folder|parity|copy|peers]...");
+        let names = MEASUREMENTS.map(|(name, _)| name).join("|");
+        bail!("{word} is not measured; usage: credenza-bench [{names}]...");
     }
     let profile = if cfg!(debug_assertions) { "dev (its CPU times are higher than a release's)" } else { "release" };
     report::write(&format!("profile {profile}, {}", credenza_e2e::binary().display()))?;

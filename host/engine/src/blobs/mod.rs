@@ -142,9 +142,11 @@ impl BlobLoader {
 
     /// Whoever may know where chunks went whose packs are gone: only collectors delete packs, and only such as a record condemns.
     async fn successor(&self, gone: &[ChunkId]) -> Result<Option<Arc<Self>>> {
-        let places = gone.iter().flat_map(|id| self.index.places(id));
-        let packs: HashSet<ObjectId> =
-            places.filter_map(|place| self.index.pack(place.pack)).map(|pack| pack.id).collect();
+        let mut packs: HashSet<ObjectId> = HashSet::new();
+        for id in gone {
+            let places = self.index.places(id)?;
+            packs.extend(places.iter().filter_map(|place| self.index.pack(place.pack)).map(|pack| pack.id));
+        }
         if packs.is_empty() {
             return Ok(None);
         }
@@ -167,7 +169,7 @@ impl BlobLoader {
     }
 
     async fn load_known(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
-        let (mut places, mut fetched) = self.locate(ids);
+        let (mut places, mut fetched) = self.locate(ids)?;
         let mut tried = HashSet::new();
         while !places.is_empty() {
             let runs = coalesce(places.clone()).into_iter().map(|run| self.fetch(run));
@@ -177,16 +179,18 @@ impl BlobLoader {
             }
             places.retain(|(id, _)| fetched.get(id).is_some_and(Result::is_err));
             tried.extend(places.iter().map(|(id, place)| (*id, place.pack)));
-            places = places.into_iter().filter_map(|(id, _)| Some((id, self.another(&id, &tried)?))).collect();
+            let others = places.into_iter().map(|(id, _)| Ok((id, self.another(&id, &tried)?)));
+            let others: Vec<_> = others.collect::<Result<_>>()?;
+            places = others.into_iter().filter_map(|(id, place)| Some((id, place?))).collect();
         }
         Ok(fetched)
     }
 
     /// A place of a chunk in a pack where it was not yet looked for.
-    fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Option<BlobPlace> {
-        self.index
-            .places(id)
-            .find(|place| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack)))
+    fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Result<Option<BlobPlace>> {
+        let untried =
+            |place: &BlobPlace| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack));
+        Ok(self.index.places(id)?.into_iter().find(untried))
     }
 
     /// Loads what a [`Course`] did not give.
@@ -203,18 +207,18 @@ impl BlobLoader {
         self.load([id]).await?.remove(&id).unwrap_or_else(|| Err(unknown(id))).map_err(Error::from)
     }
 
-    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> (Vec<(ChunkId, BlobPlace)>, Fetched) {
+    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<(Vec<(ChunkId, BlobPlace)>, Fetched)> {
         let mut fetched = Fetched::new();
         let mut places = Vec::new();
         for id in ids {
-            match self.index.get(&id) {
+            match self.index.get(&id)? {
                 Some(place) => places.push((id, place)),
                 None => {
                     fetched.insert(id, Err(unknown(id)));
                 }
             }
         }
-        (places, fetched)
+        Ok((places, fetched))
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {

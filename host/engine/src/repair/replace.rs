@@ -187,11 +187,13 @@ async fn carry(dedup: &Arc<Deduplicator>, loader: &Arc<BlobLoader>, level: i32, 
     }
     let homeless = RefCell::new(Vec::new());
     let note = |id: &ChunkId| {
-        let place = loader.index().get(id);
-        if let Some(place) = place.filter(|_| !dedup.holds(id)) {
+        let place = loader.index().get(id)?;
+        if let Some(place) = place
+            && !dedup.holds(id)?
+        {
             homeless.borrow_mut().push((*id, place.kind));
         }
-        place.is_some()
+        Ok(place.is_some())
     };
     if !ContentChunks::new(Arc::clone(loader), content).claim_all(note).await? {
         return Ok(false);

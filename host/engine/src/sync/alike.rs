@@ -41,7 +41,7 @@ pub(super) async fn copy(
     listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
     copy_runs(loader, runs, keeper(&used, dedup).await?, listener).await?;
     let root = handle.snapshot.tree;
-    if dedup.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
+    if dedup.holds(&root.id)? { Ok(root) } else { Err(used.left_out(root.id).into()) }
 }
 
 /// The chunks in use that the target does not have, with their places at the origin; marks those that it has.
@@ -52,10 +52,16 @@ async fn lacking(
 ) -> Result<Vec<(ChunkId, BlobPlace)>> {
     let (used, index, dedup) = (Arc::clone(used), Arc::clone(index), Arc::clone(dedup));
     let looked = tokio::task::spawn_blocking(move || {
-        let lacks = |(id, place): &(ChunkId, BlobPlace)| used.covers_place(place) && !dedup.use_known(id);
-        index.iter().filter(lacks).collect()
+        let mut lacking = Vec::new();
+        for known in index.iter() {
+            let (id, place) = known?;
+            if used.covers_place(&place) && !dedup.use_known(&id)? {
+                lacking.push((id, place));
+            }
+        }
+        Ok(lacking)
     });
-    looked.await.map_err(Error::worker("look-up"))
+    looked.await.map_err(Error::worker("look-up"))?
 }
 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
@@ -68,10 +74,12 @@ async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>) -> Result<Keep> {
         let frame = opened.frame();
         let references = references(frame.kind, &opened.plain)
             .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
-        match references.into_iter().find(|id| !used.covers(id)) {
-            Some(id) => Err(used.left_out(id)),
-            None => dedup.keep_stored(frame),
+        for id in references {
+            if !used.covers(&id)? {
+                return Err(used.left_out(id));
+            }
         }
+        dedup.keep_stored(frame)
     }))
 }
 
@@ -154,8 +162,8 @@ impl Used {
         bitmap.is_some_and(|bitmap| bitmap.get(place.position))
     }
 
-    fn covers(&self, id: &ChunkId) -> bool {
-        self.index.places(id).any(|place| self.covers_place(&place))
+    fn covers(&self, id: &ChunkId) -> Result<bool> {
+        Ok(self.index.places(id)?.iter().any(|place| self.covers_place(place)))
     }
 
     fn left_out(&self, id: ChunkId) -> Error {
