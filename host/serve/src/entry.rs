@@ -26,7 +26,7 @@ const READS_MAX: usize = 16;
 const PIECE_BYTES: u64 = 256 * 1024;
 
 /// What hears of damage and of other trouble that a reader met.
-pub type Trouble = Arc<dyn Fn(&Error) + Send + Sync>;
+pub type Trouble = Arc<dyn Fn(&crate::Error) + Send + Sync>;
 
 /// Bytes that reading gives; of what was not read when it was backed up those that it had.
 pub(crate) fn size_of(record: &Record) -> u64 {
@@ -68,8 +68,13 @@ impl Readers {
         Self { turns: Arc::new(Semaphore::new(READS_MAX)), trouble }
     }
 
-    /// Tells of an error.
+    /// Tells of an error that a reader met.
     pub(crate) fn tell(&self, cause: &Error) {
+        self.told(&crate::Error::from(cause.clone()));
+    }
+
+    /// Tells of what it was that a reader did not get.
+    pub(crate) fn told(&self, cause: &crate::Error) {
         (self.trouble)(cause);
     }
 

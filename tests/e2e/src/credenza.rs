@@ -224,6 +224,20 @@ impl Run {
         self.status("RssAnon:").with_context(|| format!("no memory was measured: {}", self.command))
     }
 
+    /// How often its threads have waited for something: while it is idle, that does not grow.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn waits(&self) -> Result<u64> {
+        let mut waits = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let status = std::fs::read_to_string(task?.path().join("status"))?;
+            let number = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            waits += number.with_context(|| format!("nothing is told of {}", self.command))?.trim().parse::<u64>()?;
+        }
+        Ok(waits)
+    }
+
     /// A number of bytes that the kernel tells of the process.
     fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -214,7 +214,9 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");
         fs::create_dir_all(&source)?;
-        fs::write(source.join("file"), "text")?;
+        for name in ["file", "filling", "other", "well"] {
+            fs::write(source.join(name), "text")?;
+        }
         setup.backup(&source.to_string_lossy())?;
         let front = Front::start(&setup.credenza, &["s3", "--latest"])?;
         let s3 = front.s3()?;
@@ -233,6 +235,22 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
             let answer = s3.send(method.clone(), ("latest", key), &query, &[], "")?;
             ensure!(answer.status == StatusCode::METHOD_NOT_ALLOWED, "{method} {key} {query:?}: {answer:?}");
         }
+        // By any delimiter, in pages of any size.
+        let mut listed = Vec::new();
+        let mut token = None::<String>;
+        loop {
+            let mut query = vec![("list-type", "2"), ("delimiter", "l"), ("max-keys", "1")];
+            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
+            let page = s3.send(Method::GET, ("latest", ""), &query, &[], "")?.success()?;
+            let page = String::from_utf8(page.body.to_vec())?;
+            listed.extend(credenza_e2e::s3::xml::elements(&page, "Key"));
+            listed.extend(credenza_e2e::s3::xml::elements(&page, "Prefix").filter(|prefix| !prefix.is_empty()));
+            token = credenza_e2e::s3::xml::element(&page, "NextContinuationToken");
+            if token.is_none() {
+                break;
+            }
+        }
+        ensure!(listed == ["fil", "other", "wel"], "{listed:?}");
         ensure!(s3.get("latest", "file")?.body == "text");
         let mut wrong = front.endpoint();
         wrong.secret_key.push('0');
