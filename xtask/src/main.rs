@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
   audit               hold the licences, duplicates and sources of all code of others against deny.toml
-  bench [start|overhead|ready|folder|parity|copy]...
+  bench [start|overhead|ready|folder|parity|copy|mount|serve]...
                       what a start, the sandbox, daily work and the copy of a bucket cost
   demo [--ui]         the main job, end to end, against an S3 server in memory; with --ui its page is served at the end
   dist                pack the program for release: an archive, a .deb, an SBOM and their digests in target/dist

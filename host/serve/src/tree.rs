@@ -118,10 +118,12 @@ impl SnapshotTree {
         &self.view
     }
 
-    /// The content of an entry, to be read anywhere.
-    #[must_use]
-    pub fn reader(&self, record: &Record) -> Reader {
-        self.view.reader(record)
+    /// The content of an entry, to be read anywhere, as [`View::reader_among`].
+    ///
+    /// # Errors
+    /// Damage when the way to it is lost.
+    pub async fn reader(&self, record: &Record) -> Result<Reader> {
+        self.view.reader_among(&self.snapshot, record).await
     }
 
     /// The entry of a place; none of a folder that is only what keys have in common, and of what is not there.

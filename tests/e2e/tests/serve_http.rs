@@ -1,13 +1,12 @@
 //! Snapshots by HTTP and WebDAV: the real binary, read by curl, unzip, tar and rclone.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::front::Front;
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Report, Setup, servers, snapshot_of, tree};
+use credenza_e2e::{Report, Setup, snapshot_of, tree};
 
 /// What curl got: the status, the headers in small letters, and the body.
 struct Got {
@@ -288,21 +287,7 @@ fn time_of(setup: &Setup, snapshot: &str) -> Result<String> {
 }
 
 fn rclone(front: &Front, setup: &Setup, words: &[&str]) -> Result<String> {
-    let path = servers::program("rclone", "rclone");
-    ensure!(path.exists(), "{} is not there: run tests/servers/install.sh rclone", path.display());
-    let obscured = Command::new(&path).args(["obscure", front.text("password")]).output()?;
-    let output = Command::new(&path)
-        .args(words)
-        .env_clear()
-        .env("HOME", setup.path("clients"))
-        .env("RCLONE_CONFIG", Path::new("/dev/null"))
-        .env("RCLONE_WEBDAV_URL", front.text("endpoint"))
-        .env("RCLONE_WEBDAV_USER", front.text("user"))
-        .env("RCLONE_WEBDAV_PASS", String::from_utf8(obscured.stdout)?.trim())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
+    front.client(&setup.path("clients"), ("rclone", "rclone"), words)
 }
 
 #[test]

@@ -171,7 +171,8 @@ fn open_log() -> io::Result<Option<File>> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     remove_old_logs(folder)?;
     // Several descriptors write to it, each at its end.
-    fs::remove_file(&path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    fs::remove_file(&path)
+        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     File::options().append(true).create_new(true).mode(0o600).open(&path).map(Some)
 }
 
@@ -180,7 +181,8 @@ fn remove_old_logs(folder: &Path) -> io::Result<()> {
         let path = entry?.path();
         let pid = path.file_stem().and_then(|pid| pid.to_str()?.parse().ok()).and_then(Pid::from_raw);
         let runs = pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
-        let age = fs::metadata(&path).and_then(|status| status.modified()).map(|time| time.elapsed().unwrap_or_default());
+        let age =
+            fs::metadata(&path).and_then(|status| status.modified()).map(|time| time.elapsed().unwrap_or_default());
         // Another process may be at the same.
         if !runs && age.is_ok_and(|age| age > LOGS_KEPT) {
             let _ = fs::remove_file(&path);

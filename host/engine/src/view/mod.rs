@@ -16,9 +16,10 @@ mod tests;
 mod tree_cursor;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use credenza_format::BlobIndex;
-use credenza_model::{Key, Record};
+use credenza_model::{ChunkId, Content, Key, Record};
 
 use crate::blobs::BlobLoader;
 use crate::parts::Parts;
@@ -37,6 +38,10 @@ use tree_cursor::{TreeCursor, record_at};
 const NODES_BYTES: usize = 32 * 1024 * 1024;
 /// Plaintext of chunks and lists that is kept for readers that come back.
 const CHUNKS_BYTES: usize = 64 * 1024 * 1024;
+/// How far a content may lie from the one that was opened last to be read in a row with it: clients ask for some at once, in no strict order.
+const NEAR_RECORDS: u64 = 32;
+/// Plaintext of short contents that is loaded along with one in a row.
+const BESIDE_BYTES: u64 = 1024 * 1024;
 
 /// A repository whose index is loaded. Cheap to clone; clones share what they have read.
 ///
@@ -48,6 +53,8 @@ pub struct View {
     loader: Arc<BlobLoader>,
     nodes: Arc<Nodes>,
     chunks: Arc<KeptBlobs>,
+    /// The position of the content that was opened last.
+    opened: Arc<AtomicU64>,
 }
 
 impl Repository {
@@ -65,7 +72,7 @@ impl View {
         let loader = repository.loader(Arc::new(index));
         let nodes = Arc::new(Nodes::new(Arc::clone(&loader), NODES_BYTES));
         let chunks = Arc::new(KeptBlobs::new(Arc::clone(&loader), CHUNKS_BYTES));
-        Self { repository, loader, nodes, chunks }
+        Self { repository, loader, nodes, chunks, opened: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
     /// The repository that is looked into.
@@ -131,7 +138,21 @@ impl View {
     /// The content of a record, to be read anywhere.
     #[must_use]
     pub fn reader(&self, record: &Record) -> Reader {
-        Reader::new(Arc::clone(&self.chunks), record.content.clone())
+        Reader::new(Arc::clone(&self.chunks), record.content.clone(), Vec::new())
+    }
+
+    /// The same for a record of a snapshot. Where contents near it were opened last, the short ones that come behind it are loaded along, so that who reads a
+    /// folder of small files costs few reads.
+    ///
+    /// # Errors
+    /// Damage when the way to it is lost.
+    pub async fn reader_among(&self, snapshot: &SnapshotHandle, record: &Record) -> Result<Reader> {
+        let mut place = TreeCursor::seek(&self.nodes, &snapshot.snapshot.tree, record.entry.key.as_bytes()).await?;
+        let Some((position, _)) = place.next().await? else { return Ok(self.reader(record)) };
+        let last = self.opened.swap(position, Ordering::Relaxed);
+        let is_near = position != last && position.abs_diff(last) <= NEAR_RECORDS;
+        let beside = if is_near { following(place.waiting()) } else { Vec::new() };
+        Ok(Reader::new(Arc::clone(&self.chunks), record.content.clone(), beside))
     }
 
     /// A page of what lies directly under a prefix that is empty or ends with a slash: at most `max` items behind `after`, which is the `next` of the
@@ -181,4 +202,19 @@ impl View {
     ) -> Result<FolderPage> {
         folder::flat_page(self, snapshot, prefix, after, max).await
     }
+}
+
+/// The chunks of the short contents at the beginning of some records, as far as they are loaded along.
+fn following(records: &[Record]) -> Vec<ChunkId> {
+    let mut bytes = 0;
+    let mut chunks = Vec::new();
+    for record in records {
+        let Content::Chunks(refs) = &record.content else { continue };
+        bytes += record.content.bytes();
+        if bytes > BESIDE_BYTES {
+            break;
+        }
+        chunks.extend(refs.iter().map(|chunk| chunk.id));
+    }
+    chunks
 }

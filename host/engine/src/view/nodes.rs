@@ -55,9 +55,8 @@ impl Nodes {
             return Ok(node);
         }
         let bytes = self.bytes.get(id, ahead).await?;
-        let invalid = |cause: credenza_format::Error| {
-            Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string())
-        };
+        let invalid =
+            |cause: credenza_format::Error| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string());
         let node = Arc::new(Node::decode(&bytes, level).map_err(invalid)?);
         lock_unpoisoned(&self.decoded).keep(id, Kept { node: Arc::clone(&node), level, bytes: bytes.len() });
         Ok(node)

@@ -25,6 +25,8 @@ pub struct Reader {
     chunks: Arc<KeptBlobs>,
     content: Content,
     size: u64,
+    /// Chunks of other contents that are loaded along with the last of this one.
+    beside: Vec<ChunkId>,
     /// Where the last read ended.
     ended: AtomicU64,
     /// The lists that the last range was found by.
@@ -40,9 +42,9 @@ struct Span {
 }
 
 impl Reader {
-    pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content) -> Self {
+    pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content, beside: Vec<ChunkId>) -> Self {
         let size = content.bytes();
-        Self { chunks, content, size, ended: AtomicU64::new(u64::MAX), lists: Mutex::default() }
+        Self { chunks, content, size, beside, ended: AtomicU64::new(u64::MAX), lists: Mutex::default() }
     }
 
     /// Bytes of the content.
@@ -69,8 +71,9 @@ impl Reader {
         self.locate(&self.content, 0, (offset, wanted), &mut spans).await?;
         let mut answer = BytesMut::new();
         for (number, span) in spans.iter().enumerate().take_while(|(_, span)| span.start < end) {
-            let following: Vec<ChunkId> = spans.iter().skip(number + 1).map(|span| span.id).collect();
-            let bytes = self.chunks.get(span.id, &following).await?;
+            let beside = if end == self.size { self.beside.as_slice() } else { &[] };
+            let following = spans.iter().skip(number + 1).map(|span| span.id).chain(beside.iter().copied());
+            let bytes = self.chunks.get(span.id, &following.collect::<Vec<_>>()).await?;
             if bytes.len() as u64 != span.end - span.start {
                 let detail = format!("a chunk of {} bytes is said to have {}", bytes.len(), span.end - span.start);
                 return Err(Damage::of_chunk("tree", DamageKind::Invalid, span.id, detail).into());
@@ -112,7 +115,8 @@ impl Reader {
     }
 
     async fn list(&self, height: u8, list: &ListRef) -> Result<Arc<Content>> {
-        let known = lock_unpoisoned(&self.lists).iter().find(|(id, _)| *id == list.id).map(|(_, items)| Arc::clone(items));
+        let known =
+            lock_unpoisoned(&self.lists).iter().find(|(id, _)| *id == list.id).map(|(_, items)| Arc::clone(items));
         if let Some(items) = known {
             return Ok(items);
         }

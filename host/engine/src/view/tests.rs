@@ -134,6 +134,36 @@ async fn small_reads_anywhere_fetch_a_chunk_each_and_none_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn small_contents_that_are_opened_in_a_row_cost_few_reads_and_one_alone_a_chunk() {
+    const FILES: u64 = 400;
+    let (store, repository) = recorded().await;
+    let source = MemorySource::new();
+    (0..FILES).for_each(|number| source.put(format!("file-{number:03}").as_str(), noise(number, 8000)));
+    let snapshot = snapshot(&repository, &source).await;
+    let snapshot = handle(&repository, snapshot).await;
+    let view = repository.view().await.unwrap();
+    let read = async |number: u64| {
+        let record = view.entry(&snapshot, &Key::from(format!("file-{number:03}").as_str())).await.unwrap();
+        let reader = view.reader_among(&snapshot, &record).await.unwrap();
+        assert_eq!(reader.read_at(0, 1 << 20).await.unwrap(), noise(number, 8000));
+    };
+    // The tree, once for all of them.
+    view.page(&snapshot, b"", None, 1000).await.unwrap();
+    read(399).await;
+    store.clear();
+    for number in [0, 200, 100] {
+        read(number).await;
+    }
+    assert_eq!(reads(&store), 3, "each alone, without others");
+    store.clear();
+    // As clients do that ask for some at once.
+    for number in 0..FILES {
+        read(number ^ 3).await;
+    }
+    assert!(reads(&store) <= 20, "{} reads for {FILES} files in a row", reads(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_stands_at_a_position_is_what_was_found_there() {
     let (_, repository) = recorded().await;
     let snapshot = synthetic(&repository, (0..50_000).map(numbered)).await;

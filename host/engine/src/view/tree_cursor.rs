@@ -78,7 +78,7 @@ impl TreeCursor {
     }
 
     /// The records of the leaf that are still to come.
-    fn waiting(&self) -> &[Record] {
+    pub(super) fn waiting(&self) -> &[Record] {
         match self.leaf.as_deref() {
             Some(Node::Leaf(records)) => records.get(self.at..).unwrap_or_default(),
             Some(Node::Inner(_)) | None => &[],

@@ -38,11 +38,11 @@ use tokio::sync::Semaphore;
 use self::body::Sent;
 use self::door::{Door, Refusal, by_link, parameter};
 use self::place::Node;
-use crate::{Error, Result};
 use crate::entry::{Readers, Trouble, etag_of, http_date, is_printable, size_of, text_of};
 use crate::listen::{Answering, Listening, Reach};
 use crate::shelf::Shelf;
 use crate::tree::SnapshotTree;
+use crate::{Error, Result};
 
 pub use self::door::USER;
 
@@ -278,7 +278,8 @@ impl Site {
         let chosen = [Chosen { snapshot: tree.snapshot().clone(), parts: Parts::under(Key::new(prefix)) }];
         let (view, readers) = (tree.view().clone(), self.readers.clone());
         let lacking = Arc::new(Lacking::default());
-        let context = RunContext { stop: self.stop.child(), events: Arc::clone(&lacking) as _, ..RunContext::default() };
+        let context =
+            RunContext { stop: self.stop.child(), events: Arc::clone(&lacking) as _, ..RunContext::default() };
         let (mut pen, sent) = written();
         tokio::spawn(async move {
             match (archive::write(&view, &chosen, format, &mut pen, &context).await, lacking.first()) {

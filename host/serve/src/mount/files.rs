@@ -110,7 +110,9 @@ impl Files {
     /// What is said of a number.
     pub(super) async fn attributes(&self, number: INodeNo) -> Result<(FileAttr, Duration), Errno> {
         let found = match self.met(number).await? {
-            Met { node: Node::In(id, place), record: Some(record) } => self.described(id, place, Some(&record), None)?,
+            Met { node: Node::In(id, place), record: Some(record) } => {
+                self.described(id, place, Some(&record), None)?
+            }
             Met { node: Node::In(id, place), record: None } => self.in_tree(id, place).await?,
             Met { node: Node::Shelf(path), .. } => {
                 let standing = self.shelf.standing().await;
@@ -173,7 +175,7 @@ impl Files {
         if never_read(&record).is_some() {
             return Err(Errno::ENODATA);
         }
-        Ok(tree.reader(&record))
+        tree.reader(&record).await.map_err(|cause| self.told(&cause))
     }
 
     /// Where a link points.
