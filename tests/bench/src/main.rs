@@ -10,12 +10,14 @@
 mod copy;
 mod cpu;
 mod folder;
+mod mount;
 mod overhead;
 mod parity;
 mod peers;
 mod ready;
 mod report;
 mod scale;
+mod serve;
 mod server;
 mod start;
 
@@ -26,13 +28,15 @@ use anyhow::{Result, bail};
 /// A measurement prints its figures and says whether their limits hold.
 type Measurement = fn() -> Result<bool>;
 
-const MEASUREMENTS: [(&str, Measurement); 8] = [
+const MEASUREMENTS: [(&str, Measurement); 10] = [
     ("start", start::measure),
     ("overhead", overhead::measure),
     ("ready", ready::measure),
     ("folder", folder::measure),
     ("parity", parity::measure),
     ("copy", copy::measure),
+    ("mount", mount::measure),
+    ("serve", serve::measure),
     ("scale", scale::measure),
     (PEERS, peers::measure),
 ];
