@@ -8,6 +8,7 @@ use credenza_connect::Patterns;
 use credenza_model::{Attribute, Content, EntryKind, Key, Record};
 
 use super::RestoreOptions;
+use super::scope::Scope;
 use crate::Result;
 use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
@@ -36,20 +37,13 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(options: &'a RestoreOptions) -> Self {
+    pub(super) fn new(options: &'a RestoreOptions, scope: &Scope) -> Self {
         // A snapshot that holds nothing is whole.
         let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
         let only = options.only.as_ref().map(|only| only.cursor());
-        Self {
-            options,
-            spans: options.parts.spans(),
-            held: None,
-            above: Vec::new(),
-            found,
-            versions_left: 0,
-            only,
-            passed: 0,
-        }
+        let is_let_in = |folder: &&Record| !options.exclude.cover(folder.entry.key.as_bytes());
+        let above = scope.above().iter().filter(is_let_in).cloned().collect();
+        Self { options, spans: scope.spans.clone(), held: None, above, found, versions_left: 0, only, passed: 0 }
     }
 
     /// Something of every part may be in what is lost.
@@ -58,9 +52,9 @@ impl<'a> Batches<'a> {
     }
 
     /// The parts of which nothing came.
-    pub(super) fn missing(&self) -> Vec<Key> {
+    pub(super) fn missing(&self) -> Vec<Part> {
         let parts = self.options.parts.as_slice().iter().zip(&self.found);
-        parts.filter(|(_, found)| !**found).map(|(part, _)| Part::key(part).clone()).collect()
+        parts.filter(|(_, found)| !**found).map(|(part, _)| part.clone()).collect()
     }
 
     /// The next records in key order; those of one key are never parted.

@@ -30,7 +30,8 @@ use crate::window::WINDOW_BYTES;
 
 /// When an object was changed in the folder that it comes from, which a restore writes beside it.
 const TOLD_TIME: &str = "tree.modified";
-const HARD_LINK: &str = "posix.hardlink";
+/// Tells names of one file.
+pub(super) const HARD_LINK: &str = "posix.hardlink";
 /// Says who may do what beside the mode, and is taken away where the snapshot has none.
 const ACCESS_LISTS: &str = "xattr.system.posix_acl_";
 /// Attributes that only inform, or follow from how a file was written.
