@@ -24,7 +24,7 @@ impl Run {
 
 /// Sorts by place and joins neighbours whose gap is worth reading over, into runs of at most [`RUN_BYTES_MAX`].
 pub(crate) fn coalesce(mut places: Vec<(ChunkId, BlobPlace)>) -> Vec<Run> {
-    places.sort_unstable_by_key(|(_, place)| (place.pack, place.offset));
+    places.sort_unstable_by_key(|(_, place)| (place.pack, place.offset, place.position));
     places.dedup_by_key(|(id, _)| *id);
     let mut runs: Vec<Run> = Vec::new();
     for (id, place) in places {

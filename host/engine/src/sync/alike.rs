@@ -10,16 +10,16 @@
 use std::sync::Arc;
 
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, BlobPlace, Node, ObjectKind, TreeRoot, Usage, body_digest, decode_list,
+    Bitmap, BlobIndex, BlobKind, BlobPlace, Compressor, Node, ObjectKind, TreeRoot, Usage, body_digest, decode_list,
 };
 use credenza_model::{ChunkId, Content, ObjectId, StoreKey};
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use super::Stopped;
-use crate::blobs::{BlobLoader, Keep, Opened, Run, coalesce};
+use crate::blobs::{BlobLoader, Keep, Moved, Run, Verified, coalesce};
 use crate::repository::{Repository, SnapshotHandle};
-use crate::write::Deduplicator;
+use crate::write::{Deduplicator, keep_together};
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Ranges read at once: an object store answers each in some 30 ms, and most are short where snapshots differ little.
@@ -27,11 +27,11 @@ const RANGES_IN_FLIGHT: usize = 16;
 /// Plaintext of the ranges that are read at once.
 const BYTES_IN_FLIGHT: usize = 24 * 1024 * 1024;
 
-/// Copies all that a snapshot needs and the target lacks. Its tree is then the same in both.
+/// Copies all that a snapshot needs and the target lacks; what is left of a group is compressed again at `level`. Its tree is then the same in both.
 pub(super) async fn copy(
     origin: &Repository,
     loader: &Arc<BlobLoader>,
-    dedup: &Arc<Deduplicator>,
+    (dedup, level): (&Arc<Deduplicator>, i32),
     handle: &SnapshotHandle,
     listener: &dyn Listener,
 ) -> Result<TreeRoot, Stopped> {
@@ -39,7 +39,7 @@ pub(super) async fn copy(
     let lacking = lacking(&used, loader.index(), dedup).await?;
     let runs = coalesce(lacking);
     listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
-    copy_runs(loader, runs, keeper(&used, dedup).await?, listener).await?;
+    copy_runs(loader, runs, keeper(&used, dedup, level).await?, listener).await?;
     let root = handle.snapshot.tree;
     if dedup.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
 }
@@ -59,18 +59,26 @@ async fn lacking(
 }
 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
-async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>) -> Result<Keep> {
+async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>, level: i32) -> Result<Keep> {
     let (used, dedup) = (Arc::clone(used), Arc::clone(dedup));
     let place = dedup.packs().workers().join().await?;
-    Ok(Arc::new(move |opened: Opened| {
+    Ok(Arc::new(move |frame: Verified| {
         // At work as long as anybody may call this.
         let _ = &place;
-        let frame = opened.frame();
-        let references = references(frame.kind, &opened.plain)
-            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
-        match references.into_iter().find(|id| !used.covers(id)) {
-            Some(id) => Err(used.left_out(id)),
-            None => dedup.keep_stored(frame),
+        for chunk in frame.chunks() {
+            let references = references(chunk.kind(), &chunk.plain)
+                .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, chunk.id(), cause.to_string()))?;
+            if let Some(id) = references.into_iter().find(|id| !used.covers(id)) {
+                return Err(used.left_out(id));
+            }
+        }
+        match frame.moved() {
+            None => Ok(()),
+            Some(Moved::Alone(frame)) => dedup.keep_stored(frame),
+            Some(Moved::Together(kind, members, whole)) => {
+                let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+                keep_together(&dedup, &mut compressor, kind, &members, whole)
+            }
         }
     }))
 }
