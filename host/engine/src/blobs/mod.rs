@@ -13,6 +13,7 @@ mod course;
 mod fetch;
 mod forged;
 mod locate;
+mod shares;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,8 +27,9 @@ use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use course::{Course, Taken};
 use fetch::open_run;
-pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
+pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
+pub(crate) use shares::Shares;
 pub(crate) use locate::{Run, coalesce};
 
 use crate::liveness::Liveness;
@@ -257,7 +259,7 @@ impl BlobLoader {
         }
     }
 
-    /// Reads one run and gives each chunk, verified and as it is stored, to `keep`, on a thread that may block. What is damaged comes back.
+    /// Reads one run and gives its chunks, verified and frame by frame, to `keep`, on a thread that may block. What is damaged comes back.
     ///
     /// # Errors
     /// When the store cannot be read at all, and whatever `keep` fails with.
@@ -265,7 +267,7 @@ impl BlobLoader {
         let pack = self.index.pack(run.pack);
         if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
             let opened = forged::opened(tally, pack, &run);
-            let kept = tokio::task::spawn_blocking(move || opened.into_iter().try_for_each(|opened| keep(opened)));
+            let kept = tokio::task::spawn_blocking(move || Verified::split(opened).try_for_each(|frame| keep(frame)));
             return kept.await.map_err(Error::worker("open"))?.map(|()| Vec::new());
         }
         let mut damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
@@ -292,13 +294,13 @@ impl BlobLoader {
 
     async fn pass_opened(&self, pack: IndexedPack, run: Run, sealed: SealedRun, keep: Keep) -> Result<Vec<Damage>> {
         let keys = self.repository.keys().clone();
-        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |opened| keep(opened)));
+        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |frame| keep(frame)));
         passed.await.map_err(Error::worker("open"))?
     }
 }
 
 /// Takes chunks of a [`pass`](BlobLoader::pass); it may see one twice.
-pub(crate) type Keep = Arc<dyn Fn(Opened) -> Result<()> + Send + Sync>;
+pub(crate) type Keep = Arc<dyn Fn(Verified) -> Result<()> + Send + Sync>;
 
 fn unknown(id: ChunkId) -> Damage {
     Damage::of_chunk("index", DamageKind::Missing, id, format!("no index segment says where chunk {id} is"))

@@ -323,11 +323,11 @@ impl<'a> Carrier<'a> {
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
+        let level = self.target.config().compression_level;
         if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, dedup, handle, &*self.run.events).await;
+            return alike::copy(self.origin, &self.loader, (dedup, level), handle, &*self.run.events).await;
         }
         let ancestor = self.ancestor(handle);
-        let level = self.target.config().compression_level;
         rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 
