@@ -66,7 +66,12 @@ impl Repository {
 
     /// The records of some parts, in one walk.
     pub(crate) fn walk_parts(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, parts: &Parts) -> Records {
-        Records::over(Arc::clone(loader), root, parts.spans())
+        self.walk_spans(loader, root, parts.spans())
+    }
+
+    /// The records of some spans of keys, in one walk.
+    pub(crate) fn walk_spans(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Records {
+        Records::over(Arc::clone(loader), root, spans)
     }
 }
 

@@ -16,8 +16,8 @@ use super::platform::posix::{
 use super::platform::{PLACE, Status, descriptor_path, has_extended, remove_extended, set_extended, status_of};
 
 /// Attributes that other steps of a restore have used, or that only inform.
-const USED_ELSEWHERE: [&str; 6] =
-    ["posix.group", "posix.hardlink", "posix.kind", "posix.rdev", "posix.sparse", "posix.user"];
+const USED_ELSEWHERE: [&str; 7] =
+    ["posix.group", "posix.hardlink", "posix.kind", "posix.links", "posix.rdev", "posix.sparse", "posix.user"];
 /// Access lists, which a new file takes over from the folder it is made in.
 const INHERITED: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 /// Of those, what anything but a folder may have.

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use credenza_connect::wrap::{Spent, Tally};
-use credenza_format::{BlobPlace, IndexedPack, sealed_span};
+use credenza_format::{BlobPlace, IndexedPack, group_head, sealed_span};
 use credenza_model::ChunkId;
 
 use super::{Fetched, Opened, Run};
@@ -71,9 +71,17 @@ pub(super) fn count(tally: &Tally, pack: &IndexedPack, (offset, length): (u64, u
 
 /// The chunks of a range without counting it.
 pub(super) fn made(run: &Run) -> Vec<Opened> {
-    let forge = |(id, place): &(ChunkId, BlobPlace)| {
-        let stored = Bytes::from(vec![0; place.stored as usize]);
+    let forge = |(id, place): &(ChunkId, BlobPlace), head: &[u8]| {
+        let mut stored = vec![0; place.stored as usize];
+        stored.iter_mut().zip(head).for_each(|(byte, head)| *byte = *head);
+        let stored = Bytes::from(stored);
         Opened::forged(place.blob(*id), stored, plaintext(id, place.stored, place.plain))
     };
-    run.blobs.iter().map(forge).collect()
+    let frames = run.blobs.chunk_by(|(_, one), (_, next)| one.offset == next.offset);
+    // A group counts as whole: its members go over together, as it is.
+    let forge = |frame: &[(ChunkId, BlobPlace)]| {
+        let head = group_head(frame.iter().map(|(_, place)| place.plain));
+        frame.iter().map(|blob| forge(blob, &head)).collect::<Vec<_>>()
+    };
+    frames.flat_map(forge).collect()
 }

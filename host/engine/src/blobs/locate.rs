@@ -34,7 +34,7 @@ pub(crate) fn coalesce(places: Vec<(ChunkId, BlobPlace)>) -> Vec<Run> {
 
 /// The same, into runs of at most `bytes_max`, or of one longer chunk.
 pub(crate) fn coalesce_to(mut places: Vec<(ChunkId, BlobPlace)>, bytes_max: u64) -> Vec<Run> {
-    places.sort_unstable_by_key(|(_, place)| (place.pack, place.offset));
+    places.sort_unstable_by_key(|(_, place)| (place.pack, place.offset, place.position));
     places.dedup_by_key(|(id, _)| *id);
     let mut runs: Vec<Run> = Vec::new();
     for (id, place) in places {

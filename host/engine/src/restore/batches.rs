@@ -8,6 +8,7 @@ use credenza_connect::Patterns;
 use credenza_model::{Attribute, Content, EntryKind, Key, Record};
 
 use super::RestoreOptions;
+use super::scope::Scope;
 use crate::Result;
 use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
@@ -31,14 +32,18 @@ pub(super) struct Batches<'a> {
     pub(super) versions_left: u64,
     /// The keys that alone are restored.
     only: Option<KeyCursor>,
+    /// Of the key whose records come, how many versions are passed over, from the oldest on.
+    passed: usize,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(options: &'a RestoreOptions) -> Self {
+    pub(super) fn new(options: &'a RestoreOptions, scope: &Scope) -> Self {
         // A snapshot that holds nothing is whole.
         let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
         let only = options.only.as_ref().map(|only| only.cursor());
-        Self { options, spans: options.parts.spans(), held: None, above: Vec::new(), found, versions_left: 0, only }
+        let is_let_in = |folder: &&Record| !options.exclude.cover(folder.entry.key.as_bytes());
+        let above = scope.above().iter().filter(is_let_in).cloned().collect();
+        Self { options, spans: scope.spans.clone(), held: None, above, found, versions_left: 0, only, passed: 0 }
     }
 
     /// Something of every part may be in what is lost.
@@ -47,9 +52,9 @@ impl<'a> Batches<'a> {
     }
 
     /// The parts of which nothing came.
-    pub(super) fn missing(&self) -> Vec<Key> {
+    pub(super) fn missing(&self) -> Vec<Part> {
         let parts = self.options.parts.as_slice().iter().zip(&self.found);
-        parts.filter(|(_, found)| !**found).map(|(part, _)| Part::key(part).clone()).collect()
+        parts.filter(|(_, found)| !**found).map(|(part, _)| part.clone()).collect()
     }
 
     /// The next records in key order; those of one key are never parted.
@@ -65,25 +70,36 @@ impl<'a> Batches<'a> {
                 self.versions_left += u64::from(self.options.selects(record.entry.key.as_bytes()));
                 continue;
             }
+            if batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+                self.pass_over(&mut batch);
+            }
             let Some(mut wanted) = self.select(record)? else { continue };
             let Some(record) = wanted.pop() else { continue };
             bytes += wanted.iter().chain([&record]).map(memory_of).sum::<usize>();
             batch.append(&mut wanted);
             if bytes >= BATCH_BYTES && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
                 self.held = Some(record);
-                break;
+                return Ok(batch);
             }
             batch.push(record);
         }
+        self.pass_over(&mut batch);
         Ok(batch)
+    }
+
+    /// Lets go of the versions of the last key that are passed over; the oldest came last.
+    fn pass_over(&mut self, batch: &mut Vec<Record>) {
+        let passed = std::mem::take(&mut self.passed);
+        batch.truncate(batch.len().saturating_sub(passed));
     }
 
     /// The record, behind the folders above it that were waiting for something to include.
     fn select(&mut self, record: Record) -> Result<Option<Vec<Record>>> {
         let key = record.entry.key.as_bytes();
         self.above.retain(|folder| key.starts_with(folder.entry.key.as_bytes()));
-        let is_listed = self.only.as_mut().map_or(Ok(true), |only| only.has(&record.entry.key))?;
-        if is_listed && self.options.selects(key) {
+        let listed = self.only.as_mut().map_or(Ok(Some(0)), |only| only.passed(&record.entry.key))?;
+        if let Some(passed) = listed.filter(|_| self.options.selects(key)) {
+            self.passed = if self.options.versions { passed } else { 0 };
             let mut wanted = std::mem::take(&mut self.above);
             wanted.push(record);
             return Ok(Some(wanted));

@@ -44,7 +44,9 @@ pub(super) struct Planner {
 impl Planner {
     pub(super) fn new(loader: Arc<BlobLoader>, mut records: Vec<Record>) -> Self {
         records.sort_by_cached_key(|record| {
-            first_chunk(&record.content).and_then(|id| loader.index().get(&id)).map(|place| (place.pack, place.offset))
+            // An index that cannot be read is met by whoever loads: here it costs the order.
+            let place = first_chunk(&record.content).and_then(|id| loader.index().get(&id).ok().flatten());
+            place.map(|place| (place.pack, place.offset))
         });
         let (small, large) = records.into_iter().partition(fits_window);
         Self { loader, small, large }

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::compare::{Alike, Comparer, Verdict};
 use super::entry_writer::EntryWriter;
 use super::ground::Ground;
-use super::mapping::AttributeMapping;
+use super::scope::Scope;
 use super::work::{ChunkWindows, Item, Lost, NotRestored, Window, Written, refused, writing};
 use super::{Overwrite, RestoreOptions, RestoreReport};
 use crate::blobs::{BlobLoader, Fetched};
@@ -72,6 +72,8 @@ impl<'a> RestoreWriter<'a> {
         let row = Mutex::new(liveness.row());
         let is_looking =
             !options.versions && (info.has(ability::LOCAL) || options.dry_run || options.overwrite != Overwrite::No);
+        // Others make folders at the same time.
+        let is_looking = is_looking || options.share.is_some() && info.namespace == ability::TREE;
         let is_same = |name: &str| namespace == name && info.namespace == name;
         let (has_own_names, has_etags) = (is_same(ability::TREE), is_same(ability::FLAT));
         let entry_writer = EntryWriter {
@@ -119,8 +121,8 @@ impl<'a> RestoreWriter<'a> {
         self.is_looking.load(Relaxed)
     }
 
-    /// Whether every version of a key is written, not the current one alone.
-    pub(super) const fn replays(&self) -> bool {
+    /// Whether every version of a key is written, one after the other, not the current one alone.
+    pub(super) const fn is_replaying(&self) -> bool {
         self.options.versions
     }
 
@@ -136,8 +138,8 @@ impl<'a> RestoreWriter<'a> {
     }
 
     /// The record as the destination is to have it, if at all.
-    pub(super) fn map(&self, mapping: AttributeMapping, record: Record) -> Option<Record> {
-        let (entry, lost) = mapping.apply(record.entry)?;
+    pub(super) fn map(&self, scope: &Scope, record: Record) -> Option<Record> {
+        let (entry, lost) = scope.map(record.entry)?;
         count(&mut lock_unpoisoned(&self.report).unrestored, lost);
         Some(Record { entry, ..record })
     }

@@ -15,7 +15,7 @@ use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key, Timestamp
 use super::super::accounts::Accounts;
 use super::super::attributes::{describe, extended};
 use super::super::cause::{from_errno, from_io};
-use super::super::escape::{escaped_names_of, names_of};
+use super::super::escape::{escaped_names_of, names_of, unfinished_name};
 use super::super::foreign::KEY;
 use super::super::metadata;
 use super::super::platform::posix::{
@@ -272,7 +272,7 @@ impl Tree {
     /// A new name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
     pub(in crate::file) fn unfinished_name(&self) -> Vec<u8> {
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-        format!("%~part-{}-{number:x}~", self.run).into_bytes()
+        unfinished_name(&self.run, number)
     }
 
     /// Takes back the promise that this entry carries the content of its hard links.
