@@ -9,6 +9,9 @@
 //! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, [`HELD_BYTES_MAX`] of
 //! chunks whose turn comes later, and some 160 bytes for each chunk of the plan.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read;
 use std::ops::Range;

@@ -10,8 +10,6 @@
 //! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time. What a `course` holds comes on top.
 
 mod course;
-#[cfg(test)]
-mod course_tests;
 mod fetch;
 mod forged;
 mod locate;
