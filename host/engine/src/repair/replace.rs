@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict,
-    body_digest,
+    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict, body_digest,
 };
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
 
