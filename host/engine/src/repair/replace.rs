@@ -23,7 +23,7 @@ use crate::flags::{Flags, put_flag};
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::tags::TagEdits;
 use crate::write::{self, Deduplicator, Draft, GroupKeeper, TreeWriter, claim};
-use crate::{Error, Result, Stop};
+use crate::{Result, Stop};
 
 /// Blobs copied at once.
 const BLOBS_IN_WINDOW: usize = 64;

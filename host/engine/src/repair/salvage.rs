@@ -14,7 +14,7 @@ use crate::blobs::{BlobLoader, Fetched};
 use crate::repository::Repository;
 use crate::window::WINDOW_BYTES;
 use crate::write::{Deduplicator, GroupKeeper};
-use crate::{Error, Result};
+use crate::Result;
 
 /// What became of the chunks of damaged packs.
 #[derive(Default)]
