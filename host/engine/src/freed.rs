@@ -11,6 +11,7 @@ use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackState};
 use credenza_model::{ChunkId, ObjectId, SnapshotId};
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::blobs::Shares;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result, RunContext};
 
@@ -49,10 +50,11 @@ async fn count(repository: &Repository, all: &[SnapshotHandle], snapshots: &[Sna
         let user = numbers.get(&id).copied().unwrap_or(KEPT);
         usage.into_iter().flat_map(|usage| usage.packs).for_each(|one| users.add(one.pack, &one.used, user));
     }
+    let shares = Shares::of(&index)?;
     let mut freed = Freed { bytes: 0, alone: snapshots.iter().map(|id| (*id, 0)).collect() };
     for known in index.iter() {
         let (id, place) = known?;
-        let stored = u64::from(place.stored);
+        let stored = shares.share(&place);
         match users.of_chunk(&index, &id)? {
             NOBODY | KEPT => continue,
             _ if !is_counted(&index, &id, &place)? => continue,

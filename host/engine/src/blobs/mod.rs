@@ -7,11 +7,13 @@
 //! a pack held is looked for by a successor with the index as it is then.
 //!
 //! Bound: the index, and once more for a successor; one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
-//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
+//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time. What a `course` holds comes on top.
 
+mod course;
 mod fetch;
 mod forged;
 mod locate;
+mod shares;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
+pub(crate) use course::{Course, Taken};
 use fetch::open_run;
-pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
+pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
+pub(crate) use shares::Shares;
 pub(crate) use locate::{Run, coalesce};
 
 use crate::liveness::Liveness;
@@ -191,6 +195,15 @@ impl BlobLoader {
         Ok(self.index.places(id)?.into_iter().find(untried))
     }
 
+    /// Loads what a [`Course`] did not give.
+    pub(crate) async fn complete(&self, taken: Taken) -> Result<Fetched> {
+        let Taken { mut fetched, rest } = taken;
+        if !rest.is_empty() {
+            fetched.extend(self.load(rest).await?);
+        }
+        Ok(fetched)
+    }
+
     /// Loads one chunk that must be whole.
     pub(crate) async fn load_one(&self, id: ChunkId) -> Result<Bytes> {
         self.load([id]).await?.remove(&id).unwrap_or_else(|| Err(unknown(id))).map_err(Error::from)
@@ -246,7 +259,7 @@ impl BlobLoader {
         }
     }
 
-    /// Reads one run and gives each chunk, verified and as it is stored, to `keep`, on a thread that may block. What is damaged comes back.
+    /// Reads one run and gives its chunks, verified and frame by frame, to `keep`, on a thread that may block. What is damaged comes back.
     ///
     /// # Errors
     /// When the store cannot be read at all, and whatever `keep` fails with.
@@ -254,7 +267,7 @@ impl BlobLoader {
         let pack = self.index.pack(run.pack);
         if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
             let opened = forged::opened(tally, pack, &run);
-            let kept = tokio::task::spawn_blocking(move || opened.into_iter().try_for_each(|opened| keep(opened)));
+            let kept = tokio::task::spawn_blocking(move || Verified::split(opened).try_for_each(|frame| keep(frame)));
             return kept.await.map_err(Error::worker("open"))?.map(|()| Vec::new());
         }
         let mut damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
@@ -281,13 +294,13 @@ impl BlobLoader {
 
     async fn pass_opened(&self, pack: IndexedPack, run: Run, sealed: SealedRun, keep: Keep) -> Result<Vec<Damage>> {
         let keys = self.repository.keys().clone();
-        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |opened| keep(opened)));
+        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |frame| keep(frame)));
         passed.await.map_err(Error::worker("open"))?
     }
 }
 
 /// Takes chunks of a [`pass`](BlobLoader::pass); it may see one twice.
-pub(crate) type Keep = Arc<dyn Fn(Opened) -> Result<()> + Send + Sync>;
+pub(crate) type Keep = Arc<dyn Fn(Verified) -> Result<()> + Send + Sync>;
 
 fn unknown(id: ChunkId) -> Damage {
     Damage::of_chunk("index", DamageKind::Missing, id, format!("no index segment says where chunk {id} is"))

@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, PackState};
+use credenza_format::{BlobIndex, Drill, Fact, ObjectKind, PackKind, PackOrdinal, PackState};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
@@ -45,7 +45,9 @@ use crate::blobs::BlobLoader;
 use crate::clock::lease_end;
 use crate::findings::Findings;
 use crate::health::Health;
+use crate::latest::Latest;
 use crate::liveness::Liveness;
+use crate::notes;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, Spared};
 use crate::view::View;
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
@@ -272,26 +274,39 @@ pub struct Readings {
     pub damage_found: Option<Timestamp>,
 }
 
-/// What is on record of the reading of packs. No pack is looked for.
+/// What is on record of the reading of packs, and the [last drill](crate::latest::last_drill), by one read of the notes. No pack is looked for.
 ///
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
-pub async fn readings(repository: &Repository) -> Result<Readings> {
-    readings_in(repository, &repository.readable_index().await?).await
+pub async fn readings_and_drill(repository: &Repository) -> Result<(Readings, Option<Drill>)> {
+    let index = repository.readable_index().await?;
+    let (health, drill) = health_and_drill(repository).await?;
+    Ok((readings_in(&health, &index), drill))
+}
+
+async fn health_and_drill(repository: &Repository) -> Result<(Health, Option<Drill>)> {
+    let (mut health, mut latest) = (Health::default(), Latest::default());
+    let now = repository.clock().now().wall;
+    let take = |id, fact| match fact {
+        Ok(Fact::Health { .. }) | Err(_) => health.take(id, fact),
+        Ok(_) => latest.take(id, fact, now),
+    };
+    notes::read(repository, repository.bare_store(), take).await?;
+    Ok((health, latest.into_drill()))
 }
 
 impl View {
-    /// What is on record of the reading of the packs that this view knows. No pack is looked for.
+    /// [The same](readings_and_drill), of the packs that this view knows.
     ///
     /// # Errors
     /// When the store cannot be read, or with the keys of a writer.
-    pub async fn readings(&self) -> Result<Readings> {
-        readings_in(self.repository(), self.loader().index()).await
+    pub async fn readings_and_drill(&self) -> Result<(Readings, Option<Drill>)> {
+        let (health, drill) = health_and_drill(self.repository()).await?;
+        Ok((readings_in(&health, self.loader().index()), drill))
     }
 }
 
-async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readings> {
-    let health = Health::load(repository).await?;
+fn readings_in(health: &Health, index: &BlobIndex) -> Readings {
     let damaged = health.damaged_packs();
     let mut readings = Readings { damage_found: health.damage_found(), ..Readings::default() };
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
@@ -305,7 +320,7 @@ async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readi
             Some(read) => readings.oldest = Some(readings.oldest.map_or(read, |oldest| oldest.min(read))),
         }
     }
-    Ok(readings)
+    readings
 }
 
 /// Tries the parity of packs that were not read, because a listing shows that they are not as they were.

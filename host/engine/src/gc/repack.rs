@@ -15,6 +15,7 @@ use credenza_model::{ChunkId, ObjectId};
 
 use super::GcReport;
 use super::mark::{Needs, View};
+use crate::blobs::Shares;
 use crate::repository::Repository;
 use crate::write::{Deduplicator, copy};
 use crate::{Error, Event, Listener, Result};
@@ -112,6 +113,7 @@ fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Result<Vec
 
 /// What is needed of each pack that anything is needed of.
 fn weigh(view: &View, needs: &Needs) -> Result<Vec<Candidate>> {
+    let shares = Shares::of(&view.index)?;
     let mut packs: HashMap<PackOrdinal, Candidate> = HashMap::new();
     for known in view.index.iter() {
         let (_, place) = known?;
@@ -120,8 +122,9 @@ fn weigh(view: &View, needs: &Needs) -> Result<Vec<Candidate>> {
         let pack = packs.entry(place.pack).or_insert(empty);
         let live = needed.get(place.position);
         pack.blobs += 1;
-        pack.bytes += u64::from(place.stored);
-        pack.live_bytes += if live { u64::from(place.stored) } else { 0 };
+        let bytes = shares.share(&place);
+        pack.bytes += bytes;
+        pack.live_bytes += if live { bytes } else { 0 };
     }
     Ok(packs.into_values().collect())
 }

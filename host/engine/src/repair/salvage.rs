@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, Compressor, PackBlob, PackRecord, PackState};
+use credenza_format::{BlobIndex, PackBlob, PackRecord, PackState};
 use credenza_model::{ChunkId, ObjectId};
 
 use super::survey::Survey;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::repository::Repository;
 use crate::window::WINDOW_BYTES;
-use crate::write::Deduplicator;
+use crate::write::{Deduplicator, GroupKeeper};
 use crate::{Error, Result};
 
 /// What became of the chunks of damaged packs.
@@ -104,13 +104,13 @@ async fn fetch(loader: &Arc<BlobLoader>, blobs: &[PackBlob]) -> Result<Fetched> 
 async fn keep(dedup: &Arc<Deduplicator>, level: i32, blobs: Vec<PackBlob>, fetched: Fetched) -> Result<()> {
     let kept = Arc::clone(dedup);
     let work = move || {
-        let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+        let mut keeper = GroupKeeper::new(kept, level)?;
         for blob in blobs {
             if let Some(Ok(plain)) = fetched.get(&blob.id) {
-                kept.keep(&mut compressor, blob.kind, plain)?;
+                keeper.keep_blob(blob.kind, plain)?;
             }
         }
-        Ok(())
+        keeper.flush()
     };
     dedup.packs().workers().work("salvage", work).await
 }

@@ -5,9 +5,9 @@
 //!
 //! Bound: both indexes, and a bit for each blob of the packs in use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackState, Usage};
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, Encoding, PackState, Usage};
 use credenza_model::{ChunkId, ObjectId};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -67,6 +67,7 @@ async fn measure(
             Box::new(move |id| Ok(there.places(id)?.iter().any(|place| carried.covers(there, place))))
         }
     };
+    let mut groups = HashSet::new();
     for known in there.iter() {
         let (id, place) = known?;
         // A chunk that lies in two packs goes over once.
@@ -74,7 +75,9 @@ async fn measure(
         let is_first = first.is_some_and(|first| (first.pack, first.position) == (place.pack, place.position));
         if is_first && !has(&id)? {
             lag.chunks += 1;
-            lag.bytes = lag.bytes.saturating_add(u64::from(place.stored));
+            // A group goes over once, for all of its members.
+            let is_counted = place.encoding != Encoding::Group || groups.insert((place.pack, place.offset));
+            lag.bytes = lag.bytes.saturating_add(if is_counted { u64::from(place.stored) } else { 0 });
         }
     }
     drop(has);

@@ -3,7 +3,7 @@
 //! Owned here: deduplication, and which chunks of older packs the run relies on. Refused here: what a chunk means, packs (`packs`), what was
 //! written (`record`). Called by `backup::pipeline` (data), `tree` (nodes), `sync` and `repair`.
 //!
-//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`] or [`Deduplicator::holds`], and the tree
+//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`], [`keep_together`](super::keep_together) or [`Deduplicator::holds`], and the tree
 //! ([`TreeWriter`](super::TreeWriter)) asks again for each that a record names. Each of them says yes when the index that the run loaded has
 //! the chunk, which is then marked in the usage list, or when the chunk is in a pack of this run. What is in packs is noted in `fresh`, and noted
 //! once more when the index segment that describes its pack is in the store. Before a commit the two notes must be the same set: [`Deduplicator::prove`].
@@ -64,10 +64,7 @@ impl Deduplicator {
     /// while another packs the same chunk: call it from a thread of the workers.
     pub(crate) fn keep(&self, compressor: &mut Compressor, kind: BlobKind, plain: &[u8]) -> Result<ChunkRef> {
         let id = self.keys().blob_id(kind, plain);
-        let length = u32::try_from(plain.len()).map_err(|_| Error::Encode {
-            doing: "packing a chunk".into(),
-            cause: format!("{} bytes are more than any chunk has", plain.len()),
-        })?;
+        let length = length_of(plain)?;
         self.keep_once(id, || {
             let (encoding, stored) = compressor.compress(plain)?;
             self.packs.push(Frame { id, kind, encoding, plain_length: length, stored })
@@ -92,6 +89,11 @@ impl Deduplicator {
                 Ok(())
             }
         }
+    }
+
+    /// Leave to pack a chunk, without waiting for whoever packs it at this moment: `None` then.
+    pub(super) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
+        if self.use_known(&id) { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) }
     }
 
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.
@@ -202,4 +204,12 @@ impl Deduplicator {
         self.record.packs().into_iter().for_each(|(pack, blobs)| usage.unite(pack, &Bitmap::full(blobs)));
         usage.to_usage()
     }
+}
+
+/// The length of a chunk.
+pub(super) fn length_of(plain: &[u8]) -> Result<u32> {
+    u32::try_from(plain.len()).map_err(|_| Error::Encode {
+        doing: "packing a chunk".into(),
+        cause: format!("{} bytes are more than any chunk has", plain.len()),
+    })
 }

@@ -116,7 +116,7 @@ impl RunRecord {
         let mut written = lock_unpoisoned(&self.written);
         written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
         written.bytes += length;
-        written.chunk_bytes += pack.blobs.iter().map(|blob| u64::from(blob.stored)).sum::<u64>();
+        written.chunk_bytes += pack.stored_bytes();
         written.unindexed.push(pack);
         let blobs: usize = written.unindexed.iter().map(|pack| pack.blobs.len()).sum();
         let is_enough = written.unindexed.len() >= PACKS_PER_SEGMENT || blobs >= BLOBS_PER_SEGMENT;
