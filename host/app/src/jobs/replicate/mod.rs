@@ -448,9 +448,22 @@ impl Run<'_> {
     /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
     async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
         let meant = meant(self.runner.app, self.policy)?;
-        let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+        let of = |here: &Snapshots| -> Vec<&SnapshotHandle> {
+            here.whole.iter().filter(|handle| meant.matches(handle)).collect()
+        };
+        let handles = of(here);
+        let proven = status::proven(&target.repository, to, &handles).await?;
+        // Another machine that goes by the same policy may have removed meanwhile what cannot be proven.
+        let now = if proven.unproven > 0 { Some(tagged(&target.repository).await?) } else { None };
+        let (handles, mut proven) = match &now {
+            None => (handles, proven),
+            Some(now) => {
+                let handles = of(now);
+                let proven = status::proven(&target.repository, to, &handles).await?;
+                (handles, proven)
+            }
+        };
         let newest = handles.last().map(|handle| handle.snapshot.id);
-        let mut proven = status::proven(&target.repository, to, &handles).await?;
         let (mut packs_read, mut damages) = (0, 0);
         if proven.unproven > 0 && to.prove.of_packs() == Prove::Read {
             let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
