@@ -448,17 +448,14 @@ impl Run<'_> {
     /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
     async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
         let meant = meant(self.runner.app, self.policy)?;
-        let of = |here: &Snapshots| -> Vec<&SnapshotHandle> {
-            here.whole.iter().filter(|handle| meant.matches(handle)).collect()
-        };
-        let handles = of(here);
+        let handles = copies_in(here, &meant);
         let proven = status::proven(&target.repository, to, &handles).await?;
         // Another machine that goes by the same policy may have removed meanwhile what cannot be proven.
         let now = if proven.unproven > 0 { Some(tagged(&target.repository).await?) } else { None };
         let (handles, mut proven) = match &now {
             None => (handles, proven),
             Some(now) => {
-                let handles = of(now);
+                let handles = copies_in(now, &meant);
                 let proven = status::proven(&target.repository, to, &handles).await?;
                 (handles, proven)
             }
@@ -491,6 +488,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The snapshots of a target that are meant.
+pub(super) fn copies_in<'a>(here: &'a Snapshots, meant: &Meant) -> Vec<&'a SnapshotHandle> {
+    here.whole.iter().filter(|handle| meant.matches(handle)).collect()
 }
 
 fn doing(to: &To) -> String {
