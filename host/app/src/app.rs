@@ -74,6 +74,8 @@ struct Shared {
     state_folder: Option<PathBuf>,
     connectors: Connectors,
     sandbox: OnceCell<Sandbox>,
+    #[cfg(test)]
+    troubles: crate::trouble::Troubles,
 }
 
 impl App {
@@ -83,7 +85,15 @@ impl App {
         let AppOptions { configuration_folder, cache_folder, state_folder, connector, rates } = options;
         let connectors = Connectors::new(connector, configuration_folder.as_deref());
         let sandbox = OnceCell::new();
-        let shared = Shared { configuration_folder, cache_folder, state_folder, connectors, sandbox };
+        let shared = Shared {
+            configuration_folder,
+            cache_folder,
+            state_folder,
+            connectors,
+            sandbox,
+            #[cfg(test)]
+            troubles: crate::trouble::Troubles::default(),
+        };
         Self {
             shared: Arc::new(shared),
             notices: Arc::new(NoNotices),
@@ -258,6 +268,12 @@ impl App {
 
     pub(crate) fn ask(&self) -> &dyn Ask {
         &*self.ask
+    }
+
+    /// What is wrong with folders of repositories, on purpose.
+    #[cfg(test)]
+    pub(crate) fn troubles(&self) -> &crate::trouble::Troubles {
+        &self.shared.troubles
     }
 
     /// Where compiled components are kept, if anywhere.

@@ -74,6 +74,8 @@ mod snapshot_path;
 pub mod stream;
 pub mod sync;
 mod tokens;
+#[cfg(test)]
+mod trouble;
 pub mod units;
 pub mod users;
 

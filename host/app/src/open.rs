@@ -8,6 +8,7 @@ use std::sync::Arc;
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Spent, Tallied, Tally, Throttle};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
+use credenza_engine::backup::BackupOptions;
 use credenza_engine::{Error as EngineError, Repository};
 use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
 use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, TokenKeeper, Traffic};
@@ -67,6 +68,18 @@ impl<T: ?Sized> Opened<T> {
         match self.is_folder() {
             true => bill.with_folder(self.spent()),
             false => bill.with_place(self.spent(), self.price.as_deref()),
+        }
+    }
+
+    /// A backup of what it reads, as far as a snapshot records who makes it, and by which code.
+    #[must_use]
+    pub fn backup_options(&self) -> BackupOptions {
+        BackupOptions {
+            host: environment::host_name(),
+            user: environment::user_name(),
+            provenance: self.provenance.clone(),
+            component: self.component.clone(),
+            ..BackupOptions::default()
         }
     }
 
@@ -174,6 +187,8 @@ impl App {
                 true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
                 false => Arc::new(store),
             };
+            #[cfg(test)]
+            let store = self.troubles().meet(path, store);
             return Ok(Opened { tally, ..Opened::built_in(FILE, store) });
         }
         let roles: &[Role] = if purpose == StoreUse::Read { &[Role::Store] } else { &[Role::Store, Role::Prune] };

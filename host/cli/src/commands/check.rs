@@ -132,7 +132,7 @@ impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let read_data = match (self.shard, self.read_data) {
             (None, read_data) => read_data,
-            (Some(shard), Some(Sample::All)) => Some(shard.of_packs()?),
+            (Some(shard), Some(Sample::All)) => Some(Sample::Shard(shard.share()?)),
             (Some(_), _) => {
                 return Err(Failure::usage("--shard takes a share of all data, and --read-data asks for a part of it")
                     .hint("write --read-data without a part"));

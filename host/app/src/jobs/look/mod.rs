@@ -17,6 +17,8 @@ mod ear;
 #[cfg(test)]
 mod month;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;

@@ -20,7 +20,7 @@ use super::world::{DAY, Event, HOUR, Machine, World, event, expect_each_said_onc
 use crate::open::StoreUse;
 
 /// 2027-03-22 in UTC, a Monday: on the 28th the clocks of Europe go from two to three.
-const BEGIN: u64 = 1_805_673_600;
+pub(super) const BEGIN: u64 = 1_805_673_600;
 
 impl World {
     /// A run as another kind of job puts it on record.
@@ -113,7 +113,7 @@ fn hide(world: &Arc<World>) {
 }
 
 /// Two repositories, three sources, and the jobs that back them up.
-async fn set_up(bed: &Bed, ear: &Ear) {
+pub(super) async fn set_up(bed: &Bed, ear: &Ear) {
     let root = bed.path("");
     // This machine knows each by where it was made: one that is plain may not be moved.
     for repository in ["near", "far"] {
@@ -157,13 +157,18 @@ digest = "mon 08:00"
     fs::write(bed.path("jobs.toml"), text).unwrap();
 }
 
+/// The world of a bed, whose repositories grow older as the time goes on.
+pub(super) fn world_of(bed: &Bed, events: Vec<Event>) -> Arc<World> {
+    let here = Machine::new("", bed.app.clone(), bed.path("jobs.toml"), bed.path("state"));
+    let time = Arc::new(AtomicU64::new(BEGIN * 1000));
+    World::of(here, bed.path(""), time, events, aging(bed.path("")))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_weeks_are_told_once_and_in_order() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
     set_up(&bed, &ear).await;
-    let here = Machine::new("", bed.app.clone(), bed.path("jobs.toml"), bed.path("state"));
-    let time = Arc::new(AtomicU64::new(BEGIN * 1000));
-    let world = World::of(here, bed.path(""), time, events(), aging(bed.path("")));
+    let world = world_of(&bed, events());
     let lines = world.live().await;
     // Whoever hears has heard each change once, in its order.
     let told: Vec<String> =

@@ -33,7 +33,7 @@ use credenza_format::Policy;
 use credenza_model::SnapshotId;
 
 pub use plan::{Planned, plan};
-pub use status::{Status, TargetStatus, status};
+pub use status::{Status, TargetStatus, recorded, status};
 
 use super::error::JobsError;
 use super::file::{DRILL_BYTES, DrillRule};
