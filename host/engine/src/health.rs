@@ -76,7 +76,7 @@ impl Health {
     }
 
     /// Takes a note; whether others may have been merged into it.
-    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>) -> bool {
+    pub(crate) fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>) -> bool {
         match fact {
             Ok(Fact::Health { damaged, read }) => {
                 self.notes.push(id);

@@ -48,7 +48,7 @@ impl Latest {
     }
 
     /// Takes a note; whether others may be gone because of it.
-    fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>, now: Timestamp) -> bool {
+    pub(crate) fn take(&mut self, id: ObjectId, fact: Result<Fact, Damage>, now: Timestamp) -> bool {
         let gone = match fact {
             // It would be the last one until that time: what is done meanwhile counts.
             Ok(Fact::Drill(drill)) if !is_recent(&drill, Duration::MAX, now) => return false,
@@ -77,6 +77,11 @@ impl Latest {
         };
         self.superseded.extend(gone);
         true
+    }
+
+    /// The last drill.
+    pub(crate) fn into_drill(self) -> Option<Drill> {
+        self.drill.map(|(drill, _)| drill)
     }
 
     /// The objects that may be deleted, since others count.
@@ -109,7 +114,7 @@ pub(crate) fn later<T>(
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
 pub async fn last_drill(repository: &Repository) -> Result<Option<Drill>> {
-    Ok(Latest::load(repository).await?.drill.map(|(drill, _)| drill))
+    Ok(Latest::load(repository).await?.into_drill())
 }
 
 /// Whether a drill is of so recent a time before now. A time to come is not believed, beyond what the clocks of machines may differ by.

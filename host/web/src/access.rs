@@ -104,6 +104,8 @@ pub(crate) const ROUTES: &[Route] = &[
     page("jobs", Action::Look),
     page("jobs/*", Action::Look),
     form("jobs/*/run", Action::Run),
+    form("jobs/*/plan", Action::Run),
+    form("jobs/*/back", Action::Remove),
     form("jobs/*/pause", Action::Run),
     form("jobs/*/resume", Action::Run),
     page("jobs/*/past/*", Action::Look),

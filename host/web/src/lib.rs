@@ -21,6 +21,7 @@ mod guard;
 mod hosts;
 mod jobs;
 mod limits;
+mod measured;
 mod oidc;
 mod operations;
 mod pace;

@@ -24,6 +24,7 @@ use crate::guard;
 use crate::hosts::Hosts;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
+use crate::measured::Measured;
 use crate::pace::Paced;
 use crate::pages::{self, Asked};
 use crate::presence;
@@ -156,6 +157,8 @@ pub(crate) fn site(
         jobs: Jobs::new(app.clone(), None),
         repositories: Arc::new(Repositories::new(app, given)),
         runs: Runs::new(Arc::clone(&clock), Arc::clone(&activity)),
+        policies: Measured::new(Arc::clone(&clock)),
+        mirrors: Measured::new(Arc::clone(&clock)),
         baskets: Baskets::default(),
         activity,
         refusals: Seldom::default(),

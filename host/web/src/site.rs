@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use credenza_app::jobs::mirror::Standing;
+use credenza_app::jobs::replicate::Status;
 use credenza_engine::{Clock, Stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -11,6 +13,7 @@ use crate::door::Door;
 use crate::hosts::Hosts;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
+use crate::measured::Measured;
 use crate::repositories::Repositories;
 use crate::runs::Runs;
 use crate::session::Sessions;
@@ -31,6 +34,9 @@ pub(crate) struct Site {
     pub(crate) runs: Runs,
     /// What runs by itself.
     pub(crate) jobs: Jobs,
+    /// How policies of replication stood when somebody looked, and mirrors.
+    pub(crate) policies: Measured<Status>,
+    pub(crate) mirrors: Measured<Result<Standing, String>>,
     pub(crate) baskets: Baskets,
     pub(crate) activity: Arc<Activity>,
     /// Those who do not get in by a link or an identity provider.

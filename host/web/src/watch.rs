@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use credenza_app::jobs::daemon::{Listens, News};
+use credenza_app::jobs::mirror::Wish;
 use credenza_engine::{Listener, NoEvents, Stop};
 
 use crate::activity::Who;
@@ -52,7 +53,7 @@ impl Listens for Watch {
     }
 
     fn follow(&self, job: &str, stop: &Stop) -> Arc<dyn Listener> {
-        let operation = Arc::new(JobRun { jobs: self.site.jobs.clone(), job: job.to_owned() });
+        let operation = Arc::new(JobRun { jobs: self.site.jobs.clone(), job: job.to_owned(), wish: Wish::default() });
         let by = Who { name: "the schedule".to_owned(), from: String::new() };
         match self.site.runs.begin(job, operation, by, stop.clone()) {
             Ok(run) => {

@@ -4,14 +4,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::servers::{self, SmtpServer};
-use credenza_e2e::{Report, Setup, workspace};
+use credenza_e2e::{Report, Setup, memory_server, workspace};
+use credenza_s3_server::{Fault, Operation, Rule};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -130,6 +131,70 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
     report.finish();
 }
 
+#[test]
+fn a_bucket_that_is_full_is_told_once_and_made_up_for_and_one_that_answers_503_for_a_while_is_waited_for() {
+    let mut report = Report::default();
+    report.scenario("the daemon meets both, loses no run and does none twice", || {
+        let (server, endpoint) = memory_server()?;
+        server.buckets.create("backups");
+        let setup = Setup::with_s3_repository(&endpoint, "backups/main")?;
+        let (ear, heard) = listening()?;
+        fs::create_dir(setup.path("source"))?;
+        fs::write(setup.path("source").join("letter"), "dear reader")?;
+        let retry = "retry = { tries = 1, wait = \"1s..2s\" }";
+        let job = format!("[job.a]\nbackup = \"{}\"\nto = \"@store\"\nevery = \"10s\"\n{retry}", setup.path("source").display());
+        let file = setup.path("jobs.toml");
+        fs::write(&file, format!("version = 1\n{job}\n[notify.ops]\nto = \"webhook:http://{ear}/\"\n"))?;
+        let file = file.to_string_lossy();
+        let mut daemon = setup.credenza.start(["daemon", "--jobs", &file])?;
+        daemon.printed("a: done")?;
+        server.faults().add(Rule::new(Fault::Full).on(&[Operation::PutObject, Operation::CreateMultipartUpload]));
+        ensure!(heard.recv_timeout(PATIENCE)?.starts_with("failed: "), "a full bucket is told");
+        server.faults().clear();
+        ensure!(heard.recv_timeout(PATIENCE)?.starts_with("recovered: "), "and its end");
+        server.faults().add(Rule::new(Fault::SlowDown { retry_after_s: None }));
+        let begun = Instant::now();
+        while server.faults().struck() < 3 {
+            ensure!(begun.elapsed() < PATIENCE, "no run meets the 503");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let before = daemon.printed("a: done")?.matches("a: done").count();
+        server.faults().clear();
+        while daemon.printed("a: done")?.matches("a: done").count() <= before {
+            ensure!(begun.elapsed() < PATIENCE, "the run that waited does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        daemon.signal(Signal::TERM)?;
+        daemon.wait()?.expect_code(0)?;
+        ensure!(heard.try_recv().is_err(), "what was waited for is told to nobody");
+        let runs = setup.credenza.ok(["--json", "jobs", "history", "-n", "1000", "--jobs", &file])?.lines_of("run")?;
+        ensure!(runs.iter().all(|run| run["ending"].is_string()), "a run has no end: {runs:?}");
+        ensure!(runs.iter().any(|run| run["ending"] == "unreachable"), "{runs:?}");
+        let done = runs.iter().rev().filter(|run| run["ending"] == "done");
+        let dues: Vec<&str> = done.filter_map(|run| run["due"].as_str()).collect();
+        ensure!(dues.is_sorted_by(|a, b| a < b), "a due time has two runs: {dues:?}");
+        Ok(())
+    });
+    report.finish();
+}
+
+/// A service that hears, and what it hears.
+fn listening() -> Result<(SocketAddr, Receiver<String>)> {
+    let ear = TcpListener::bind("127.0.0.1:0")?;
+    let (to, (sender, heard)) = (ear.local_addr()?, channel());
+    let begun = Instant::now();
+    std::thread::spawn(move || {
+        for connection in ear.incoming().map_while(Result::ok) {
+            let Ok(word) = hear(connection) else { continue };
+            println!("{:>4} s  --> {word}", begun.elapsed().as_secs());
+            if sender.send(word).is_err() {
+                break;
+            }
+        }
+    });
+    Ok((to, heard))
+}
+
 /// Three sources each 20 s for ten minutes, with an outage of two: run it with
 /// `cargo nextest run --workspace --test notify --run-ignored only --no-capture`.
 #[test]
@@ -137,19 +202,7 @@ fn figures_are_given_by_the_daemon_and_alerts_are_made_of_them() {
 fn ten_minutes_for_real() {
     let mut report = Report::default();
     report.scenario("each source every 20 s, an outage, and what is told of it", || {
-        let ear = TcpListener::bind("127.0.0.1:0")?;
-        let to = ear.local_addr()?;
-        let begun = Instant::now();
-        let (sender, heard) = channel();
-        std::thread::spawn(move || {
-            for connection in ear.incoming().map_while(Result::ok) {
-                let Ok(word) = hear(connection) else { continue };
-                println!("{:>4} s  --> {word}", begun.elapsed().as_secs());
-                if sender.send(word).is_err() {
-                    break;
-                }
-            }
-        });
+        let ((to, heard), begun) = (listening()?, Instant::now());
         let setup = Setup::with_local_repository()?;
         let mut text = format!("version = 1\n[defaults]\nretry = {{ tries = 2, wait = \"10s..20s\" }}\n[notify.ops]\nto = \"webhook:http://{to}/\"\n");
         for job in ["shop", "home", "mail"] {

@@ -185,6 +185,7 @@ fn canned(fault: &Fault) -> Option<Response<String>> {
             error("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
         ),
         Fault::AccessDenied => (StatusCode::FORBIDDEN, error("AccessDenied", "Access Denied")),
+        Fault::Full => (StatusCode::INSUFFICIENT_STORAGE, error("InsufficientStorage", "There is no space left.")),
         Fault::WrongRegion { .. } => (
             StatusCode::MOVED_PERMANENTLY,
             error("PermanentRedirect", "The bucket you are attempting to access must be addressed elsewhere."),

@@ -42,6 +42,8 @@ pub enum Fault {
     TimeTooSkewed,
     /// 403 `AccessDenied`.
     AccessDenied,
+    /// 507 `InsufficientStorage`, for writes: there is no space left.
+    Full,
     /// 301 `PermanentRedirect` with `x-amz-bucket-region`.
     WrongRegion {
         /// The region that the bucket is said to be in.

@@ -6,10 +6,9 @@
 //!
 //! Bound: what a watch states, and one word a job.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use credenza_connect::file::{Watch, WatchError};
+use credenza_connect::file::{Watch, WatchError, Watched};
 use credenza_engine::Clock;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -20,6 +19,7 @@ use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Error;
 use crate::location::Location;
+use crate::patterns::PatternList;
 
 /// Why a job is not run by changes.
 #[derive(Debug, thiserror::Error)]
@@ -89,19 +89,28 @@ impl Changes {
 }
 
 fn watch(app: &App, job: &Job) -> Result<AsyncFd<Watch>, Unwatched> {
-    let mut roots: Vec<PathBuf> = Vec::new();
-    for word in &job.sources {
-        let place = app
-            .place(Kind::Source, std::ffi::OsStr::new(word), Settings::new())
-            .map_err(|error| Unwatched::Place(Box::new(error)))?;
-        match &place.location {
-            Location::Folder(folder) => roots.push(folder.clone()),
-            _ => return Err(Unwatched::NoFolder { location: place.text() }),
-        }
-    }
-    let folder = roots.first().cloned().unwrap_or_default();
+    let watched = watched(app, job)?;
+    let folder = watched.first().map(|watched| watched.root.clone()).unwrap_or_default();
     let refused = |source| Unwatched::Watch(WatchError::Refused { folder, source });
-    registered(Watch::below(&roots)?).map_err(refused)
+    registered(Watch::below(watched)?).map_err(refused)
+}
+
+/// The folders whose changes lead to a run of a job. What its patterns leave out is no change.
+pub(super) fn watched(app: &App, job: &Job) -> Result<Vec<Watched>, Unwatched> {
+    let refused = |error| Unwatched::Place(Box::new(error));
+    let out = &job.leaving_out;
+    let patterns = PatternList::gather(&out.patterns, &out.files).map_err(|error| refused(error.into()))?;
+    let of = |word: &String| {
+        let place = app.place(Kind::Source, std::ffi::OsStr::new(word), Settings::new()).map_err(refused)?;
+        match &place.location {
+            Location::Folder(folder) => {
+                let leaving_out = patterns.of(&place.location).map_err(|error| refused(error.into()))?;
+                Ok(Watched { root: folder.clone(), leaving_out })
+            }
+            _ => Err(Unwatched::NoFolder { location: place.text() }),
+        }
+    };
+    job.sources.iter().map(of).collect()
 }
 
 /// What it is called by now is unsafe, since a type might give away another descriptor than it owns: a watch gives one, and owns it.

@@ -3,8 +3,8 @@
 //! Owned here: the loop around the [`Scheduler`]: the clock, tasks, the file that is read again, and the end in good order. Refused here: signals, the service
 //! manager and printing (`cli`, which [`Listens`]), and every decision (`scheduler`).
 //!
-//! It holds no truth: what it knows at its start is in the log, and what it does is there before it does it. Idle, it wakes when something is due, and at
-//! least once a [`pulse`](Options::pulse), since a machine may sleep and its clock may be set.
+//! It holds no truth: what it knows at its start is in the log, and what it does is there before it does it. Idle, it wakes when something is due, when it is
+//! [woken](Daemon::waker) because the clock was set or the machine has slept, and at least once a [`pulse`](Options::pulse).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use super::look::book::Book;
 use super::look::{Hears, Look, Looked, Told};
 use super::metrics::Figures;
 use super::mirror::{self, Wish};
-use super::mirroring::Mirror;
+use super::mirroring::{Mirror, Route};
 use super::outcome::{Ending, Step};
 use super::replication::Replicate;
 use super::run::{Cause, Heard, Occasion, Runner};
@@ -39,6 +39,8 @@ use crate::app::App;
 
 /// How long a look at what is to be told waits for runs that are under way.
 const RUN_FIRST: Duration = Duration::from_mins(5);
+/// A pause is a file, of whose end nobody tells: while a run waits for it, it is looked at so often.
+const PAUSE_AGAIN: Duration = Duration::from_mins(1);
 /// After a look that broke down comes another.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
@@ -124,6 +126,7 @@ pub struct Daemon {
     over: (UnboundedSender<Over>, UnboundedReceiver<Over>),
     watch: Watch,
     figures: Arc<Figures>,
+    woken: Arc<Notify>,
     _held: Held,
 }
 
@@ -150,7 +153,8 @@ impl Daemon {
         let watch = Watch { next: Some(now), ..Watch::default() };
         let (state, clock) = (options.state.clone(), Arc::clone(&options.clock));
         let figures = Arc::new(Figures::new(jobs.clone(), state, clock));
-        Ok(Self { app, options, listens, jobs, scheduler, over: unbounded_channel(), watch, figures, _held: held })
+        let (over, woken) = (unbounded_channel(), Arc::default());
+        Ok(Self { app, options, listens, jobs, scheduler, over, watch, figures, woken, _held: held })
     }
 
     /// Runs jobs until it is asked to end, and the runs that are under way have ended.
@@ -177,6 +181,7 @@ impl Daemon {
                 }
                 Some(seen) = changes.next() => self.seen(seen),
                 Some(over) = self.over.1.recv() => self.note(over),
+                () = self.woken.notified() => {}
                 () = self.options.clock.wait(wait) => {}
             }
         }
@@ -270,9 +275,10 @@ impl Daemon {
         let now = instant(now);
         let look = self.look_at().filter(|_| !self.watch.is_looking).map(instant);
         let next = self.scheduler.next_wake(now).into_iter().chain(look).min().map(|next| next.duration_since(now));
-        let next = next.map_or(self.options.pulse, |next| Duration::try_from(next).unwrap_or_default());
+        let longest = if self.scheduler.waits_for_resumption() { PAUSE_AGAIN } else { self.options.pulse };
+        let next = next.map_or(longest, |next| Duration::try_from(next).unwrap_or_default());
         // A clock that is read just before a due time must not be asked without a pause.
-        next.clamp(Duration::from_millis(100), self.options.pulse)
+        next.min(longest.min(self.options.pulse)).max(Duration::from_millis(100))
     }
 
     fn look_at_pauses(&mut self, now: Timestamp) {
@@ -298,6 +304,12 @@ impl Daemon {
         for policy in self.jobs.replicates.values().filter(follows) {
             self.scheduler.want(&policy.name, now);
         }
+    }
+
+    /// Has it look at the clock again, where that was set, or where it has gone on while the machine slept.
+    #[must_use]
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.woken)
     }
 
     /// What makes the figures for who asks.
@@ -375,9 +387,9 @@ impl Daemon {
                 Owned::Replicate(policy) => {
                     runtime.block_on(replicate::run(&runner, policy, false, &occasion, &telling))
                 }
-                Owned::Mirror(mirror, file) => {
+                Owned::Mirror(mirror, all) => {
                     let wish = Wish::default();
-                    runtime.block_on(mirror::run(&runner, (mirror, file), (&occasion, &wish), &telling))
+                    runtime.block_on(mirror::run(&runner, (mirror, all), (&occasion, &wish), &telling))
                 }
             };
             let ending = ended.unwrap_or_else(|error| {
@@ -430,7 +442,7 @@ enum Owned {
     Job(Box<Job>),
     Verify(Box<Verify>),
     Replicate(Box<Replicate>),
-    Mirror(Box<Mirror>, Box<JobsFile>),
+    Mirror(Box<Mirror>, Vec<Route>),
 }
 
 impl Owned {
@@ -439,7 +451,7 @@ impl Owned {
             Work::Job(job) => Self::Job(Box::new(job.clone())),
             Work::Verify(verify) => Self::Verify(Box::new(verify.clone())),
             Work::Replicate(policy) => Self::Replicate(Box::new(policy.clone())),
-            Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), Box::new(file.clone())),
+            Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), file.routes()),
         }
     }
 }

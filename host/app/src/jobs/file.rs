@@ -1,42 +1,37 @@
 //! The file of the jobs, `jobs.toml` in the folder of the configuration, understood.
 //!
-//! Owned here: what its values mean and which of them go together. All faults are named at once, each with line, key and remedy. Refused here: the form
-//! (`reader`, `keys`), whether places and secrets can be had (`state`). Called by every command that has to do with jobs.
+//! Owned here: the file as a whole, promises with numbers and metrics. All faults are named at once, each with line, key and remedy. Refused here: its other
+//! sections (`job`, `verification`, `replication`, `mirroring`, `notify`), the form (`reader`, `keys`), whether places and secrets can be had (`preflight`).
+//! Called by every command that has to do with jobs.
 //!
 //! Bound: [`FILE_BYTES_MAX`].
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use credenza_engine::check::Budget;
-use credenza_engine::drill::DrillOptions;
-use credenza_format::Policy;
-use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use toml_edit::{Document, TomlError};
 
-use super::clauses::{self, WAYS, require_name};
+use super::clauses;
 pub use super::clauses::{Missed, Retry};
 use super::error::JobsError;
-use super::guard::Guard;
+use super::job;
+pub use super::job::{Hook, Job, LeavingOut, Maintain, Moment, OnChange, Prune, When};
 use super::keys;
-use super::limits::Limits;
-use super::mirroring::{self, Mirror};
+use super::mirroring::{self, Mirror, Route};
 use super::notify::{Notify, section};
-use super::outcome::Ending;
 use super::reader::{Part, Reading};
 use super::replication::{self, REPLICATE, Replicate};
-use super::schedule::{At, Schedule, Times};
-use super::span::{parse_range, parse_span};
+use super::schedule::Schedule;
+use super::span::parse_span;
+use super::verification;
+pub(super) use super::verification::DRILL_BYTES;
+pub use super::verification::{DrillRule, Verify};
 use crate::configuration::suggestion;
-use crate::cost::{Money, budget};
-use crate::units::parse_size;
 
 /// The name of the file in the folder of the configuration.
 pub const NAME: &str = crate::bootstrap::JOBS;
@@ -44,17 +39,6 @@ pub const NAME: &str = crate::bootstrap::JOBS;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The form that is understood here.
 const VERSION: u32 = 1;
-/// What the names of verifications begin with.
-const VERIFY: &str = "verify.";
-/// When a verification is due that says nothing else.
-const VERIFY_AT: &str = "04:30";
-/// Each byte is read again so often where nothing else is said.
-const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
-/// A drill takes place so often, and restores so many bytes at most.
-const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
-pub(super) const DRILL_BYTES: u64 = 1 << 30;
-/// A hook is ended after so much time where it says nothing else.
-const HOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The jobs of a machine.
 #[derive(Debug, Clone)]
@@ -77,79 +61,6 @@ pub struct JobsFile {
     pub metrics: Option<SocketAddr>,
     /// Who is told when something changes.
     pub notify: Notify,
-}
-
-/// What is backed up, to where, when, and what comes with it.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Its name.
-    pub name: String,
-    /// What is backed up, as it is written.
-    pub sources: Vec<String>,
-    /// The repository, as it is written.
-    pub repository: String,
-    /// When it is due.
-    pub schedule: Schedule,
-    /// Whether it is also run when something changes.
-    pub on_change: Option<OnChange>,
-    /// What becomes of runs that were due while nothing ran.
-    pub missed: Missed,
-    /// How a run that failed is tried again.
-    pub retry: Retry,
-    /// Bytes a second by the time of day.
-    pub limits: Limits,
-    /// What is left out.
-    pub leaving_out: LeavingOut,
-    /// Make no snapshot of what is as the last one has it.
-    pub skip_if_unchanged: bool,
-    /// Tags beside that of the job.
-    pub tags: Vec<String>,
-    /// Commands around the run.
-    pub hooks: Vec<Hook>,
-    /// Whether snapshots are removed after a good run, and by which policy.
-    pub prune: Option<Prune>,
-    /// Whether space is reclaimed after a good run.
-    pub maintain: Option<Maintain>,
-    /// The most that one run may spend.
-    pub budget: Option<budget::Limits>,
-    /// From when on a snapshot is suspect.
-    pub guard: Option<Guard>,
-    /// How old the newest good snapshot of each source may become, by the time of the store.
-    pub promise: Option<Duration>,
-    /// Whom each run is told, at its begin and at its end.
-    pub ping: Option<MessageAddress>,
-}
-
-/// A repository that is read again in turn.
-#[derive(Debug, Clone)]
-pub struct Verify {
-    /// Its name: `verify.NAME`.
-    pub name: String,
-    /// The repository, as it is written.
-    pub repository: String,
-    /// When it is due.
-    pub schedule: Schedule,
-    /// What becomes of runs that were due while nothing ran.
-    pub missed: Missed,
-    /// How a run that failed is tried again.
-    pub retry: Retry,
-    /// Bytes a second by the time of day.
-    pub limits: Limits,
-    /// Each byte is read again at least so often.
-    pub read_all_within: Duration,
-    /// What one run reads at most.
-    pub budget: Budget,
-    /// What is restored for trial.
-    pub drill: Option<DrillRule>,
-}
-
-/// When and how much is restored for trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DrillRule {
-    /// How often.
-    pub every: Duration,
-    /// How much.
-    pub sample: DrillOptions,
 }
 
 /// Something that runs by itself.
@@ -211,107 +122,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// When a change leads to a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnChange {
-    /// After nothing has changed for so long.
-    pub quiet: Duration,
-    /// At the latest so long after the first change.
-    pub longest: Duration,
-}
-
-/// What of a source is left out.
-#[derive(Debug, Clone, Default)]
-pub struct LeavingOut {
-    /// Patterns.
-    pub patterns: Vec<OsString>,
-    /// Files of patterns.
-    pub files: Vec<PathBuf>,
-    /// What programs mark as caches.
-    pub caches: bool,
-    /// Larger files, in bytes.
-    pub larger_than: Option<u64>,
-    /// What is mounted below the source.
-    pub other_file_systems: bool,
-}
-
-/// By which policy snapshots of a job are removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prune {
-    /// That of the job.
-    By(Policy),
-    /// That of the repository.
-    OfRepository,
-}
-
-/// When space is reclaimed after a good run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maintain {
-    /// After each.
-    Always,
-    /// Where the last time is so long ago.
-    After(Duration),
-}
-
-/// When a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Moment {
-    /// Before the backup; where the hook fails, the job is not run.
-    Before,
-    /// After it, and what comes with it.
-    After,
-    /// While it is backed up, since its output is.
-    During,
-}
-
-/// After which endings a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// After a run that did all.
-    Done,
-    /// After one that could not read everything.
-    Incomplete,
-    /// After one that failed.
-    Failed,
-    /// After each.
-    Always,
-}
-
-impl When {
-    const NAMES: [(&'static str, Self); 4] =
-        [("done", Self::Done), ("incomplete", Self::Incomplete), ("failed", Self::Failed), ("always", Self::Always)];
-
-    /// Whether a run that ended so is meant.
-    #[must_use]
-    pub const fn covers(self, ending: Ending) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Done => matches!(ending, Ending::Done),
-            Self::Incomplete => matches!(ending, Ending::Incomplete),
-            Self::Failed => !ending.has_backup(),
-        }
-    }
-}
-
-/// A command of the user's.
-#[derive(Debug, Clone)]
-pub struct Hook {
-    /// When it runs.
-    pub moment: Moment,
-    /// After which endings, of one that runs after.
-    pub when: Vec<When>,
-    /// The program.
-    pub program: OsString,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
-    /// After so much time it is ended.
-    pub timeout: Option<Duration>,
-    /// The name of the file that its output is backed up as.
-    pub stdin_of: Option<OsString>,
-}
-
 impl JobsFile {
+    /// Where its mirrors lead.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.mirrors.values().map(Mirror::route).collect()
+    }
+
     /// The file that is named, else the one in the folder of the configuration.
     ///
     /// # Errors
@@ -356,7 +173,8 @@ impl JobsFile {
             top.problem("version", "the version of the form is missing", "begin the file with: version = 1");
         }
         let defaults = top.part("defaults");
-        let read = |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job(name, &part, defaults.as_ref(), now)?));
+        let read =
+            |(name, part): (&str, Part<'_>)| Some((name.to_owned(), job::read(name, &part, defaults.as_ref(), now)?));
         let mut jobs: BTreeMap<String, Job> = top.named_parts("job").into_iter().filter_map(read).collect();
         for (name, part) in top.named_parts("ping") {
             match jobs.get_mut(name) {
@@ -372,7 +190,7 @@ impl JobsFile {
             }
         }
         let promises = top.named_parts("promise").into_iter().map(|(name, part)| needs(name, &part)).collect();
-        let read = |(name, part): (&str, Part<'_>)| verify(name, &part, defaults.as_ref(), now);
+        let read = |(name, part): (&str, Part<'_>)| verification::read(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
         let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
@@ -460,98 +278,6 @@ pub struct Needs {
     pub restorable: Option<Duration>,
 }
 
-impl Job {
-    /// The tag that its snapshots bear.
-    #[must_use]
-    pub fn tag(&self) -> String {
-        tag(&self.name)
-    }
-}
-
-/// The tag that snapshots of a job bear.
-#[must_use]
-pub fn tag(job: &str) -> String {
-    format!("job:{job}")
-}
-
-/// One job; nothing where what it cannot do without is missing, which is noted.
-fn job(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Job> {
-    require_name(name, part, "use letters, digits, - and _, 64 at most, such as [job.shop]");
-    if name.starts_with(VERIFY) {
-        part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
-    }
-    if name.starts_with(REPLICATE) {
-        part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
-    }
-    if name.starts_with(mirroring::PREFIX) {
-        part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
-    }
-    let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();
-    let sources: Vec<String> = part.texts("backup").into_iter().map(str::to_owned).collect();
-    if sources.is_empty() && !hooks.iter().any(|hook| hook.stdin_of.is_some()) {
-        part.problem(
-            "backup",
-            "nothing is to be backed up",
-            "name folders, locations or sources: backup = [\"/srv/shop\"]",
-        );
-    }
-    if sources.iter().any(String::is_empty) {
-        part.problem("backup", "a source is empty", "name a folder, a location or @name");
-    }
-    let repository = part.text("to").map(str::to_owned);
-    if !part.has("to") {
-        part.problem("to", "no repository is named", "name one: to = \"@main\"");
-    }
-    let schedule = clauses::schedule(name, part, defaults, now);
-    let (keep, prunes) = (clauses::keep(part), part.flag("prune"));
-    let prune = match (keep, prunes) {
-        (Some(policy), _) => Some(Prune::By(policy)),
-        (None, true) => Some(Prune::OfRepository),
-        (None, false) => None,
-    };
-    let maintain = match part.is_flag("maintain") {
-        true => part.flag("maintain").then_some(Maintain::Always),
-        false => part.parsed("maintain", parse_span).map(Maintain::After),
-    };
-    if part.flag("skip_if_unchanged") && part.has("promise") {
-        part.problem(
-            "promise",
-            "it is measured by new snapshots, and skip_if_unchanged makes none of a source that is as it was",
-            "leave out one of promise and skip_if_unchanged",
-        );
-    }
-    Some(Job {
-        name: name.to_owned(),
-        sources,
-        repository: repository?,
-        schedule: schedule?,
-        on_change: on_change(part),
-        missed: clauses::missed_of(part, defaults),
-        retry: clauses::retry_of(part, defaults),
-        limits: clauses::limits_of(part, defaults),
-        leaving_out: LeavingOut {
-            patterns: part.texts("exclude").into_iter().map(OsString::from).collect(),
-            files: part
-                .texts("exclude_file")
-                .into_iter()
-                .filter_map(|text| part.absolute("exclude_file", text))
-                .collect(),
-            caches: part.flag("exclude_caches"),
-            larger_than: part.parsed("exclude_larger_than", parse_size),
-            other_file_systems: part.flag("one_file_system"),
-        },
-        skip_if_unchanged: part.flag("skip_if_unchanged"),
-        tags: part.texts("tags").into_iter().map(str::to_owned).collect(),
-        hooks,
-        prune,
-        maintain,
-        budget: within(part),
-        guard: Guard::read(part),
-        promise: part.parsed("promise", parse_span),
-        ping: None,
-    })
-}
-
 /// An address of this machine.
 fn here(text: &str) -> Result<SocketAddr, String> {
     const REMEDY: &str = "write one such as 127.0.0.1:9185; for others put a proxy before it, or use textfile";
@@ -560,64 +286,6 @@ fn here(text: &str) -> Result<SocketAddr, String> {
         true => Ok(address),
         false => Err(format!("other machines would reach it, and there is neither TLS nor a login: {REMEDY}")),
     }
-}
-
-/// One verification.
-fn verify(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Verify> {
-    require_name(name, part, "use letters, digits, - and _, 64 at most, such as [verify.main]");
-    let repository = if part.has("repository") { part.text("repository")?.to_owned() } else { format!("@{name}") };
-    let name = format!("{VERIFY}{name}");
-    let is_scheduled = WAYS.iter().any(|way| part.has(way));
-    let schedule = match is_scheduled {
-        true => clauses::schedule(&name, part, defaults, now)?,
-        false => clauses::timed(&name, Times::At(vec![At::parse(VERIFY_AT).ok()?]), part, defaults),
-    };
-    let budget = part.part("budget");
-    let requests = budget.as_ref().and_then(|budget| budget.count("requests", 1..=u32::MAX)).map(u64::from);
-    let bytes = budget.as_ref().and_then(|budget| budget.parsed("bytes", parse_size));
-    Some(Verify {
-        name,
-        repository,
-        schedule,
-        missed: clauses::missed_of(part, defaults),
-        retry: clauses::retry_of(part, defaults),
-        limits: clauses::limits_of(part, defaults),
-        read_all_within: part.parsed("read_all_within", parse_span).unwrap_or(READ_ALL_WITHIN),
-        budget: Budget { bytes, requests },
-        drill: part.part("drill").map(|part| drill(&part)),
-    })
-}
-
-fn drill(part: &Part<'_>) -> DrillRule {
-    let sample = DrillOptions {
-        files: part.count("files", 0..=1000).unwrap_or(5),
-        folders: part.count("folders", 0..=100).unwrap_or(1),
-        bytes_max: part.parsed("bytes", parse_size).unwrap_or(DRILL_BYTES),
-    };
-    if sample.files == 0 && sample.folders == 0 {
-        part.problem("", "it restores nothing", "write how much: drill = { files = 5, folders = 1 }");
-    }
-    DrillRule { every: part.parsed("every", parse_span).unwrap_or(DRILL_EVERY), sample }
-}
-
-fn within(part: &Part<'_>) -> Option<budget::Limits> {
-    let part = part.part("budget")?;
-    if !["bytes", "requests", "money"].iter().any(|bound| part.has(bound)) {
-        part.problem("", "it bounds nothing", "write one or more of bytes, requests and money");
-    }
-    Some(budget::Limits {
-        bytes: part.parsed("bytes", |text| match parse_size(text)? {
-            0 => Err("nothing could be done with it: write more than 0".to_owned()),
-            bytes => Ok(bytes),
-        }),
-        requests: part.count("requests", 1..=u32::MAX).map(u64::from),
-        money: part.parsed("money", Money::parse),
-    })
-}
-
-fn on_change(part: &Part<'_>) -> Option<OnChange> {
-    let (quiet, longest) = part.parsed("on_change", parse_range)?;
-    Some(OnChange { quiet, longest })
 }
 
 fn needs(name: &str, part: &Part<'_>) -> Needs {
@@ -646,55 +314,12 @@ fn needs(name: &str, part: &Part<'_>) -> Needs {
     }
 }
 
-fn hook(part: &Part<'_>) -> Option<Hook> {
-    let words = part.command("run");
-    let stdin_of = part.text("stdin_of").map(OsString::from);
-    let moment = match (part.has("before"), part.has("after"), &stdin_of) {
-        (true, true, _) => {
-            part.problem("after", "a hook runs before or after", "make two hooks of it");
-            None
-        }
-        (_, true, Some(_)) => {
-            part.problem("stdin_of", "what runs after the backup is not backed up", "write before = \"backup\"");
-            None
-        }
-        (_, false, Some(_)) => Some(Moment::During),
-        (true, false, None) => Some(Moment::Before),
-        (false, true, None) => Some(Moment::After),
-        (false, false, None) => {
-            part.problem("run", "nothing says when it runs", "add before = \"backup\" or after = \"backup\"");
-            None
-        }
-    };
-    for key in ["before", "after"] {
-        part.parsed(key, backup);
-    }
-    if part.has("when") && !part.has("after") {
-        part.problem("when", "it is for hooks that run after", "leave it out, or write after = \"backup\"");
-    }
-    let when = match part.has("when") {
-        true => {
-            part.texts("when").into_iter().filter_map(|text| part.understood("when", text, parse_when(text))).collect()
-        }
-        false => vec![When::Done, When::Incomplete],
-    };
-    let timeout = part.parsed("timeout", parse_span).or_else(|| stdin_of.is_none().then_some(HOOK_TIMEOUT));
-    let mut words = words.into_iter().map(OsString::from);
-    Some(Hook { moment: moment?, when, program: words.next()?, arguments: words.collect(), timeout, stdin_of })
-}
-
-/// The one thing that hooks run around.
-fn backup(text: &str) -> Result<(), String> {
-    if text == "backup" { Ok(()) } else { Err("hooks run around the backup: write \"backup\"".to_owned()) }
-}
-
-fn parse_when(text: &str) -> Result<When, String> {
-    let found = When::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, when)| when);
-    found.ok_or_else(|| "it is no ending: write done, incomplete, failed or always".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use credenza_engine::check::Budget;
+    use credenza_engine::drill::DrillOptions;
+
+    use super::super::verification::{DRILL_EVERY, READ_ALL_WITHIN};
     use super::*;
 
     const WHOLE: &str = r#"

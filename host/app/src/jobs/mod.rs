@@ -17,6 +17,7 @@ pub mod guard;
 #[cfg(test)]
 mod guard_tests;
 mod hook;
+mod job;
 mod keys;
 pub mod limits;
 pub mod lock;
@@ -43,12 +44,13 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod units;
+mod verification;
 pub mod verify;
 
 pub use error::{JobsError, Problem};
 pub use file::{Hook, Job, JobsFile, Moment, Verify, When, Work};
 pub use hook::HookError;
 pub use keys::schema;
-pub use mirroring::Mirror;
+pub use mirroring::{Mirror, Route};
 pub use outcome::{Ending, Step};
 pub use run::Cause;

@@ -207,15 +207,18 @@ async fn held(
     let open =
         app.open_repository(place, OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: true }).await?;
     let repository = &open.repository;
-    let snapshots = repository.snapshots_by_store_time().await?;
+    let snapshots = repository.snapshots_by_age().await?;
     let now = snapshots.now;
     let since = |time: Timestamp| u64::try_from(now.seconds.saturating_sub(time.seconds)).unwrap_or(0);
-    let verified = if wants.verified { check::readings(repository).await? } else { Readings::default() };
+    let (verified, drill) = match (wants.verified, wants.restored) {
+        (true, _) => check::readings_and_drill(repository).await?,
+        (false, true) => (Readings::default(), last_drill(repository).await?),
+        (false, false) => (Readings::default(), None),
+    };
     let is_read = verified.packs_never_read == 0 && verified.packs_damaged == 0;
     let verified = verified.oldest.filter(|_| is_read).map(since);
-    let drill = if wants.restored { last_drill(repository).await? } else { None };
     let is_proof = |drill: &Drill| drill.errors == 0 && drill.reason.is_none() && drill.entries > 0;
-    let restored = drill.filter(is_proof).map(|drill| since(drill.at));
+    let restored = drill.filter(|drill| wants.restored && is_proof(drill)).map(|drill| since(drill.at));
     let is_immutable = repository.config().retain_days.is_some();
     let proofs = match prove {
         Some(prove) => Some(Proofs::load(repository, prove).await?),

@@ -7,6 +7,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use credenza_connect::file::Watched;
+
+use super::change::{self, Unwatched};
 use super::file::{Hook, Job, JobsFile, Verify};
 use super::mirror;
 use super::mirroring::Mirror;
@@ -63,6 +66,19 @@ pub enum LackCause {
         /// As it is written.
         program: OsString,
     },
+    /// Changes of all sources that jobs wait for cannot be watched at once.
+    #[error(
+        "{folders} folders are to be watched for changes, and this machine watches {watches_max} for each user, all programs together"
+    )]
+    Watches {
+        /// Folders that are to be watched for this job and those before it.
+        folders: usize,
+        /// What `fs.inotify.max_user_watches` says.
+        watches_max: usize,
+    },
+    /// A source whose changes cannot be waited for.
+    #[error("its changes are not seen: {0}")]
+    Unwatched(Unwatched),
     /// The program of a hook is a file that nobody may run.
     #[error("{} may not be run", path.display())]
     NotExecutable {
@@ -125,10 +141,37 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
     lacks
 }
 
+/// Whether the changes that jobs wait for can be watched, where this machine watches so many folders, with the job that is concerned: each job that names
+/// no folder, and the one with which it is too much. What other programs watch is not known.
+#[must_use]
+pub fn lacks_of_changes<'f>(app: &App, file: &'f JobsFile, watches_max: usize) -> Vec<(&'f Job, LackCause)> {
+    let (mut lacks, mut folders) = (Vec::new(), 0);
+    for job in file.jobs.values().filter(|job| job.on_change.is_some()) {
+        let watched = match change::watched(app, job) {
+            Ok(watched) => watched,
+            // A place that cannot be had is named with its own key.
+            Err(Unwatched::Place(_)) => continue,
+            Err(why) => {
+                lacks.push((job, LackCause::Unwatched(why)));
+                continue;
+            }
+        };
+        let before = folders;
+        folders += watched.iter().map(Watched::count).sum::<usize>();
+        if before <= watches_max && folders > watches_max {
+            lacks.push((job, LackCause::Watches { folders, watches_max }));
+        }
+    }
+    lacks
+}
+
 /// What a mirror needs and cannot be had, and whether it leads in a circle with the others of its file.
 #[must_use]
 pub fn lacks_of_mirror(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<Lack> {
-    mirror::lacks(app, mirror, file).into_iter().map(|(key, error)| Lack { key, cause: error.into() }).collect()
+    mirror::lacks(app, mirror, &file.routes())
+        .into_iter()
+        .map(|(key, error)| Lack { key, cause: error.into() })
+        .collect()
 }
 
 /// What a verification needs and cannot be had.
@@ -205,6 +248,31 @@ mod tests {
             ["notify.ops.key_file", "mail.password_file"]
         );
         assert!(lacks[0].1.to_string().contains("/no/key cannot be read"), "{lacks:?}");
+    }
+
+    #[test]
+    fn more_folders_than_the_machine_watches_are_named_with_the_job_that_makes_them_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        for below in ["one/a", "two/b/target/c"] {
+            std::fs::create_dir_all(folder.path().join(below)).unwrap();
+        }
+        let job = |name: &str, more: &str| {
+            format!(
+                "[job.{name}]\nbackup = \"{path}/{name}\"\nto = \"/r\"\nevery = \"1h\"\non_change = \"30s..5m\"\n{more}\n"
+            )
+        };
+        let text = format!("version = 1\n{}{}", job("one", ""), job("two", "exclude = \"target/\""));
+        let file = JobsFile::parse(Path::new("jobs.toml"), &text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let app = App::new(AppOptions::default());
+        assert!(lacks_of_changes(&app, &file, 4).is_empty(), "what is left out takes no watch");
+        let lacks = lacks_of_changes(&app, &file, 3);
+        assert!(
+            matches!(lacks.as_slice(), [(job, LackCause::Watches { folders: 4, watches_max: 3 })] if job.name == "two"),
+            "{lacks:?}"
+        );
+        let lacks = lacks_of_changes(&app, &file, 1);
+        assert!(matches!(lacks.as_slice(), [(job, LackCause::Watches { .. })] if job.name == "one"), "{lacks:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use credenza_engine::{SnapshotHandle, Snapshots};
 use credenza_model::{SnapshotId, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::file::Job;
@@ -41,12 +42,16 @@ impl Promise {
     pub fn of_job(job: &Job, newest: Timestamp) -> Option<Self> {
         let promise = Self::of(job.promise?);
         let newest = instant(newest);
-        let next = job.schedule.next_after(newest).and_then(|due| Duration::try_from(due.duration_since(newest)).ok());
+        let made_for = newest.checked_add(CLOCKS_APART).unwrap_or(newest);
+        let next =
+            job.schedule.next_after(made_for).and_then(|due| Duration::try_from(due.duration_since(newest)).ok());
         let Some(left) = next.and_then(|next| promise.age.checked_sub(next)) else { return Some(promise) };
         Some(Self { risk: promise.risk.max(promise.age.saturating_sub(left / 2)), ..promise })
     }
 }
 
+/// The clocks of a store and of this machine are no more than that apart: what a store dates so little before a due time was made for that one.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(1);
 /// As sharp as times are looked at.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -97,7 +102,7 @@ pub async fn measure(runner: &Runner<'_>, job: &Job) -> Result<Vec<Standing>, Er
 pub(super) async fn measure_in(open: &OpenRepository, app: &App, job: &Job) -> Result<Vec<Standing>, Error> {
     let Some(promise) = job.promise else { return Ok(Vec::new()) };
     let sources = sources(app, job)?;
-    let snapshots = open.repository.snapshots_by_store_time().await?.filtered(&of_job(job));
+    let snapshots = open.repository.snapshots_by_age().await?.filtered(&of_job(job));
     Ok(sources.into_iter().map(|source| standing(job, source, promise, &snapshots)).collect())
 }
 
@@ -173,6 +178,8 @@ mod tests {
         };
         let hours = |hours: u64| Duration::from_hours(hours);
         assert_eq!(promised("26h", "2026-03-01T02:30:00Z").risk, hours(25), "due after 24 h, broken after 26");
+        let behind = promised("26h", "2026-03-01T02:29:30Z").risk;
+        assert_eq!(behind, hours(25) + Duration::from_secs(15), "the clock of the store is half a minute behind");
         assert_eq!(promised("30d", "2026-03-01T02:30:00Z").risk, hours(24 * 24), "four fifths are later");
         // It comes too late.
         assert_eq!(promised("20h", "2026-03-01T02:30:00Z").risk, hours(16));

@@ -268,6 +268,12 @@ impl Scheduler {
         dues.chain(pending).min()
     }
 
+    /// Whether a run waits for a job that is paused, which somebody may resume at any time.
+    #[must_use]
+    pub fn waits_for_resumption(&self) -> bool {
+        self.paused.iter().any(|name| self.jobs.get(name).is_some_and(|job| job.pending.is_some()))
+    }
+
     /// Which jobs run.
     #[must_use]
     pub fn running(&self) -> Vec<&str> {
@@ -445,6 +451,19 @@ mod tests {
         let starts = started(scheduler.tick(time("2027-01-01T01:30:00Z")));
         assert_eq!((starts.len(), starts[0].missed, starts[0].is_late), (1, 0, false));
         assert_eq!(scheduler.tick(time("2027-01-01T01:30:01Z")), []);
+    }
+
+    #[test]
+    fn while_a_run_waits_for_a_job_to_be_resumed_its_pause_is_looked_at() {
+        let now = time("2027-01-01T12:00:00Z");
+        let mut scheduler = of(&[("a", rules(at("02:30"), "r"))], "2027-01-01T12:00:00Z");
+        scheduler.pause(["a".to_owned()].into());
+        assert!(!scheduler.waits_for_resumption(), "nothing is wanted");
+        scheduler.want("a", now);
+        assert!(scheduler.waits_for_resumption());
+        scheduler.pause(BTreeSet::new());
+        assert!(!scheduler.waits_for_resumption());
+        assert_eq!(names(scheduler.tick(now)), ["a"]);
     }
 
     #[test]

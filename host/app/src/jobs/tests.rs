@@ -609,6 +609,41 @@ async fn a_daemon_runs_what_is_due_once_reads_its_file_again_and_ends_in_good_or
     assert!(Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding).is_err(), "the file is broken now");
 }
 
+/// A clock by which no wait ends: the machine sleeps meanwhile.
+struct Asleep(Fast);
+
+impl Clock for Asleep {
+    fn now(&self) -> Moment {
+        self.0.now()
+    }
+
+    fn wait(&self, _time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_woken_after_its_machine_has_slept_makes_up_for_what_was_missed() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let end = stop.clone();
+    let heeding = Heeding::of(move |_| end.request());
+    let options = Options { clock: Arc::new(Asleep(bed.clock.clone())), ..options(&bed, &stop, &reload) };
+    let daemon = Daemon::start(bed.app.clone(), options, heeding.clone()).unwrap();
+    let waker = daemon.waker();
+    let sleeps = async {
+        while heeding.lines("Looked").is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        bed.clock.pass(Duration::from_hours(5));
+        waker.notify_one();
+    };
+    tokio::join!(daemon.run(), sleeps);
+    assert_eq!(heeding.lines("Ended"), ["Ended(\"a\", Done)"]);
+    assert!(bed.state().log().past(None, 10).unwrap()[0].missed >= 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_makes_up_for_a_run_that_ended_with_its_process() {
     let bed = Bed::new().await;

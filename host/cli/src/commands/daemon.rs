@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::Session;
+use super::clock_set::ClockSet;
 use super::jobs::shown::{StepLine, word};
 use super::jobs::telling::Telling;
 use super::jobs::{JobsAt, state};
@@ -35,8 +36,10 @@ use super::ui::{LinkLine, Reaching, tell};
 use crate::failure::{Exit, Failure};
 use crate::report::{Reporter, printable};
 
-/// The longest that it waits at once: a machine may sleep, and its clock may be set.
-const PULSE: Duration = Duration::from_mins(1);
+/// The longest that it waits at once: the clock of the calendar may be a little faster or slower than that by which it waits.
+const PULSE: Duration = Duration::from_hours(1);
+/// And where nobody tells it that a machine has slept, or that its clock was set.
+const PULSE_BLIND: Duration = Duration::from_mins(1);
 /// Where the service manager listens.
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// How long the service manager may take to make room for what it must hear.
@@ -68,8 +71,10 @@ impl Daemon {
         let _heeding = session.stop.heeding();
         let path = self.at.path(session)?;
         let reload = Arc::new(Notify::new());
+        let mut clock_set = ClockSet::new().ok();
+        let pulse = if clock_set.is_some() { PULSE } else { PULSE_BLIND };
         // Twice within the time in which systemd expects a sign of life.
-        let pulse = sd_notify::watchdog_enabled().map_or(PULSE, |watchdog| PULSE.min(watchdog / 2));
+        let pulse = sd_notify::watchdog_enabled().map_or(pulse, |watchdog| pulse.min(watchdog / 2));
         let options = Options {
             state: state(&path)?,
             path,
@@ -93,6 +98,7 @@ impl Daemon {
         let mut hangups = signal(SignalKind::hangup())?;
         let mut asked_for_links = signal(SignalKind::user_defined1())?;
         let daemon = Work::start(session.app.clone(), options, listens)?;
+        let waker = daemon.waker();
         if let Some(server) = &server {
             tell_page(server, links.as_ref(), session.reporter)?;
         }
@@ -109,6 +115,7 @@ impl Daemon {
             tokio::select! {
                 () = &mut work => return Ok(Exit::Done),
                 Some(()) = hangups.recv() => reload.notify_one(),
+                () = next(&mut clock_set) => waker.notify_one(),
                 Some(()) = asked_for_links.recv() => {
                     // That nobody reads what it prints is no reason to end.
                     if links.as_ref().is_some_and(|links| tell(links, session.reporter).is_err()) {
@@ -117,6 +124,14 @@ impl Daemon {
                 }
             }
         }
+    }
+}
+
+/// Waits until the clock is set, where one hears of that.
+async fn next(clock_set: &mut Option<ClockSet>) {
+    match clock_set {
+        Some(clock_set) => clock_set.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,7 +8,6 @@ use credenza_app::guarantees::{self, Guarantee};
 use credenza_app::{Located, OpenRepository, SnapshotPath, StoreUse};
 use credenza_engine::check::{self, Readings};
 use credenza_engine::flags::Flags;
-use credenza_engine::latest::last_drill;
 use credenza_engine::replica::{self, KeptHeads, Role};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{Error as EngineError, Repository, SnapshotHandle};
@@ -287,9 +286,9 @@ async fn show(
 
 /// What is on record of the verification of a repository; nothing that the keys do not open.
 async fn verified(repository: &Repository) -> Result<(Option<Readings>, Option<Drill>), Failure> {
-    match (check::readings(repository).await, last_drill(repository).await) {
-        (Err(EngineError::NoAccess { .. }), _) => Ok((None, None)),
-        (readings, drill) => Ok((Some(readings?), drill?)),
+    match check::readings_and_drill(repository).await {
+        Err(EngineError::NoAccess { .. }) => Ok((None, None)),
+        found => found.map(|(readings, drill)| (Some(readings), drill)).map_err(Failure::from),
     }
 }
 

@@ -141,8 +141,11 @@ struct StatusLine {
 
 impl Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TargetStatus { target, marker, behind, age, .. } = &self.status;
+        let TargetStatus { target, marker, behind, age, suspect, unknown, .. } = &self.status;
         write!(f, "{}  {}: ", printable(&self.policy), printable(target))?;
+        if let Some(why) = unknown {
+            return write!(f, "NOT KNOWN: {}", printable(why));
+        }
         let Some(marker) = marker else { return f.write_str("nothing was mirrored there yet") };
         match marker.cut {
             Some(cut) => write!(f, "cut {:.DIGITS$}", cut.to_string())?,
@@ -156,6 +159,13 @@ impl Display for StatusLine {
         }
         if marker.lacking > 0 {
             write!(f, ", {} OBJECTS LACKING", marker.lacking)?;
+        }
+        if let Some(suspect) = suspect {
+            let id = suspect.to_string();
+            write!(
+                f,
+                ", nothing newer comes: {id:.DIGITS$} IS SUSPECT, look at it: credenza jobs acknowledge {id:.DIGITS$}"
+            )?;
         }
         match marker.towards.last() {
             Some(cut) => write!(f, ", IN PROGRESS to {:.DIGITS$}: it is no one state of its source", cut.to_string()),
@@ -273,12 +283,16 @@ impl Status {
             Some(name) => vec![policy(&file, name)?],
             None => file.mirrors.values().collect(),
         };
+        let mut exit = Exit::Done;
         for mirror in mirrors {
-            for status in mirror::status(&session.app, mirror, now()).await? {
+            for status in mirror::status(&session.app, mirror, now()).await?.targets {
+                if status.unknown.is_some() {
+                    exit = Exit::Failed;
+                }
                 session.reporter.result(&StatusLine { policy: mirror.short_name().to_owned(), status })?;
             }
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 

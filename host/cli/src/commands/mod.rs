@@ -10,6 +10,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod browse;
 pub(crate) mod cat;
 pub(crate) mod check;
+mod clock_set;
 pub(crate) mod completions;
 mod compression;
 pub(crate) mod connector;

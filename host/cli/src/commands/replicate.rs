@@ -9,13 +9,13 @@ use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Planned, Status, TargetStatus};
 use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::run::{Occasion, Runner};
+use credenza_app::jobs::{JobsError, JobsFile};
 use credenza_engine::SystemClock;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
 use super::Session;
-use super::jobs::{self, JobsAt, ran, state};
-use super::sizes::parse_span;
+use super::jobs::{JobsAt, pausing, ran, state};
 use super::spending;
 use crate::failure::{Exit, Failure};
 use crate::report::{Zone, printable};
@@ -29,10 +29,10 @@ pub(crate) enum ReplicateCommand {
     Plan(Plan),
     /// Measure at the repositories how far the copies are.
     Status(StatusOf),
-    /// Let a policy rest until it is resumed.
-    Pause(Pause),
-    /// Let a policy that rests go on.
-    Resume(Resume),
+    /// Let a policy rest until it is resumed: the same as `jobs pause replicate.NAME`.
+    Pause(pausing::Pause),
+    /// Let a policy that rests go on: the same as `jobs resume replicate.NAME`.
+    Resume(pausing::Resume),
 }
 
 /// Which policy, on which machine.
@@ -97,48 +97,21 @@ pub(crate) struct StatusOf {
     here: Here,
 }
 
-/// Let a policy rest until it is resumed: the same as `jobs pause replicate.NAME`.
-#[derive(Debug, Args)]
-pub(crate) struct Pause {
-    /// The policy.
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    /// Let it go on by itself after so much time: a number and h, d, w, m (30 days) or y.
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
-    seconds: Option<u64>,
-
-    #[command(flatten)]
-    at: JobsAt,
-}
-
-/// Let a policy that rests go on: the same as `jobs resume replicate.NAME`.
-#[derive(Debug, Args)]
-pub(crate) struct Resume {
-    /// The policy.
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    #[command(flatten)]
-    at: JobsAt,
-}
-
 impl ReplicateCommand {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Run(command) => command.run(session).await,
             Self::Plan(command) => command.run(session).await,
             Self::Status(command) => command.run(session).await,
-            Self::Pause(Pause { name, seconds, at }) => {
-                let file = at.read(session)?;
-                jobs::pause(session, &file, &file.replicate(&name)?.name, seconds)
-            }
-            Self::Resume(Resume { name, at }) => {
-                let file = at.read(session)?;
-                jobs::resume(session, &file, &file.replicate(&name)?.name)
-            }
+            Self::Pause(command) => command.run(session, policy),
+            Self::Resume(command) => command.run(session, policy),
         }
     }
+}
+
+/// The whole name of a policy.
+fn policy<'f>(file: &'f JobsFile, name: &str) -> Result<&'f str, JobsError> {
+    Ok(&file.replicate(name)?.name)
 }
 
 /// Refuses a policy of which nothing is carried by this machine: nothing would be done, and it would look done.

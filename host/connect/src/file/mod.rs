@@ -23,7 +23,7 @@ mod walk;
 
 pub use destination::FileDestination;
 pub use foreign::{IMPLIED, KEY};
-pub use platform::{Watch, WatchError, host_name};
+pub use platform::{Watch, WatchError, Watched, host_name, watches_max};
 pub use source::FileSource;
 pub use store::FileStore;
 

@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Strays;
-use credenza_format::{BlobIndex, ObjectKind, PackKind, PackOrdinal, PackState};
+use credenza_format::{BlobIndex, Drill, Fact, ObjectKind, PackKind, PackOrdinal, PackState};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 pub use self::sample::Sample;
@@ -45,7 +45,9 @@ use crate::blobs::BlobLoader;
 use crate::clock::lease_end;
 use crate::findings::Findings;
 use crate::health::Health;
+use crate::latest::Latest;
 use crate::liveness::Liveness;
+use crate::notes;
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, Spared};
 use crate::view::View;
 use crate::{Damage, Error, Event, Listener, NoEvents, Phase, Result, RunContext, Stop, json};
@@ -208,7 +210,7 @@ async fn verified(
         }
         whole = reading.whole;
     }
-    add_remembered(&health, (&index, &users), &whole, &mut findings);
+    add_remembered(&health, (&index, &users), &whole, &mut findings)?;
     let damages = findings.iter().map(|finding| &finding.damage);
     report.unrecorded = health.record(repository, damages, &whole).await.err().map(|cause| cause.to_string());
     let present = packs.present.iter().filter_map(|pack| index.pack(*pack));
@@ -272,26 +274,39 @@ pub struct Readings {
     pub damage_found: Option<Timestamp>,
 }
 
-/// What is on record of the reading of packs. No pack is looked for.
+/// What is on record of the reading of packs, and the [last drill](crate::latest::last_drill), by one read of the notes. No pack is looked for.
 ///
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
-pub async fn readings(repository: &Repository) -> Result<Readings> {
-    readings_in(repository, &repository.readable_index().await?).await
+pub async fn readings_and_drill(repository: &Repository) -> Result<(Readings, Option<Drill>)> {
+    let index = repository.readable_index().await?;
+    let (health, drill) = health_and_drill(repository).await?;
+    Ok((readings_in(&health, &index), drill))
+}
+
+async fn health_and_drill(repository: &Repository) -> Result<(Health, Option<Drill>)> {
+    let (mut health, mut latest) = (Health::default(), Latest::default());
+    let now = repository.clock().now().wall;
+    let take = |id, fact| match fact {
+        Ok(Fact::Health { .. }) | Err(_) => health.take(id, fact),
+        Ok(_) => latest.take(id, fact, now),
+    };
+    notes::read(repository, repository.bare_store(), take).await?;
+    Ok((health, latest.into_drill()))
 }
 
 impl View {
-    /// What is on record of the reading of the packs that this view knows. No pack is looked for.
+    /// [The same](readings_and_drill), of the packs that this view knows.
     ///
     /// # Errors
     /// When the store cannot be read, or with the keys of a writer.
-    pub async fn readings(&self) -> Result<Readings> {
-        readings_in(self.repository(), self.loader().index()).await
+    pub async fn readings_and_drill(&self) -> Result<(Readings, Option<Drill>)> {
+        let (health, drill) = health_and_drill(self.repository()).await?;
+        Ok((readings_in(&health, self.loader().index()), drill))
     }
 }
 
-async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readings> {
-    let health = Health::load(repository).await?;
+fn readings_in(health: &Health, index: &BlobIndex) -> Readings {
     let damaged = health.damaged_packs();
     let mut readings = Readings { damage_found: health.damage_found(), ..Readings::default() };
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
@@ -305,7 +320,7 @@ async fn readings_in(repository: &Repository, index: &BlobIndex) -> Result<Readi
             Some(read) => readings.oldest = Some(readings.oldest.map_or(read, |oldest| oldest.min(read))),
         }
     }
-    Ok(readings)
+    readings
 }
 
 /// Tries the parity of packs that were not read, because a listing shows that they are not as they were.
@@ -335,19 +350,22 @@ fn add_remembered(
     (index, users): (&BlobIndex, &Users),
     whole: &[ObjectId],
     findings: &mut Findings<'_>,
-) {
+) -> Result<()> {
     let whole: HashSet<&ObjectId> = whole.iter().collect();
     let found: HashSet<String> = findings.iter().map(|finding| finding.damage.object.clone()).collect();
     let remembered: Vec<(ObjectId, Damage)> =
         health.damages().filter(|(pack, damage)| !whole.contains(pack) && !found.contains(&damage.object)).collect();
     let ordinals: Vec<PackOrdinal> = remembered.iter().filter_map(|(pack, _)| index.ordinal(pack)).collect();
-    let there = described(index, &ordinals).into_iter().filter(|pack| {
+    let mut there: HashSet<ObjectId> = HashSet::new();
+    for pack in described(index, &ordinals)? {
         let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.state(ordinal) == PackState::Gone);
-        !is_gone && !users.has_replaced(index, pack)
-    });
-    let there: HashSet<ObjectId> = there.map(|pack| pack.id).collect();
+        if !is_gone && !users.has_replaced(index, &pack)? {
+            there.insert(pack.id);
+        }
+    }
     let remembered = remembered.into_iter().filter(|(pack, _)| there.contains(pack));
     remembered.for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    Ok(())
 }
 
 /// Finds packs that were read by their parity.

@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::wrap::{Record, call};
 use credenza_model::{StoreKey, Timestamp};
 
 use super::*;
+use crate::latest::last_drill;
 use crate::share::Share;
 use crate::testing::{noise, open, repository, secret, snapshot, withheld};
 use crate::{Clock, DamageKind, Moment, RunContext};
@@ -174,8 +176,16 @@ async fn packs_are_read_in_turn_within_a_budget_and_any_machine_goes_on_where_an
         assert_eq!(report.packs_never_read, report.behind.unwrap().packs);
     }
     assert_eq!(behind, [7, 4, 1, 0]);
-    let machine = open(Arc::new(store), secret()).await.with_clock(clock.clone());
-    let readings = readings(&machine).await.unwrap();
+    let store = Arc::new(Record::new(Arc::new(store)));
+    let machine = open(Arc::clone(&store) as _, secret()).await.with_clock(clock.clone());
+    store.clear();
+    let (readings, drill) = readings_and_drill(&machine).await.unwrap();
+    assert_eq!(drill, None);
+    let listed = store.calls().into_iter().filter(|call| call.name == call::LIST);
+    let notes = listed.filter(|call| call.key.starts_with("note/")).count();
+    store.clear();
+    last_drill(&machine).await.unwrap();
+    assert_eq!(notes, store.count(call::LIST), "the notes are read once for both");
     assert_eq!((readings.packs, readings.packs_never_read, readings.packs_damaged), (10, 0, 0));
     assert_eq!(readings.oldest.map(|oldest| oldest.seconds), Some(i64::try_from(DAY).unwrap()));
     clock.turn_to(5);

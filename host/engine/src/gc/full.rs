@@ -174,6 +174,15 @@ async fn a_store_too_full_to_be_asked_for_its_time_is_pruned_by_the_time_that_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_store_holds_grows_older_by_the_clock_of_this_machine() {
+    let (store, _) = three().await;
+    let full = full(&store, &[1, 2]).await;
+    let before = full.clock().now().wall;
+    let [aged, reached] = [full.snapshots_by_age().await.unwrap().now, full.time().await.unwrap().unwrap()];
+    assert!(aged >= before, "{aged} is the time that the store has reached, {reached}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_from_the_future_does_not_make_a_full_store_take_what_is_young_for_expired() {
     let (store, _) = filled().await;
     let calm = open(Arc::new(store.clone()), secret()).await;

@@ -104,6 +104,19 @@ impl Repository {
         Ok(self.all_snapshots().await?.judged(now))
     }
 
+    /// The same for whoever asks how old they are. In a store without room for that object none would grow older by the time that it has reached: there it is
+    /// the clock of this machine that says.
+    ///
+    /// # Errors
+    /// As [`snapshots_by_store_time`](Self::snapshots_by_store_time).
+    pub async fn snapshots_by_age(&self) -> Result<Snapshots> {
+        let now = match self.store_time().await {
+            Err(cause) if cause.is_full() => None,
+            asked => asked?,
+        };
+        Ok(self.all_snapshots().await?.judged(now.unwrap_or_else(|| self.clock().now().wall)))
+    }
+
     pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
         let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);

@@ -9,7 +9,7 @@
 //! Owned here: the order of work, what may be replaced and removed, and what happens to an entry whose chunks are lost. Refused here: what a
 //! destination can hold (`connect`). Called by `cli` and `mirror`.
 //!
-//! Bound: a batch of records, and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
+//! Bound: two batches of records, and where versions are replayed those of one key more, what `plan` holds of the one that is written, and the folders
 //! that are not yet complete.
 
 mod above;
@@ -40,7 +40,9 @@ use std::sync::Arc;
 
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
+use futures_util::future::join;
 
+use crate::blobs::BlobLoader;
 use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
@@ -278,36 +280,52 @@ pub async fn run(
     Ok(RestoreReport { healed: repository.take_healed(), spared: repository.take_spared(), ..report })
 }
 
-/// Writes all that is restored, a batch of records at a time. Whether nothing of the tree was lost.
+/// Writes all that is restored, a batch of records at a time; what comes next is read from the tree meanwhile. Whether nothing of the tree was lost.
 async fn write_all(
     origin: Origin<'_>,
     (batches, scope): (&mut Batches<'_>, &Scope),
     writer: &RestoreWriter<'_>,
     folders: &mut Folders,
 ) -> Result<bool> {
-    let mut records = origin.walk(scope.spans.clone()).salvaging();
+    let mut records = origin.walk(scope.spans.clone()).salvaging().in_one_go();
     let mut is_whole = true;
+    let mut batch = writer.stop().unless(batches.gather(&mut records)).await??;
     loop {
-        let batch = writer.stop().unless(batches.gather(&mut records)).await??;
         for lost in records.take_lost() {
             batches.found_all();
             is_whole = false;
             writer.lose(lost);
         }
-        let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { return Ok(is_whole) };
-        let mapped = batch.into_iter().filter_map(|record| writer.map(scope, record));
-        let (held, contents): (Vec<Record>, Vec<Record>) =
-            mapped.partition(|record| record.entry.kind != EntryKind::File);
-        folders.open(writer.begin(held).await?);
-        if writer.is_replaying() {
-            replay::write_all(origin.loader, contents, writer).await?;
-        } else {
-            Planner::new(Arc::clone(origin.loader), contents).write_all(writer).await?;
+        if batch.is_empty() {
+            return Ok(is_whole);
         }
-        writer.verify().await?;
-        writer.close(folders.closed_before(&last)).await?;
-        writer.forget_before(&last);
+        let written = write_batch(batch, (origin, scope), writer, folders);
+        let (written, next) = join(written, writer.stop().unless(batches.gather(&mut records))).await;
+        written?;
+        batch = next??;
     }
+}
+
+/// Writes a batch: what has no content first, then contents, then the metadata of folders in which nothing more comes.
+async fn write_batch(
+    batch: Vec<Record>,
+    (origin, scope): (Origin<'_>, &Scope),
+    writer: &RestoreWriter<'_>,
+    folders: &mut Folders,
+) -> Result<()> {
+    let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { return Ok(()) };
+    let mapped = batch.into_iter().filter_map(|record| writer.map(scope, record));
+    let (held, contents): (Vec<Record>, Vec<Record>) = mapped.partition(|record| record.entry.kind != EntryKind::File);
+    folders.open(writer.begin(held).await?);
+    if writer.is_replaying() {
+        replay::write_all(origin.loader, contents, writer).await?;
+    } else {
+        Planner::new(Arc::clone(origin.loader), contents).write_all(writer).await?;
+    }
+    writer.verify().await?;
+    writer.close(folders.closed_before(&last)).await?;
+    writer.forget_before(&last);
+    Ok(())
 }
 
 /// Demands that something of one part at least was there.

@@ -116,7 +116,12 @@ impl<'a> RestoreWriter<'a> {
         &self.entry_writer.stop
     }
 
-    /// Whether all versions of a key are written, one after the other.
+    /// Whether entries are looked for before their content is fetched; what was sifted before that is to be sifted again.
+    pub(super) fn is_looking(&self) -> bool {
+        self.is_looking.load(Relaxed)
+    }
+
+    /// Whether every version of a key is written, one after the other, not the current one alone.
     pub(super) const fn is_replaying(&self) -> bool {
         self.options.versions
     }
@@ -326,9 +331,8 @@ impl<'a> RestoreWriter<'a> {
         })
     }
 
-    /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when
-    /// the file itself is whole.
-    pub(super) async fn write(&self, window: Window) -> Result<()> {
+    /// Writes the contents of a window, many at once; those that are written are to be [described](Self::describe).
+    pub(super) async fn write(&self, window: Window) -> Result<Vec<Entry>> {
         let Window { items, fetched } = window;
         let fetched = Arc::new(fetched);
         let (group, in_flight) = self.pace();
@@ -349,6 +353,11 @@ impl<'a> RestoreWriter<'a> {
         }
         ended?;
         self.compare_met(met).await?;
+        Ok(written)
+    }
+
+    /// Sets the metadata of files, many at once: a further name of a file is made there, when the file itself is whole.
+    pub(super) async fn describe(&self, written: Vec<Entry>) -> Result<()> {
         let batches = grouped(written, METADATA_BATCH).map(|batch| self.set_metadata(batch));
         futures_util::stream::iter(batches).buffered(self.cores).try_collect().await
     }

@@ -273,6 +273,7 @@ impl<'a> Carrier<'a> {
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
         let stop = &self.run.stop;
         stop.check()?;
+        stop.unless(Box::pin(self.index.catch_up())).await??;
         let dedup = self.index.dedup(self.chain.writer()).await?;
         let carrying = Box::pin(self.tree(handle, &dedup));
         let tree = stop.unless(dedup.packs().describing(carrying)).await;
@@ -299,7 +300,7 @@ impl<'a> Carrier<'a> {
         }
         report.add(&dedup);
         drop(dedup);
-        self.run.stop.unless(Box::pin(self.index.renew())).await??;
+        self.index.fall_behind();
         Ok(damages)
     }
 
@@ -322,11 +323,11 @@ impl<'a> Carrier<'a> {
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
+        let level = self.target.config().compression_level;
         if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, dedup, handle, &*self.run.events).await;
+            return alike::copy(self.origin, &self.loader, (dedup, level), handle, &*self.run.events).await;
         }
         let ancestor = self.ancestor(handle);
-        let level = self.target.config().compression_level;
         rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 

@@ -68,12 +68,13 @@ impl Carrier<'_> {
         (report, findings): (&mut SyncReport, &mut Findings<'_>),
     ) -> Result<BTreeSet<SnapshotId>> {
         let dedup = self.index.dedup(self.chain.writer()).await?;
+        let level = self.target.config().compression_level;
         let mut failed = BTreeSet::new();
         let work = async {
             for handle in missing {
                 self.run.stop.check()?;
                 let origin = (self.origin, &self.loader);
-                match alike::bring(origin, &dedup, handle, Some(share), &*self.run.events).await {
+                match alike::bring(origin, (&dedup, level), handle, Some(share), &*self.run.events).await {
                     Ok(_) => {}
                     Err(Stopped::Damaged(damages)) => {
                         failed.insert(handle.snapshot.id);

@@ -21,19 +21,31 @@ pub(crate) struct JobRun {
     pub(crate) jobs: Jobs,
     /// Its name.
     pub(crate) job: String,
+    /// What is wished of a mirror.
+    pub(crate) wish: Wish,
 }
 
 impl Operation for JobRun {
     fn title(&self) -> String {
-        format!("Run of the job {}", shown::text(&self.job))
+        match &self.wish.to {
+            None => format!("Run of the job {}", shown::text(&self.job)),
+            Some(cut) => format!("Roll-back of {} to the cut {:.8}", shown::text(&self.job), shown::text(&cut.0)),
+        }
     }
 
     fn commands(&self) -> Vec<String> {
-        vec![self.jobs.command(&format!("jobs run {}", self.job))]
+        match &self.wish.to {
+            None => vec![self.jobs.command(&format!("jobs run {}", self.job))],
+            Some(cut) => vec![self.jobs.command(&format!("mirror run {} --to {:.8}", self.job, cut.0))],
+        }
     }
 
     fn action(&self) -> Action {
-        Action::Run
+        match self.wish.to {
+            None => Action::Run,
+            // What came since goes from the targets.
+            Some(_) => Action::Remove,
+        }
     }
 
     fn room(&self) -> Room {
@@ -63,7 +75,7 @@ impl JobRun {
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
             Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
             Work::Mirror(mirror) => {
-                mirror::run(&runner, (mirror, &book.file), (&occasion, &Wish::default()), &heard).await?
+                mirror::run(&runner, (mirror, &book.file.routes()), (&occasion, &self.wish), &heard).await?
             }
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
@@ -115,7 +127,7 @@ pub(crate) fn ended(run: &Run, ending: JobEnding) -> Ending {
 }
 
 /// What is shown of one that was none: the job runs already, or its file cannot be used any more.
-fn refused(error: &JobsError) -> Ending {
+pub(super) fn refused(error: &JobsError) -> Ending {
     let mut lines = shown::causes(error);
     if matches!(error, JobsError::Busy { .. }) {
         lines.push("Nothing was done. Wait until it has ended, and run the job again.".to_owned());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use credenza_app::environment;
 use credenza_app::jobs::log::Past;
+use credenza_app::jobs::mirror::Wish;
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::{Ending, Job, JobsError, Step, Work};
 use credenza_engine::SnapshotHandle;
@@ -509,16 +510,20 @@ fn done(step: &Step) -> Done {
 pub(super) async fn run(site: &Arc<Site>, asked: &Asked, name: &str) -> Result<Reply, Problem> {
     let book = site.jobs.read(site.clock.now().wall).await.map_err(unread)?;
     book.file.work(name).map_err(unread)?;
-    if let Some(AtWork::Elsewhere(process)) = at_work(site, &book, name) {
-        let by = process.map_or_else(|| "another process".to_owned(), |process| format!("the process {process}"));
-        return Err(Problem::new(StatusCode::CONFLICT, "The job runs already")
-            .because(format!("{by} is at work on it, and a job runs once at a time"))
-            .next("Wait until it has ended, and run it again.")
-            .link(of_job(name), "How it goes"));
-    }
-    let operation = Arc::new(JobRun { jobs: site.jobs.clone(), job: name.to_owned() });
+    require_idle(site, &book, name)?;
+    let operation = Arc::new(JobRun { jobs: site.jobs.clone(), job: name.to_owned(), wish: Wish::default() });
     asked.require(operation.action())?;
     run::started(site, asked, name, operation).map(|id| reply::see(&run::of_id(Room::Job, name, id)))
+}
+
+/// Refuses to run what another process runs.
+pub(super) fn require_idle(site: &Site, book: &Book, name: &str) -> Result<(), Problem> {
+    let Some(AtWork::Elsewhere(process)) = at_work(site, book, name) else { return Ok(()) };
+    let by = process.map_or_else(|| "another process".to_owned(), |process| format!("the process {process}"));
+    Err(Problem::new(StatusCode::CONFLICT, "The job runs already")
+        .because(format!("{by} is at work on it, and a job runs once at a time"))
+        .next("Wait until it has ended, and run it again.")
+        .link(of_job(name), "How it goes"))
 }
 
 /// Lets a job rest: for a while, until a time, or until it is resumed.

@@ -24,6 +24,7 @@ mod history;
 mod home;
 mod jobs;
 mod login;
+mod mirrors;
 mod new;
 mod oidc;
 mod place;
@@ -39,6 +40,7 @@ mod restore;
 mod run;
 mod sources;
 mod space;
+mod standing;
 
 use std::sync::Arc;
 
@@ -196,6 +198,8 @@ async fn page(site: &Arc<Site>, asked: &Asked, segments: &[&str]) -> Result<Repl
         (None, ["jobs"]) => jobs::list(site, asked).await,
         (None, ["jobs", name]) => jobs::show(site, asked, name).await,
         (Some(_), ["jobs", name, "run"]) => jobs::run(site, asked, name).await,
+        (Some(_), ["jobs", name, "plan"]) => mirrors::plan(site, asked, name).await,
+        (Some(form), ["jobs", name, "back"]) => mirrors::roll_back(site, asked, name, form).await,
         (Some(form), ["jobs", name, "pause"]) => jobs::pause(site, asked, name, form).await,
         (Some(_), ["jobs", name, "resume"]) => jobs::resume(site, asked, name).await,
         (None, ["jobs", name, "past", began]) => jobs::past(site, asked, name, began).await,

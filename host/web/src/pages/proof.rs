@@ -10,7 +10,6 @@ use credenza_app::PlaceLabel;
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_engine::Drill;
 use credenza_engine::check::Readings;
-use credenza_engine::latest::last_drill;
 use futures_util::future::join_all;
 
 use super::frame::Link;
@@ -46,8 +45,7 @@ pub(super) type Proofs = BTreeMap<String, Arc<Proof>>;
 /// What is on record of those that could be looked into, asked for all at once.
 pub(super) async fn proofs(site: &Site, looked: &[(String, Looked)], book: Option<&Book>) -> Proofs {
     let one = async |name: &String, look: &Look| {
-        let repository = look.view.repository();
-        let asking = async { tokio::try_join!(look.view.readings(), last_drill(repository)) };
+        let asking = look.view.readings_and_drill();
         let (readings, drill) = tokio::time::timeout(site.limits.overview, asking).await.ok()?.ok()?;
         let label = site.repositories.place(name).ok()?.label();
         Some((name.clone(), Arc::new(proof(site, (name, &label), (readings, drill.as_ref()), book))))

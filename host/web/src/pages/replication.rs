@@ -1,50 +1,48 @@
 //! Replication: of each policy and each of its targets what is there, how far it is behind in time and in bytes, what is missing and what is proven; what
 //! went wrong when; and what a person does now: run, pause, and on the day when the origin is lost, promote.
 //!
-//! It is measured at the repositories for each look, as the configuration opens them, and nothing is written. Refused here: what the figures are
-//! (`credenza_app::jobs::replicate`), the pages of a policy's runs (`jobs`).
+//! It is measured at the repositories for each look, as the configuration opens them, and nothing is written. Whoever looks waits as long as the overview
+//! waits for a repository; where it takes longer, what was measured last is shown, and before that what the record of this machine says. Refused here: what the
+//! figures are (`credenza_app::jobs::replicate`), mirrors (`mirrors`), the pages of a policy's runs (`jobs`).
 //!
-//! Bound: each policy for [`PATIENCE`], and [`BAD_MAX`] runs that went wrong.
+//! Bound: each policy is measured for [`PATIENCE`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use credenza_app::jobs::JobsError;
 use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Status, TargetStatus};
 use credenza_app::jobs::replication::Replicate;
-use credenza_app::jobs::run::Runner;
-use credenza_app::jobs::{Ending, JobsError};
 use credenza_engine::replica::{self, Role};
 use credenza_model::Timestamp;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use tokio::runtime::Handle;
 
 use super::Asked;
 use super::frame::{Frame, Link};
-use super::jobs::{configured, of_job, of_past, unread};
+use super::jobs::{at_work, configured, of_job, unread};
+use super::mirrors::{self, Mirror};
 use super::places::of_repository;
 use super::problem::{Problem, render};
 use super::run::State;
+use super::standing::{As, Bad, PATIENCE, Place, bad, is_paused, place, runner, state};
 use crate::access::Action;
 use crate::jobs::{Book, words};
+use crate::measured::{Found, Looked};
 use crate::reply::{self, Reply};
 use crate::shown::{self, Time, count};
 use crate::site::Site;
-
-/// How long the repositories of a policy are asked.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Runs that went wrong, of each policy; and those of the record that are looked at for them.
-const BAD_MAX: usize = 20;
-const PAST_MAX: usize = 1000;
 
 #[derive(Template)]
 #[template(path = "replication.html")]
 struct Page {
     frame: Frame,
     policies: Vec<Policy>,
-    /// Why nothing is run and paused, or promoted, by whoever looks.
+    mirrors: Vec<Mirror>,
+    /// Why nothing is run and paused, or promoted and rolled back, by whoever looks.
     refusal: Option<String>,
     promotion_refusal: Option<String>,
 }
@@ -56,6 +54,8 @@ struct Policy {
     from: Place,
     state: State,
     says: String,
+    /// When that was so.
+    as_of: String,
     /// When the newest snapshot was made at the origin.
     newest: Option<Time>,
     is_here: bool,
@@ -76,19 +76,6 @@ struct Target {
     promote: Option<String>,
 }
 
-struct Place {
-    text: String,
-    href: Option<String>,
-}
-
-/// A run that went wrong.
-struct Bad {
-    link: Link,
-    time: Time,
-    word: &'static str,
-    says: String,
-}
-
 pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Problem> {
     let book = match site.jobs.read(site.clock.now().wall).await {
         Ok(book) => book,
@@ -97,51 +84,62 @@ pub(super) async fn show(site: &Arc<Site>, asked: &Asked) -> Result<Reply, Probl
         Err(error) => return Err(unread(error)),
     };
     let book = Arc::new(book);
-    let statuses = measured(site, &book).await;
-    let mut policies = Vec::new();
-    for (policy, status) in book.file.replicates.values().zip(statuses) {
-        policies.push(one(site, &book, policy, status).await?);
-    }
-    let frame = Frame::new("Replication", asked.token())
+    let one = async |policy| one(site, &book, policy).await;
+    let policies = try_join_all(book.file.replicates.values().map(one)).await?;
+    let mirrors = mirrors::all(site, &book).await?;
+    let mut frame = Frame::new("Replication", asked.token())
         .way(vec![Link::new("/", "Your backups"), Link::new("/jobs", "Jobs")])
         .command(site.jobs.command("replicate status"))
         .command(site.jobs.command("replicate plan"));
-    let page =
-        Page { refusal: frame.refusal(Action::Run), promotion_refusal: frame.refusal(Action::Remove), frame, policies };
-    render(StatusCode::OK, &page)
+    if !mirrors.is_empty() {
+        frame = frame.command(site.jobs.command("mirror status"));
+    }
+    let (refusal, promotion_refusal) = (frame.refusal(Action::Run), frame.refusal(Action::Remove));
+    render(StatusCode::OK, &Page { refusal, promotion_refusal, frame, policies, mirrors })
 }
 
-/// How each policy stands, all asked at once, on a thread of their own: what asks them is not made to change threads.
-async fn measured(site: &Arc<Site>, book: &Arc<Book>) -> Vec<Status> {
-    let (at, asked) = (Arc::clone(site), Arc::clone(book));
-    let asking = move || {
+/// How a policy stands, and as of when.
+async fn measured(site: &Arc<Site>, book: &Arc<Book>, policy: &Replicate) -> (Arc<Status>, As) {
+    let (at, asked, meant) = (Arc::clone(site), Arc::clone(book), policy.clone());
+    let measure = move || {
         let runner = runner(&at, &asked);
-        let one = async |policy: &Replicate| {
-            let asking = tokio::time::timeout(PATIENCE, Box::pin(replicate::status(&runner, policy)));
-            match asking.await {
-                Ok(Ok(status)) => status,
-                Ok(Err(error)) => Status::unknown(&runner, policy, shown::causes(&error).join(": ")),
-                Err(_) => {
-                    let seconds = PATIENCE.as_secs();
-                    let why = format!("its repositories did not answer within {seconds} seconds");
-                    Status::unknown(&runner, policy, why)
-                }
+        let asking = async {
+            tokio::select! {
+                asking = tokio::time::timeout(PATIENCE, Box::pin(replicate::status(&runner, &meant))) => asking.ok(),
+                () = at.stop.requested() => None,
             }
         };
-        Handle::current().block_on(join_all(asked.file.replicates.values().map(one)))
+        match Handle::current().block_on(asking) {
+            Some(Ok(status)) => status,
+            Some(Err(error)) => Status::unknown(&runner, &meant, shown::causes(&error).join(": ")),
+            None => {
+                let minutes = PATIENCE.as_secs() / 60;
+                Status::unknown(&runner, &meant, format!("its repositories did not answer within {minutes} minutes"))
+            }
+        }
     };
-    // A fault of the program is the only other end.
-    let statuses = tokio::task::spawn_blocking(asking).await;
-    let lost = |policy: &Replicate| {
-        Status::unknown(&runner(site, book), policy, "the program failed to measure it".to_owned())
+    let Looked { last, goes_on } = site.policies.look(&policy.name, site.limits.overview, measure).await;
+    let targets = |status: &Status| status.targets.iter().map(|target| target.target.clone()).collect::<Vec<_>>();
+    let is_of_policy = |found: &Found<Status>| {
+        found.what.from == policy.from && targets(&found.what).iter().eq(policy.targets.iter().map(|to| &to.target))
     };
-    statuses.unwrap_or_else(|_| book.file.replicates.values().map(lost).collect())
+    match last.filter(is_of_policy) {
+        Some(Found { what, .. }) if !goes_on => (what, As::Now),
+        Some(Found { at, what }) => (what, As::Of(at)),
+        None => {
+            let (at, asked, meant) = (Arc::clone(site), Arc::clone(book), policy.clone());
+            let recorded = tokio::task::spawn_blocking(move || replicate::recorded(&runner(&at, &asked), &meant)).await;
+            let lost = |_| Status::unknown(&runner(site, book), policy, "the program failed to read its record".into());
+            (Arc::new(recorded.unwrap_or_else(lost)), As::Recorded)
+        }
+    }
 }
 
-async fn one(site: &Arc<Site>, book: &Book, policy: &Replicate, status: Status) -> Result<Policy, Problem> {
+async fn one(site: &Arc<Site>, book: &Arc<Book>, policy: &Replicate) -> Result<Policy, Problem> {
+    let (status, as_of) = measured(site, book, policy).await;
     let mut targets = Vec::new();
     for target in &status.targets {
-        targets.push(of_target(site, target).await);
+        targets.push(of_target(site, target, as_of).await);
     }
     let (state, says) = standing(&status);
     Ok(Policy {
@@ -149,26 +147,15 @@ async fn one(site: &Arc<Site>, book: &Book, policy: &Replicate, status: Status) 
         from: place(site, &status.from),
         state,
         says,
+        as_of: as_of.says(site),
         newest: status.newest.map(|newest| site.zone.time(newest)),
         is_here: policy.is_here(),
-        is_paused: status.is_paused,
-        is_running: super::jobs::at_work(site, book, &policy.name).is_some(),
-        bad: bad(site, book, policy).await?,
-        name: status.name,
+        is_paused: is_paused(site, book, &policy.name),
+        is_running: at_work(site, book, &policy.name).is_some(),
+        bad: bad(site, book, &policy.name).await?,
+        name: status.name.clone(),
         targets,
     })
-}
-
-fn runner<'a>(site: &'a Site, book: &'a Book) -> Runner<'a> {
-    Runner { app: site.repositories.app(), state: &book.state, clock: &*site.clock, stop: &site.stop }
-}
-
-fn place(site: &Site, word: &str) -> Place {
-    Place { text: shown::text(word), href: configured(site, word).map(of_repository) }
-}
-
-const fn state(word: &'static str, shape: &'static str, class: &'static str) -> State {
-    State { word, shape, class }
 }
 
 /// How the origin stands: two things can be bad, and this is the one that no target can mend.
@@ -190,7 +177,7 @@ fn standing(status: &Status) -> (State, String) {
     }
 }
 
-async fn of_target(site: &Arc<Site>, target: &TargetStatus) -> Target {
+async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target {
     let (state, says) = match (&target.unknown, target.kept, target.missing) {
         (Some(why), ..) => (state("Not known", "◆", "still"), shown::sentence(&shown::text(why)) + "."),
         (None, Kept::Broken, _) => (state("Copy behind", "■", "bad"), behind(target)),
@@ -210,7 +197,11 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus) -> Target {
         state,
         says,
         newest: target.newest.map(|newest| site.zone.time(newest)),
-        facts: if target.unknown.is_some() { Vec::new() } else { facts(site, target) },
+        facts: match (&target.unknown, as_of) {
+            (Some(_), _) => Vec::new(),
+            (None, As::Recorded) => recorded_facts(site, target),
+            (None, _) => facts(site, target),
+        },
         promote: promotion(site, &target.target).await,
     }
 }
@@ -224,9 +215,15 @@ fn behind(target: &TargetStatus) -> String {
     }
 }
 
-fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
-    let time = |time: Option<Timestamp>| time.map(|time| site.zone.time(time).text);
-    let never = || "never".to_owned();
+/// What the record says; more is known when it is measured.
+fn recorded_facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
+    let mut facts = timing(target);
+    facts.push(("Missing", target.missing.to_string()));
+    facts.push(("Verified until", time_or_never(site, target.verified_until)));
+    facts
+}
+
+fn timing(target: &TargetStatus) -> Vec<(&'static str, String)> {
     let mut facts = vec![(
         "Behind",
         match target.lag_seconds {
@@ -237,6 +234,15 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
     if let Some(rpo) = target.rpo_seconds {
         facts.push(("May be behind", words::long(Duration::from_secs(rpo))));
     }
+    facts
+}
+
+fn time_or_never(site: &Site, time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| site.zone.time(time).text)
+}
+
+fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
+    let mut facts = timing(target);
     if let Some(lag) = &target.lag {
         let about = if lag.is_exact { "" } else { "about " };
         facts.push(("Next run adds", format!("{about}{} ({} bytes)", shown::size(lag.bytes), lag.bytes)));
@@ -247,8 +253,8 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
     facts.push(("Missing", target.missing.to_string()));
     facts.push(("Left out by its retention", target.spared.to_string()));
     facts.push(("Not proven", target.unproven.to_string()));
-    facts.push(("Verified until", time(target.verified_until).unwrap_or_else(never)));
-    facts.push(("Restored for trial", time(target.drilled).unwrap_or_else(never)));
+    facts.push(("Verified until", time_or_never(site, target.verified_until)));
+    facts.push(("Restored for trial", time_or_never(site, target.drilled)));
     let days = |days: u32| count(u64::from(days), "day", "days");
     facts.push((
         "Locked for",
@@ -273,18 +279,4 @@ async fn promotion(site: &Arc<Site>, word: &str) -> Option<String> {
     };
     let role = tokio::time::timeout(site.limits.overview, asking).await.ok()?;
     matches!(role, Some(Role::Replica { .. })).then(|| format!("{}/run", of_repository(name)))
-}
-
-/// The last runs of a policy that did not do all, the newest first.
-async fn bad(site: &Site, book: &Book, policy: &Replicate) -> Result<Vec<Bad>, Problem> {
-    let past = book.past(Some(&policy.name), PAST_MAX).await.map_err(unread)?;
-    let is_bad = |ending: &Ending| *ending != Ending::Done;
-    let bad = past.iter().filter_map(|past| Some((past, past.ending.filter(is_bad)?)));
-    let line = |(past, ending): (&credenza_app::jobs::log::Past, Ending)| Bad {
-        link: Link::new(of_past(&policy.name, past.began), "What it did"),
-        time: site.zone.time(past.began),
-        word: words::ending(ending),
-        says: words::reason(past),
-    };
-    Ok(bad.take(BAD_MAX).map(line).collect())
 }

@@ -27,7 +27,13 @@ use crate::watch::Watch;
 
 /// A stand with the repository `@main`, the folder `home` as `@home`, and a job `a` with these lines.
 pub(super) async fn with_job(lines: &str) -> Stand {
-    let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
+    // What is looked into answers, however slow the machine is.
+    with_job_within(Limits { rows: 3, overview: Duration::from_mins(5), ..Limits::default() }, lines).await
+}
+
+/// The same within other limits.
+pub(super) async fn with_job_within(limits: Limits, lines: &str) -> Stand {
+    let mut stand = Stand::new(limits);
     stand.enter().await;
     prepare(&stand, lines).await;
     stand

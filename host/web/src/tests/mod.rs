@@ -6,6 +6,7 @@ mod figures;
 mod fuzzing;
 mod jobs;
 mod looking;
+mod mirrors;
 mod oidc;
 mod outside;
 mod pages;

@@ -1,18 +1,24 @@
 //! The screen of replication: how each copy stands, and what is done there.
 
+use std::time::Duration;
+
 use credenza_app::{Kind, OpenOptions, OpenRepository, Settings, StoreUse};
 use credenza_engine::Secret;
 use credenza_engine::replica::{self, KeepOptions};
 use http::StatusCode;
 
 use super::Stand;
-use super::jobs::{run_to_its_end, send, with_job, write};
+use super::jobs::{run_to_its_end, send, with_job, with_job_within, write};
+use crate::limits::Limits;
 
 const JOB: &str = "[job.a]\nbackup = \"@home\"\nto = \"@main\"\nat = \"02:30\"";
 
 /// A stand with a snapshot in `@main`, and a policy that carries it to `@paris`, which is alike, and to `@gone`, which is nowhere.
 async fn with_policy(lines: &str) -> Stand {
-    let stand = with_job("at = \"02:30\"").await;
+    with_policy_of(with_job("at = \"02:30\"").await, lines).await
+}
+
+async fn with_policy_of(stand: Stand, lines: &str) -> Stand {
     stand.repository("paris", Secret::None).await;
     write(&stand, &format!("{JOB}\n[replicate.main]\nfrom = \"@main\"\nevery = \"1h\"\n{lines}"));
     run_to_its_end(&stand, "a").await;
@@ -65,6 +71,30 @@ async fn a_target_that_is_gone_is_not_known_and_its_bad_days_say_what_was_said_w
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
     assert!(!page.text().contains("has no run that went wrong"), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_wait_sees_the_record_first_and_then_what_was_measured() {
+    let limits = Limits { overview: Duration::ZERO, ..Limits::default() };
+    let stand =
+        with_policy_of(with_job_within(limits, "at = \"02:30\"").await, "to = [ { target = \"@paris\" } ]").await;
+    let begun = send(&stand, "/jobs/replicate.main/run", "").await;
+    stand.ended(begun.header("location")).await;
+    let page = stand.page("/replication").await;
+    for said in ["By the record of this machine", "<strong>Complete.</strong>", "<dt>Behind</dt><dd>by nothing"] {
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+    }
+    assert!(!page.text().contains("<dt>Not proven</dt>"), "what the record does not say is not shown: {}", page.text());
+    let measured = loop {
+        let page = stand.page("/replication").await;
+        if page.text().contains("it is being measured again") {
+            break page;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    for said in ["Measured ", "<strong>Complete.</strong>", "<dt>Not proven</dt><dd>0</dd>"] {
+        assert!(measured.text().contains(said), "{said}: {}", measured.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

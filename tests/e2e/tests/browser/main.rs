@@ -82,6 +82,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ),
     ("a daemon serves the page, and its runs are cancelled there", jobs::a_daemon_serves_the_page),
     ("a copy is carried, and promoted after the passphrase", replication::a_copy_is_carried_and_promoted),
+    ("a mirror is run, planned, and rolled back", replication::a_mirror_is_run_planned_and_rolled_back),
     ("who leaves sees nothing more", screens::who_leaves_sees_nothing),
 ];
 

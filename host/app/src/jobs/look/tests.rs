@@ -1,5 +1,6 @@
 //! Looks over real repositories and a service on this machine, with a clock that the test moves.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +14,10 @@ use super::super::outcome::{Ending, Step};
 use super::super::run::{Occasion, Runner};
 use super::super::schedule::timestamp;
 use super::super::tests::Bed;
+use super::book::Book;
 use super::ear::{Ear, Mood};
 use super::{Hears, Look, Looked, Told};
+use crate::trouble::Trouble;
 
 /// What looks told.
 #[derive(Default)]
@@ -172,6 +175,25 @@ async fn a_repository_that_cannot_be_asked_is_an_alarm_when_the_promise_would_be
     assert_eq!(ear.words().last().unwrap(), "recovered");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_says_nothing_keeps_no_look_waiting_and_its_promise_is_an_alarm_when_it_would_be_broken() {
+    let bed = Bed::new().await;
+    let file = bed.write("at = \"02:30\"\npromise = \"10h\"");
+    bed.run(&file, &Occasion::default()).await;
+    bed.look(&file, None).await;
+    bed.app.troubles().begin(bed.path("repository"), Trouble::Silent);
+    bed.clock.pass(Duration::from_hours(9));
+    let began = tokio::time::Instant::now();
+    let (_, told) = bed.look(&file, None).await;
+    assert!(began.elapsed() < Duration::from_mins(10), "{:?}", began.elapsed());
+    let told = told.join("\n");
+    assert!(told.contains("PromiseAtRisk"), "{told}");
+    let known = Book::read(&bed.state().notices()).known;
+    let unknown = known.values().flat_map(BTreeMap::values).filter_map(|known| known.unknown.as_ref());
+    let why: Vec<&str> = unknown.map(|(_, why)| why.as_str()).collect();
+    assert!(why.len() == 1 && why[0].contains("did not answer within 120 s"), "{why:?}");
+}
+
 #[tokio::test]
 async fn a_full_disk_under_what_is_known_has_nothing_told_twice() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
@@ -294,10 +316,10 @@ async fn a_promise_in_numbers_counts_copies_over_all_repositories() {
     bed.look(&file, None).await;
     assert_eq!(ear.words(), ["promise-broken", "recovered"]);
     fs::rename(bed.path("second"), bed.path("aside")).unwrap();
-    bed.clock.pass(Duration::from_hours(24));
+    bed.clock.pass(Duration::from_hours(47));
     bed.look(&file, None).await;
-    assert_eq!(ear.words().len(), 2, "what a repository held that cannot be asked is held for a day");
-    bed.clock.pass(Duration::from_mins(30));
+    assert_eq!(ear.words().len(), 2, "it is asked once a day, and what it held is held for another");
+    bed.clock.pass(Duration::from_hours(2));
     bed.look(&file, None).await;
     assert_eq!(ear.words()[2..], ["promise-broken"]);
     assert!(ear.heard()[2].json()["text"].as_str().unwrap().contains("@second cannot be asked"));

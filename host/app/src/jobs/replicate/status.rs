@@ -136,6 +136,54 @@ impl TargetStatus {
     }
 }
 
+/// How a policy stood after its last runs, by the record on this machine: nothing is asked for, so that it is there at once. What no run says is not known.
+#[must_use]
+pub fn recorded(runner: &Runner<'_>, policy: &Replicate) -> Status {
+    let past = runner.state.log().past(Some(&policy.name), PAST_MAX).unwrap_or_default();
+    let now = runner.clock.now().wall;
+    let steps = || past.iter().flat_map(|past| past.steps.iter().rev());
+    let newest = steps().find_map(|step| match step {
+        Step::Replicated { newest_there, .. } => *newest_there,
+        _ => None,
+    });
+    let of = |to: &To| {
+        let carried = steps().find_map(|step| carried(to, step, now));
+        let verified_until = steps().find_map(|step| match step {
+            Step::Proven { target, until, .. } if *target == to.target => Some(*until),
+            _ => None,
+        });
+        match carried {
+            Some(line) => TargetStatus { verified_until: verified_until.flatten(), ..line },
+            None => TargetStatus {
+                unknown: Some("the record of this machine has no run that has carried anything there".to_owned()),
+                ..TargetStatus::of(to)
+            },
+        }
+    };
+    let targets = policy.targets.iter().map(of).collect();
+    Status {
+        newest,
+        is_silent: newest.is_some() && is_silent(policy, newest, now),
+        targets,
+        ..Status::of(runner, policy)
+    }
+}
+
+/// How a target stood when something was carried there.
+fn carried(to: &To, step: &Step, now: Timestamp) -> Option<TargetStatus> {
+    let Step::Replicated { target, lacking, newest_here, behind_since, .. } = step else { return None };
+    let behind = behind_since.map_or(0, |since| now.seconds.saturating_sub(since.seconds));
+    let lag_seconds = u64::try_from(behind).unwrap_or(0);
+    let line = || TargetStatus {
+        newest: *newest_here,
+        missing: *lacking,
+        lag_seconds,
+        kept: judge(to, lag_seconds),
+        ..TargetStatus::of(to)
+    };
+    (*target == to.target).then(line)
+}
+
 /// Measures how a policy stands, at its repositories.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 mod acknowledge;
 mod arrays;
+pub(super) mod pausing;
 pub(super) mod shown;
 pub(super) mod telling;
 
@@ -27,18 +28,17 @@ use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
+use credenza_connect::file::watches_max;
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
 use super::Session;
-use super::sizes::parse_span;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
 use shown::{
-    CheckedLine, JobLine, NeedsLine, PastLine, PauseLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine,
-    UnitLine,
+    CheckedLine, JobLine, NeedsLine, PastLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
 };
 use telling::Telling;
 
@@ -88,9 +88,9 @@ pub(crate) enum JobsCommand {
     /// Run a job now.
     Run(Run),
     /// Let a job rest until it is resumed.
-    Pause(Pause),
+    Pause(pausing::Pause),
     /// Let a job that rests go on.
-    Resume(Resume),
+    Resume(pausing::Resume),
     /// Say what has run, and how it ended.
     History(History),
     /// Say that you have looked at suspect snapshots.
@@ -145,32 +145,6 @@ pub(crate) struct Run {
     /// What is wished of a mirror, by the command of those.
     #[arg(skip)]
     wish: Wish,
-}
-
-/// Let a job rest until it is resumed. What is due meanwhile is left out, and recorded so.
-#[derive(Debug, Args)]
-pub(crate) struct Pause {
-    /// The job.
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    /// Let it go on by itself after so much time: a number and h, d, w, m (30 days) or y.
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
-    seconds: Option<u64>,
-
-    #[command(flatten)]
-    at: JobsAt,
-}
-
-/// Let a job that rests go on.
-#[derive(Debug, Args)]
-pub(crate) struct Resume {
-    /// The job.
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    #[command(flatten)]
-    at: JobsAt,
 }
 
 /// Say what has run, and how it ended, the newest first.
@@ -231,8 +205,8 @@ impl JobsCommand {
             Self::Plan(command) => command.run(session),
             Self::List(command) => command.run(session),
             Self::Run(command) => command.run(session).await,
-            Self::Pause(command) => command.run(session),
-            Self::Resume(command) => command.run(session),
+            Self::Pause(command) => command.run(session, work),
+            Self::Resume(command) => command.run(session, work),
             Self::History(command) => command.run(session).await,
             Self::Acknowledge(command) => command.run(session).await,
             Self::Notify(command) => command.run(session).await,
@@ -243,6 +217,11 @@ impl JobsCommand {
             }
         }
     }
+}
+
+/// The whole name of what runs by itself.
+fn work<'f>(file: &'f JobsFile, name: &str) -> Result<&'f str, JobsError> {
+    Ok(file.work(name)?.name())
 }
 
 impl Check {
@@ -263,6 +242,12 @@ impl Check {
                 session.reporter.failure(&Failure { what, ..failure });
             }
         }
+        for (job, cause) in preflight::lacks_of_changes(&session.app, &file, watches_max().unwrap_or(usize::MAX)) {
+            lacking += 1;
+            let failure = of_lack(cause);
+            let what = format!("job.{}.on_change: {}", job.name, failure.what);
+            session.reporter.failure(&Failure { what, ..failure });
+        }
         for (key, cause) in preflight::lacks_of_notices(&file.notify) {
             lacking += 1;
             let failure = of_lack(cause);
@@ -278,6 +263,11 @@ fn of_lack(cause: LackCause) -> Failure {
     let said = Failure::new(cause.to_string());
     match cause {
         LackCause::App(error) => (*error).into(),
+        LackCause::Watches { folders, .. } => {
+            let enough = folders.saturating_mul(2);
+            said.hint(format!("let it watch more, as root: sysctl fs.inotify.max_user_watches={enough} (and write that to a file in /etc/sysctl.d, so that it stays), or exclude folders; until then such a job runs by its schedule alone"))
+        }
+        LackCause::Unwatched(_) => said.hint("leave out on_change, or back up a folder: its schedule goes on"),
         LackCause::SameRepository { .. } => said.hint("name another repository as the target"),
         LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
         LackCause::Unreadable { .. } => said.hint("make it, for its owner alone, or correct the path"),
@@ -378,7 +368,9 @@ impl Run {
             Work::Job(job) => runner.run(job, &occasion, printed).await,
             Work::Verify(verify) => verify::run(runner, verify, &occasion, printed).await,
             Work::Replicate(policy) => replicate::run(runner, policy, false, &occasion, printed).await,
-            Work::Mirror(mirror) => mirror::run(runner, (mirror, &file), (&occasion, &self.wish), printed).await,
+            Work::Mirror(mirror) => {
+                mirror::run(runner, (mirror, &file.routes()), (&occasion, &self.wish), printed).await
+            }
         })
         .await
     }
@@ -442,41 +434,6 @@ pub(super) const fn exit(ending: Ending) -> Exit {
         Ending::Interrupted => Exit::Interrupted,
         Ending::Spent => Exit::BudgetSpent,
         Ending::Failed | Ending::Refused | Ending::Unreachable | Ending::Lost => Exit::Failed,
-    }
-}
-
-impl Pause {
-    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        pause(session, &file, file.work(&self.name)?.name(), self.seconds)
-    }
-}
-
-/// Lets something rest, for so many seconds or until it is resumed.
-pub(super) fn pause(session: &Session<'_>, file: &JobsFile, name: &str, seconds: Option<u64>) -> Result<Exit, Failure> {
-    let now = now();
-    let until = seconds.map(|seconds| {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 }
-    });
-    state(&file.path)?.paused().pause(name, until)?;
-    session.reporter.done(&PauseLine::new(name, true, until, &Zone::new(false)));
-    Ok(Exit::Done)
-}
-
-/// Lets something go on that rests.
-pub(super) fn resume(session: &Session<'_>, file: &JobsFile, name: &str) -> Result<Exit, Failure> {
-    if !state(&file.path)?.paused().resume(name)? {
-        session.reporter.note(format!("note: the job `{name}` was not paused"));
-    }
-    session.reporter.done(&PauseLine::new(name, false, None, &Zone::new(false)));
-    Ok(Exit::Done)
-}
-
-impl Resume {
-    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        resume(session, &file, file.work(&self.name)?.name())
     }
 }
 

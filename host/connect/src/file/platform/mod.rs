@@ -45,4 +45,4 @@ pub(super) use medium::testing;
 pub(super) use medium::{At, Medium, sync_everything};
 pub(super) use special::make_special;
 pub(super) use status::{Status, known_status_of, status_of};
-pub use watch::{Watch, WatchError};
+pub use watch::{Watch, WatchError, Watched, watches_max};
