@@ -217,47 +217,57 @@ fn lost(step: &Value) -> Result<BTreeMap<String, u64>> {
     Ok(serde_json::from_value(step["lost"].clone())?)
 }
 
+/// A server of S3 with an empty bucket.
+fn seaweedfs() -> Result<RealServer> {
+    let server = RealServer::start(Kind::SeaweedFs)?;
+    server.s3.create_bucket("objects")?;
+    Ok(server)
+}
+
 #[test]
-fn a_mirror_lives_between_any_two_providers() -> Result<()> {
-    let mut report = Report::default();
-    let (weed, azure) = (RealServer::start(Kind::SeaweedFs)?, AzureServer::start()?);
-    let place = |name: &'static str| -> Result<OfS3<'_>> {
-        weed.s3.create_bucket(name)?;
-        Ok(OfS3(&weed.s3, name))
-    };
-    let container = |name: &'static str| -> Result<OfAzure<'_>> {
-        azure.azure.create_container(name)?;
-        Ok(OfAzure(&azure.azure, name))
-    };
-    let setup = Setup::new()?;
+fn a_bucket_is_mirrored_to_azure() -> Result<()> {
+    let (weed, azure) = (seaweedfs()?, AzureServer::start()?);
+    azure.azure.create_container("copy")?;
+    life(&OfS3(&weed.s3, "objects"), &OfAzure(&azure.azure, "copy"))
+}
+
+#[test]
+fn a_container_of_azure_is_mirrored_to_a_bucket() -> Result<()> {
+    let (weed, azure) = (seaweedfs()?, AzureServer::start()?);
+    azure.azure.create_container("live")?;
+    life(&OfAzure(&azure.azure, "live"), &OfS3(&weed.s3, "objects"))
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_google_cloud_storage() -> Result<()> {
+    let (weed, gcs) = (seaweedfs()?, GcsServer::start()?);
+    life(&OfS3(&weed.s3, "objects"), &OfGcs(&gcs, "copy"))
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_webdav_servers_in_which_emptied_folders_go() -> Result<()> {
+    for kind in [DavKind::Rclone, DavKind::WsgiDav] {
+        let (weed, server) = (seaweedfs()?, DavServer::start(kind)?);
+        let to = Folder::served(&server, "copy")?;
+        life(&OfS3(&weed.s3, "objects"), &to).with_context(|| format!("{kind:?}"))?;
+        ensure!(!to.path.join("gone").exists(), "{kind:?}: the folder that keys implied is still there");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_folder_is_mirrored_to_a_bucket_and_a_bucket_to_a_folder_in_which_emptied_folders_go() -> Result<()> {
+    let (weed, setup) = (seaweedfs()?, Setup::new()?);
+    weed.s3.create_bucket("copy")?;
     let folder = |name: &str| -> Result<Folder<'_>> {
         let path = setup.path(name);
         fs::create_dir_all(&path)?;
         Ok(Folder { path, server: None })
     };
-    report.scenario("SeaweedFS to Azure", || life(&place("azure-a")?, &container("azure-b")?));
-    report.scenario("Azure to SeaweedFS", || life(&container("weed-a")?, &place("weed-b")?));
-    report.scenario("SeaweedFS to the emulator of Google Cloud Storage", || {
-        let gcs = GcsServer::start()?;
-        life(&place("gcs-a")?, &OfGcs(&gcs, "copy"))
-    });
-    report.scenario("SeaweedFS to two WebDAV servers, in which emptied folders go", || {
-        for (kind, name) in [(DavKind::Rclone, "dav-rclone"), (DavKind::WsgiDav, "dav-wsgidav")] {
-            let server = DavServer::start(kind)?;
-            let to = Folder::served(&server, "copy")?;
-            life(&place(name)?, &to).context(name)?;
-            ensure!(!to.path.join("gone").exists(), "{name}: the folder that keys implied is still there");
-        }
-        Ok(())
-    });
-    report.scenario("a folder to SeaweedFS", || life(&folder("from")?, &place("folder-b")?));
-    report.scenario("SeaweedFS to a folder, in which emptied folders go", || {
-        let to = folder("to")?;
-        life(&place("folder-a")?, &to)?;
-        ensure!(!to.path.join("gone").exists(), "the folder that keys implied is still there");
-        Ok(())
-    });
-    report.finish();
+    life(&folder("from")?, &OfS3(&weed.s3, "copy")).context("a folder to a bucket")?;
+    let to = folder("to")?;
+    life(&OfS3(&weed.s3, "objects"), &to).context("a bucket to a folder")?;
+    ensure!(!to.path.join("gone").exists(), "the folder that keys implied is still there");
     Ok(())
 }
 
