@@ -18,7 +18,7 @@ const TROUBLE: [Event; 5] = [
         world.app.troubles().begin(world.root.join("near"), Trouble::Unavailable);
     }),
     (156, "it answers again", |world| world.app.troubles().end(&world.root.join("near"))),
-    (216, "nine days have passed", |world| world.stop.request()),
+    (215, "nine days have passed", |world| world.stop.request()),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn a_repository_that_is_full_for_a_day_and_one_that_answers_503_are_told_o
         assert!(dues.is_sorted_by(|a, b| a < b), "{job}: {dues:?}");
         let stood_for = u32::try_from(dues.len()).unwrap() + missed.iter().sum::<u32>();
         let [begin, end] =
-            [BEGIN, BEGIN + 216 * HOUR].map(|at| jiff::Timestamp::from_second(at.cast_signed()).unwrap());
+            [BEGIN, BEGIN + 215 * HOUR].map(|at| jiff::Timestamp::from_second(at.cast_signed()).unwrap());
         assert_eq!(stood_for, file.jobs[job].schedule.count(begin, end), "{job}: {dues:?} {missed:?}");
         let made_up = missed.iter().filter(|missed| **missed > 0).count();
         assert!(made_up <= 2, "each day is made up for once, {job}: {missed:?}");
