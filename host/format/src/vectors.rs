@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::container::Sealer;
 use crate::document::write_document;
+use crate::pack::tests::push_group;
 use crate::snapshot::write_snapshot;
 use crate::{
     Access, BlobKind, ChainLink, Chunker, ChunkerParams, ConfigurationFile, DamagedObject, Drill, Encoding, Error,
@@ -135,7 +136,7 @@ const MEMBERS: [&[u8]; 2] = [b"the first member of a group", b"the second member
 fn pack_of_group(keys: &Keys) -> String {
     let sealer = Sealer::with_salt(keys, ObjectKind::DataPack, ID, 100, SALT).unwrap();
     let mut builder = PackBuilder::from_sealer(keys, PackKind::Data, sealer);
-    builder.push_group(BlobKind::Data, &MEMBERS.map(|plain| (keys.blob_id(BlobKind::Data, plain), plain))).unwrap();
+    push_group(&mut builder, &MEMBERS.map(|plain| (keys.blob_id(BlobKind::Data, plain), plain)));
     Hex(bytes_of(&builder.finish().unwrap().object)).to_string()
 }
 

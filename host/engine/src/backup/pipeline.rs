@@ -316,9 +316,8 @@ impl ChunkPipeline {
     }
 
     fn append(self: &Arc<Self>, keeper: &mut GroupKeeper, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
-        refs.iter().try_for_each(|chunk| {
-            list.push(*chunk, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))
-        })
+        refs.iter()
+            .try_for_each(|chunk| list.push(*chunk, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes)))
     }
 
     fn close(self: &Arc<Self>, keeper: &mut GroupKeeper, list: ListBuilder) -> Result<Content> {
@@ -458,11 +457,9 @@ impl GroupLine {
     async fn collect(&mut self) -> Result<()> {
         let Some(oldest) = self.working.pop_front() else { return Ok(()) };
         let refs = oldest.await.map_err(Error::worker("pipeline"))??;
-        self.with_list(move |pipeline, keeper, mut list| {
-            pipeline.append(keeper, &mut list, &refs).map(|()| list)
-        })
-        .await
-        .map(|list| self.list = Some(list))
+        self.with_list(move |pipeline, keeper, mut list| pipeline.append(keeper, &mut list, &refs).map(|()| list))
+            .await
+            .map(|list| self.list = Some(list))
     }
 
     /// Waits for all that is being worked on, whose chunks are kept all the same: what is read again is mostly the same.
