@@ -214,7 +214,8 @@ fn current() -> Value {
     let of = |suite| keyring(suite).keys(REPOSITORY);
     json!({
         "derived": derived(&keys),
-        "cuts_default": cuts(&keys, ChunkerParams::default(), 1_000_000),
+        // The default when these were frozen.
+        "cuts_default": cuts(&keys, ChunkerParams::new(16_384, 65_536, 262_144).unwrap(), 1_000_000),
         "cuts_64_256_1024": cuts(&keys, ChunkerParams::new(64, 256, 1024).unwrap(), 5000),
         "raw_document_plain": raw_document(&of(Suite::Plain)),
         "raw_document_aes_256_gcm": raw_document(&keys),
