@@ -9,6 +9,7 @@ mod hooked;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use common::*;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
@@ -119,7 +120,7 @@ async fn a_sparse_pack_is_repacked_and_every_snapshot_still_restores() {
 /// Files of text that are alike, so that they share frames.
 fn texts(numbers: std::ops::Range<u64>) -> Files {
     let line = |number: u64, line: u64| format!("{}: what one says, the other says too\n", number * 1000 + line * 7);
-    let text = |number| (0..80).map(|at| line(number, at)).collect::<String>().into_bytes();
+    let text = |number| Bytes::from((0..80).map(|at| line(number, at)).collect::<String>());
     numbers.map(|number| (format!("text-{number:04}"), text(number))).collect()
 }
 
@@ -134,7 +135,7 @@ async fn what_is_left_of_groups_is_packed_together_again() {
         sizes.sum()
     };
     let before = data_bytes();
-    let plain: usize = all.values().map(Vec::len).sum();
+    let plain: usize = all.values().map(Bytes::len).sum();
     assert!(before * 8 < plain as u64, "{before} bytes for {plain} that are alike");
     rm(&repository, whole).await;
     let report = collect(&repository).await.unwrap();
