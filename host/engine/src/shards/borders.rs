@@ -2,7 +2,7 @@
 //!
 //! A probe asks for the keys behind a point. Its page tells how close keys lie there, by how they are spelled (`spelling`), and so how many may lie
 //! between it and the next page. Every other probe looks for what nobody has seen: behind the folder that a page ends in, behind all that begins as the last
-//! key does, behind characters at places where no other was seen. The others look where the most keys are expected.
+//! key does, behind characters at places where no other was seen. The others look where the most keys are expected, and last where few are.
 //! Borders are right however wrong that is: then some machines have more to do than others.
 //!
 //! Every process finds the same where it is told the same. All points are made of characters that keys have, and of those next to them.
@@ -32,7 +32,7 @@ const PROBE_ENTRIES: usize = 1000;
 const END_PARTS: usize = 8;
 /// Of a page one key of so many tells how keys are spelled.
 const SPELLED: usize = 5;
-/// Where fewer keys are expected, nobody looks.
+/// Where fewer keys are expected, it is looked last.
 const EXPECTED_MIN: f64 = 10.0;
 /// Probes in a gap that find nothing before the next looks right behind the page.
 const VAIN_MAX: u32 = 3;
@@ -117,8 +117,18 @@ struct Look {
     /// Characters that the ends of the gap share.
     shared: usize,
     expected: f64,
-    /// Whether it looks for what nobody has seen.
-    explores: bool,
+    aim: Aim,
+}
+
+/// What a probe is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// To see what nobody has seen.
+    Unseen,
+    /// To see some of the many keys that are expected.
+    Expected,
+    /// To see that few are there where few are expected.
+    Rest,
 }
 
 /// What is known of a listing.
@@ -170,8 +180,11 @@ impl Known {
         }
         let before = page.end().first().and_then(|first| self.density(first, page.end()));
         let after = next.and_then(|next| self.density(&next.from, next.start()));
-        let beside: Vec<f64> = [before, after].into_iter().flatten().collect();
-        let density = beside.iter().sum::<f64>() / beside.len().max(1) as f64;
+        // They may be of folders of other depths, and differ by orders of magnitude.
+        let density = match (before, after) {
+            (Some(before), Some(after)) => (before * after).sqrt(),
+            (one, other) => one.or(other).unwrap_or(0.0),
+        };
         let (from, to) = (characters(from), characters(to));
         let expected = self.spelling.distance(&from, &to) * density;
         Some(Gap { from, to, expected })
@@ -182,7 +195,7 @@ impl Known {
         let Gap { from, to, expected } = self.gap(at)?;
         let page = self.pages.get(at)?;
         let shared_by_ends = shared(&from, &to);
-        let look = |point: Vec<char>| Look { point: key_of(&point), shared: shared_by_ends, expected, explores: true };
+        let look = |point: Vec<char>| Look { point: key_of(&point), shared: shared_by_ends, expected, aim: Aim::Unseen };
         let skip = |place: usize| behind(&from, place).filter(|point| from < *point && *point < to);
         // All of the page's end lies in this folder: what comes behind it?
         let in_folder = page.end().first().map_or(0, |first| shared(&characters(first), &from));
@@ -200,25 +213,27 @@ impl Known {
         if let Some(point) = points.get(points.len() / 2) {
             return Some(look(point.clone()));
         }
-        if expected < EXPECTED_MIN {
-            return None;
-        }
-        let middle = if page.vain < VAIN_MAX { self.spelling.between(&from, &to, 0.5) } else { None };
+        let aim = if expected < EXPECTED_MIN { Aim::Rest } else { Aim::Expected };
+        let is_middle = aim == Aim::Expected && page.vain < VAIN_MAX;
+        let middle = if is_middle { self.spelling.between(&from, &to, 0.5) } else { None };
         let point = middle.map_or_else(|| page.last().clone(), |middle| key_of(&middle));
-        Some(Look { point, shared: shared_by_ends, expected, explores: false })
+        Some(Look { point, shared: shared_by_ends, expected, aim })
     }
 
     /// The probe of that number: behind which page, and behind which key.
     fn next(&self, probe: usize) -> Option<(usize, Key)> {
-        let looks = || self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.look.as_ref()?)));
-        // Widest first: what is shared least may hide most.
-        let exploring = looks().filter(|(_, look)| look.explores).min_by_key(|(at, look)| (look.shared, *at));
-        let expecting =
-            looks().filter(|(_, look)| !look.explores).max_by(|(_, a), (_, b)| a.expected.total_cmp(&b.expected));
-        let chosen = match probe % 2 {
-            0 => exploring.or(expecting),
-            _ => expecting.or(exploring),
+        let looks = |aim: Aim| {
+            let all = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.look.as_ref()?)));
+            all.filter(move |(_, look)| look.aim == aim)
         };
+        // What is shared least may hide most.
+        let widest = |aim: Aim| looks(aim).min_by_key(|(at, look)| (look.shared, *at));
+        let fullest = looks(Aim::Expected).max_by(|(_, a), (_, b)| a.expected.total_cmp(&b.expected));
+        let chosen = match probe % 2 {
+            0 => widest(Aim::Unseen).or(fullest),
+            _ => fullest.or_else(|| widest(Aim::Unseen)),
+        };
+        let chosen = chosen.or_else(|| widest(Aim::Rest));
         chosen.map(|(at, look)| (at, look.point.clone()))
     }
 
@@ -251,9 +266,23 @@ impl Known {
         self.look_again(if is_new { 0..self.pages.len() } else { at..at.saturating_add(2) });
     }
 
+    /// What lies behind each page. Where nobody has looked yet for what is unseen, as much is expected as elsewhere.
+    fn gaps(&self) -> Vec<Option<Gap>> {
+        let is_unseen = |page: &Page| page.look.as_ref().is_some_and(|look| look.aim == Aim::Unseen);
+        let looks = self.pages.iter().filter(|page| !is_unseen(page)).filter_map(|page| page.look.as_ref());
+        let expected: Vec<f64> = looks.map(|look| look.expected).collect();
+        let usual = expected.iter().sum::<f64>() / expected.len().max(1) as f64;
+        let gap = |(at, page)| {
+            let gap = self.gap(at)?;
+            let expected = if is_unseen(page) { gap.expected.min(usual) } else { gap.expected };
+            Some(Gap { expected, ..gap })
+        };
+        self.pages.iter().enumerate().map(gap).collect()
+    }
+
     /// The keys that cut all into shares of about the same number.
     fn cut(&self, of: u32) -> Vec<Key> {
-        let gaps: Vec<Option<Gap>> = (0..self.pages.len()).map(|at| self.gap(at)).collect();
+        let gaps = self.gaps();
         let told: usize = self.pages.iter().map(|page| page.keys.len()).sum();
         let guessed: f64 = gaps.iter().flatten().map(|gap| gap.expected).sum();
         let share = (told as f64 + guessed) / f64::from(of);
