@@ -256,19 +256,44 @@ fn a_bucket_is_mirrored_to_webdav_servers_in_which_emptied_folders_go() -> Resul
 }
 
 #[test]
-fn a_folder_is_mirrored_to_a_bucket_and_a_bucket_to_a_folder_in_which_emptied_folders_go() -> Result<()> {
+fn a_bucket_is_mirrored_to_a_folder_in_which_emptied_folders_go() -> Result<()> {
     let (weed, setup) = (seaweedfs()?, Setup::new()?);
-    weed.s3.create_bucket("copy")?;
-    let folder = |name: &str| -> Result<Folder<'_>> {
-        let path = setup.path(name);
-        fs::create_dir_all(&path)?;
-        Ok(Folder { path, server: None })
-    };
-    life(&folder("from")?, &OfS3(&weed.s3, "copy")).context("a folder to a bucket")?;
-    let to = folder("to")?;
-    life(&OfS3(&weed.s3, "objects"), &to).context("a bucket to a folder")?;
+    let path = setup.path("to");
+    fs::create_dir_all(&path)?;
+    let to = Folder { path, server: None };
+    life(&OfS3(&weed.s3, "objects"), &to)?;
     ensure!(!to.path.join("gone").exists(), "the folder that keys implied is still there");
     Ok(())
+}
+
+#[test]
+fn the_files_of_a_folder_are_mirrored_to_a_bucket() -> Result<()> {
+    let (weed, setup) = (seaweedfs()?, Setup::with_local_repository()?);
+    let path = setup.path("from");
+    fs::create_dir_all(&path)?;
+    let (from, to) = (Folder { path, server: None }, OfS3(&weed.s3, "objects"));
+    for (seed, key) in (0..).zip(["plain", "folder/one", "folder/two", "sp ace/and+plus"]) {
+        from.put(key, tree::noise(seed, 1000 + seed))?;
+    }
+    let (source, target) = (from.add(&setup, "source", "a")?, to.add(&setup, "destination", "b")?);
+    policy(&setup, &source, &target, "deletes = \"now\"")?;
+    // Folders are objects there, of which each server keeps what it keeps.
+    let expect_files = || -> Result<()> {
+        let mut there = without_marker(&to)?;
+        there.retain(|key, _| !key.ends_with('/'));
+        ensure!(there == from.held()?, "{:?}", there.keys());
+        Ok(())
+    };
+    run(&setup, &[], 0)?;
+    expect_files()?;
+    let again = run(&setup, &[], 0)?;
+    ensure!(again["bytes"] == 0 && again["removed"] == 0, "{again}");
+    from.put("folder/one", tree::noise(50, 2000))?;
+    from.put("folder/new", tree::noise(51, 300))?;
+    from.remove("folder/two")?;
+    let step = run(&setup, &[], 0)?;
+    ensure!(step["bytes"] == 2300 && step["removed"] == 1, "{step}");
+    expect_files()
 }
 
 #[test]
