@@ -175,10 +175,10 @@ impl Create {
         Ok((place, like.transpose()?))
     }
 
-    /// Minimum and maximum lie a factor of four from the average, as in the default.
+    /// From a quarter of the average to twice it, as in the default.
     fn chunker(&self) -> Result<ChunkerParams, Failure> {
         let avg = self.chunk_size.saturating_mul(1024);
-        ChunkerParams::new(avg / 4, avg, avg.saturating_mul(4))
+        ChunkerParams::new(avg / 4, avg, avg.saturating_mul(2))
             .map_err(|cause| Failure::usage(format!("--chunk-size {}: {cause}", self.chunk_size)))
     }
 
