@@ -166,9 +166,7 @@ fn by_s3(shown: &Shown) -> Result<()> {
 
 fn by_webdav(shown: &Shown) -> Result<()> {
     let home = shown.setup.path("clients");
-    shown.fetched("webdav", "rclone", |front, to| {
-        front.client(&home, RCLONE, &["copy", ":webdav:", to]).map(drop)
-    })?;
+    shown.fetched("webdav", "rclone", |front, to| front.client(&home, RCLONE, &["copy", ":webdav:", to]).map(drop))?;
     let front = Front::start(&shown.setup.credenza, &["webdav", "latest"])?;
     shown.server.log().clear();
     let settings = [
