@@ -142,7 +142,10 @@ fn a_bucket_that_is_full_is_told_once_and_made_up_for_and_one_that_answers_503_f
         fs::create_dir(setup.path("source"))?;
         fs::write(setup.path("source").join("letter"), "dear reader")?;
         let retry = "retry = { tries = 1, wait = \"1s..2s\" }";
-        let job = format!("[job.a]\nbackup = \"{}\"\nto = \"@store\"\nevery = \"10s\"\n{retry}", setup.path("source").display());
+        let job = format!(
+            "[job.a]\nbackup = \"{}\"\nto = \"@store\"\nevery = \"10s\"\n{retry}",
+            setup.path("source").display()
+        );
         let file = setup.path("jobs.toml");
         fs::write(&file, format!("version = 1\n{job}\n[notify.ops]\nto = \"webhook:http://{ear}/\"\n"))?;
         let file = file.to_string_lossy();

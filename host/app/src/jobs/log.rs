@@ -24,7 +24,7 @@ pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
+#[serde(tag = "event", rename_all = "lowercase", try_from = "Line")]
 pub enum Record {
     /// A run begins.
     Began {
@@ -35,13 +35,11 @@ pub enum Record {
         /// When.
         at: Timestamp,
         /// The due time that it is for; none of one that somebody asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         due: Option<Timestamp>,
         /// Due times before that passed without a run.
-        #[serde(default)]
         missed: u32,
         /// Tries before.
-        #[serde(default)]
         tries: u32,
     },
     /// It has done something.
@@ -60,15 +58,15 @@ pub enum Record {
         /// When.
         at: Timestamp,
         /// The due time that it was for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         due: Option<Timestamp>,
         /// How.
         ending: Ending,
         /// How often it may be tried again for the same due time, where it failed.
-        #[serde(default, skip_serializing_if = "is_none_left")]
+        #[serde(skip_serializing_if = "is_none_left")]
         tries_left: u32,
         /// Why, where it is not well.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Due times passed without a run, as was meant.
@@ -93,7 +91,7 @@ pub enum Record {
         /// What was told.
         notice: Notice,
         /// Why it was given up.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         failed: Option<String>,
     },
     /// The job is waited for since then: it was seen for the first time, or the line that says so of its last run is in a log that goes.
@@ -108,6 +106,70 @@ pub enum Record {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_none_left(tries: &u32) -> bool {
     *tries == 0
+}
+
+/// A line as it is read. It is flat: an enum with its tag inside is buffered as a whole before it is understood, which for a long record takes most of the time.
+#[derive(Deserialize)]
+struct Line {
+    event: Event,
+    run: Option<String>,
+    job: Option<String>,
+    at: Option<Timestamp>,
+    due: Option<Timestamp>,
+    #[serde(default)]
+    missed: u32,
+    #[serde(default)]
+    tries: u32,
+    step: Option<Step>,
+    ending: Option<Ending>,
+    #[serde(default)]
+    tries_left: u32,
+    reason: Option<String>,
+    #[serde(default)]
+    count: u32,
+    why: Option<String>,
+    to: Option<String>,
+    notice: Option<Notice>,
+    failed: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Event {
+    Began,
+    Step,
+    Ended,
+    Skipped,
+    Told,
+    Seen,
+}
+
+impl TryFrom<Line> for Record {
+    /// What is missing.
+    type Error = &'static str;
+
+    fn try_from(line: Line) -> Result<Self, Self::Error> {
+        let Line { event, run, job, at, due, missed, tries, step, ending, tries_left, reason, count, why, to, .. } =
+            line;
+        let (run, job, at) = (run.ok_or("run"), job.ok_or("job"), at.ok_or("at"));
+        Ok(match event {
+            Event::Began => Self::Began { run: run?, job: job?, at: at?, due, missed, tries },
+            Event::Step => Self::Step { run: run?, step: step.ok_or("step")? },
+            Event::Ended => {
+                let ending = ending.ok_or("ending")?;
+                Self::Ended { run: run?, job: job?, at: at?, due, ending, tries_left, reason }
+            }
+            Event::Skipped => {
+                let (due, why) = (due.ok_or("due")?, why.ok_or("why")?);
+                Self::Skipped { job: job?, at: at?, due, count, why }
+            }
+            Event::Told => {
+                let (to, notice) = (to.ok_or("to")?, line.notice.ok_or("notice")?);
+                Self::Told { at: at?, to, notice, failed: line.failed }
+            }
+            Event::Seen => Self::Seen { job: job?, at: at? },
+        })
+    }
 }
 
 /// One run, or due times without one, put together.
@@ -391,6 +453,7 @@ impl Gathering {
 
 #[cfg(test)]
 mod tests {
+    use super::super::notify::Word;
     use super::*;
 
     fn time(seconds: i64) -> Timestamp {
@@ -434,6 +497,29 @@ mod tests {
         assert_eq!(log.past(None, 1).unwrap().len(), 1);
         let newest = log.newest(&["a", "b", "c"].map(str::to_owned).into()).unwrap();
         assert_eq!((newest.len(), newest["a"].began, newest["b"].began), (2, time(300), time(101)));
+    }
+
+    #[test]
+    fn each_line_is_read_as_it_was_written_and_one_that_lacks_something_is_none() {
+        let (run, job) = (run_id("a", time(1)), "a".to_owned());
+        let notice =
+            || Notice { id: "1".to_owned(), at: time(9), word: Word::Test, subject: None, text: "t".to_owned() };
+        let to = "ops".to_owned();
+        for record in [
+            began("a", 1),
+            Record::Began { run: run.clone(), job: job.clone(), at: time(1), due: None, missed: 2, tries: 3 },
+            Record::Step { run: run.clone(), step: Step::Pruned { kept: 3, removed: 1 } },
+            ended("a", 1, Ending::Failed),
+            Record::Skipped { job: job.clone(), at: time(2), due: time(1), count: 4, why: "paused".to_owned() },
+            Record::Told { at: time(9), to: to.clone(), notice: notice(), failed: None },
+            Record::Told { at: time(9), to, notice: notice(), failed: Some("gone".to_owned()) },
+            Record::Seen { job, at: time(1) },
+        ] {
+            let line = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record, "{line}");
+            let lacking = line.replace("\"at\":", "\"when\":").replace("\"step\":{", "\"what\":{");
+            assert!(serde_json::from_str::<Record>(&lacking).is_err(), "{lacking}");
+        }
     }
 
     #[test]

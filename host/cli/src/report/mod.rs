@@ -439,8 +439,14 @@ impl Display for CheckLine {
 
 /// A text on one line, without characters that could make it look like another.
 pub(crate) fn printable(text: &str) -> String {
-    let escape = |c: char| if deceives(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match deceives(character) {
+            true => shown.extend(character.escape_unicode()),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// The same of a text of several lines, each of which was made here.

@@ -42,7 +42,6 @@ use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 use futures_util::future::join;
 
-use crate::blobs::BlobLoader;
 use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};

@@ -97,7 +97,8 @@ fn mirrored_and_rolled_back(stand: &Stand, (source, copy): (&Path, &Path)) -> Re
     browser.expect("Nothing was written.")?;
     measured(stand)?;
     browser.click("If the source was poisoned")?;
-    let cuts = browser.run("return [...document.querySelectorAll('select[name=cut] option')].map((cut) => cut.text)")?;
+    let cuts =
+        browser.run("return [...document.querySelectorAll('select[name=cut] option')].map((cut) => cut.text)")?;
     let oldest = cuts.as_array().and_then(|cuts| cuts.last()?.as_str()).context("there are cuts")?;
     browser.find("select[name=cut]")?.choose(oldest)?;
     browser.click("Roll the mirror letters back")?;
