@@ -10,8 +10,8 @@ use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, body_digest, seal_d
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
-use crate::blobs::Shares;
 use crate::audit::{self, AuditOptions};
+use crate::blobs::Shares;
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
 
