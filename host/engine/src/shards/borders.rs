@@ -178,14 +178,18 @@ impl Known {
         if from >= to {
             return None;
         }
+        let (from, to) = (characters(from), characters(to));
+        let inside = shared(&from, &to);
+        // What lies beyond all that the gap is in tells nothing of it.
+        let is_inside = |key: &Key| shared(&characters(key), &from) >= inside;
         let before = page.end().first().and_then(|first| self.density(first, page.end()));
+        let next = next.filter(|next| next.keys.first().is_some_and(is_inside));
         let after = next.and_then(|next| self.density(&next.from, next.start()));
         // They may be of folders of other depths, and differ by orders of magnitude.
         let density = match (before, after) {
             (Some(before), Some(after)) => (before * after).sqrt(),
             (one, other) => one.or(other).unwrap_or(0.0),
         };
-        let (from, to) = (characters(from), characters(to));
         let expected = self.spelling.distance(&from, &to) * density;
         Some(Gap { from, to, expected })
     }
