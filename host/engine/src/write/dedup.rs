@@ -91,12 +91,9 @@ impl Deduplicator {
         }
     }
 
-    /// Leave to pack a chunk, without waiting for whoever packs it at this moment: `None` then.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub(super) fn try_begin(&self, id: ChunkId) -> Result<Option<Turn<'_>>> {
-        Ok(if self.use_known(&id)? { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) })
+    /// Leave to pack a chunk that the repository lacks, without waiting for whoever packs it at this moment: `None` then.
+    pub(super) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
+        self.record.fresh().try_begin(id)
     }
 
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.

@@ -82,7 +82,7 @@ impl GroupKeeper {
     }
 }
 
-/// Keeps chunks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
+/// Keeps chunks that the repository lacks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
 pub(crate) fn keep_together(
     dedup: &Deduplicator,
     compressor: &mut Compressor,
@@ -92,7 +92,7 @@ pub(crate) fn keep_together(
 ) -> Result<()> {
     let (mut mine, mut leave, mut others) = (Vec::with_capacity(members.len()), Vec::new(), Vec::new());
     for (id, plain) in members {
-        match dedup.try_begin(*id)? {
+        match dedup.try_begin(*id) {
             Some(Turn::Mine(packing)) => {
                 mine.push((*id, *plain));
                 leave.push(packing);
