@@ -131,7 +131,8 @@ async fn what_is_left_of_groups_is_packed_together_again() {
     let whole = backup(&repository, "a", &all).await.unwrap();
     let part = backup(&repository, "b", &few).await.unwrap();
     let data_bytes = || -> u64 {
-        let sizes = keys(&store, "data/").into_iter().map(|key| store.bytes(&key).map_or(0, |bytes| bytes.len() as u64));
+        let sizes =
+            keys(&store, "data/").into_iter().map(|key| store.bytes(&key).map_or(0, |bytes| bytes.len() as u64));
         sizes.sum()
     };
     let before = data_bytes();

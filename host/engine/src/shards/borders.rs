@@ -195,7 +195,8 @@ impl Known {
         let Gap { from, to, expected } = self.gap(at)?;
         let page = self.pages.get(at)?;
         let shared_by_ends = shared(&from, &to);
-        let look = |point: Vec<char>| Look { point: key_of(&point), shared: shared_by_ends, expected, aim: Aim::Unseen };
+        let look =
+            |point: Vec<char>| Look { point: key_of(&point), shared: shared_by_ends, expected, aim: Aim::Unseen };
         let skip = |place: usize| behind(&from, place).filter(|point| from < *point && *point < to);
         // All of the page's end lies in this folder: what comes behind it?
         let in_folder = page.end().first().map_or(0, |first| shared(&characters(first), &from));
@@ -290,8 +291,9 @@ impl Known {
         let mut before = 0.0;
         for (page, gap) in self.pages.iter().zip(gaps) {
             // How far behind what was passed the next border lies.
-            let wanted =
-                |cuts: &[Key], before: f64| (cuts.len() + 1 < of as usize).then(|| share * (cuts.len() + 1) as f64 - before);
+            let wanted = |cuts: &[Key], before: f64| {
+                (cuts.len() + 1 < of as usize).then(|| share * (cuts.len() + 1) as f64 - before)
+            };
             let keys = page.keys.len() as f64;
             while let Some(place) = wanted(&cuts, before).filter(|place| *place <= keys)
                 && let Some(key) = page.keys.get((place as usize).saturating_sub(1))

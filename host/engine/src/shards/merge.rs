@@ -133,7 +133,12 @@ pub async fn drop_parts(repository: &Repository, options: &MergeOptions, run: &R
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
     let group = chosen(groups(&snapshots), options.group.as_deref())?;
     let removal = remove::run(repository, &group.all, options.signing_key.as_ref()).await?;
-    Ok(Dropped { group: group.group, source: group.source, removed: removal.removed.len() as u64, refused: removal.refused })
+    Ok(Dropped {
+        group: group.group,
+        source: group.source,
+        removed: removal.removed.len() as u64,
+        refused: removal.refused,
+    })
 }
 
 /// Parts that were removed without a merge.

@@ -24,11 +24,11 @@ use credenza_format::{Hex, Part};
 use credenza_model::Key;
 
 use crate::blobs::BlobLoader;
+pub use crate::groups::{Group, SHARDS_MAX, groups};
 use crate::parts::Spans;
 use crate::repository::{SnapshotHandle, Snapshots};
 use crate::share::{KeyRange, Measure, Share, SharedTree};
 use crate::{Error, Result};
-pub use crate::groups::{Group, SHARDS_MAX, groups};
 pub use merge::{Dropped, MergeOptions, MergeReport, drop_parts, merge};
 pub(crate) use within::Within;
 

@@ -10,8 +10,8 @@ use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, body_digest, seal_d
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
-use crate::blobs::Shares;
 use crate::audit::{self, AuditOptions};
+use crate::blobs::Shares;
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
 
@@ -98,7 +98,8 @@ fn texts(numbers: std::ops::Range<u64>) -> MemorySource {
 async fn grouped(repository: &Repository) -> (usize, u64) {
     let index = repository.load_index().await.unwrap();
     let shares = Shares::of(&index).unwrap();
-    let data: Vec<_> = index.iter().map(|known| known.unwrap().1).filter(|place| place.kind == BlobKind::Data).collect();
+    let data: Vec<_> =
+        index.iter().map(|known| known.unwrap().1).filter(|place| place.kind == BlobKind::Data).collect();
     let groups = data.iter().filter(|place| place.encoding == Encoding::Group).count();
     (groups, data.iter().map(|place| shares.share(place)).sum())
 }

@@ -1,6 +1,6 @@
 //! Groups: small chunks that one piece of work keeps share a frame, so that those that are alike cost little.
 //!
-//! Owned here: which chunks make a group, and that each chunk is packed once all the same. Refused here: the layout (`format::pack::group`). Called by
+//! Owned here: which chunks make a group, and that each chunk is packed once all the same. Refused here: the layout (`group` of the format). Called by
 //! `backup::pipeline`, by `sync`, and by `copy` for groups that are not needed whole.
 //!
 //! **Nobody waits for another while somebody may wait for him.** Chunks that are gathered are nobody's yet. Leave to pack them is taken when the group

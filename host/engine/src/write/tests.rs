@@ -156,7 +156,10 @@ async fn small_chunks_of_one_piece_of_work_share_a_frame_and_each_is_packed_once
         kept.push(keeper.keep(&text(0, 5000)).unwrap());
         kept.push(keeper.keep(&noise(1, 5000)).unwrap());
         kept.push(keeper.keep(&text(9, 200_000)).unwrap());
-        assert!(!dedup.holds(&kept[0].id).unwrap() && dedup.holds(&known.id).unwrap(), "what is gathered is in no pack");
+        assert!(
+            !dedup.holds(&kept[0].id).unwrap() && dedup.holds(&known.id).unwrap(),
+            "what is gathered is in no pack"
+        );
         keeper.flush().unwrap();
         kept
     });

@@ -60,15 +60,8 @@ enum Names {
     Nested,
 }
 
-const ALL_NAMES: [Names; 7] = [
-    Names::Padded,
-    Names::Counted,
-    Names::Digests,
-    Names::Words,
-    Names::Cyrillic,
-    Names::Chinese,
-    Names::Nested,
-];
+const ALL_NAMES: [Names; 7] =
+    [Names::Padded, Names::Counted, Names::Digests, Names::Words, Names::Cyrillic, Names::Chinese, Names::Nested];
 
 impl Names {
     fn name(self, drawn: &mut Drawn, number: u64) -> String {
@@ -81,7 +74,9 @@ impl Names {
             Self::Words => drawn.word(&letters('a', 'z'), (3, 12)),
             Self::Cyrillic => drawn.word(&letters('а', 'я'), (5, 12)),
             Self::Chinese => drawn.word(&letters('\u{4e00}', '\u{9fa5}'), (2, 5)),
-            Self::Nested => format!("{}/{}/{number}", drawn.word(&digits, (2, 2)), drawn.word(&letters('a', 'e'), (1, 2))),
+            Self::Nested => {
+                format!("{}/{}/{number}", drawn.word(&digits, (2, 2)), drawn.word(&letters('a', 'e'), (1, 2)))
+            }
         }
     }
 }
