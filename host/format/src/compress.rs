@@ -1,14 +1,14 @@
 //! Compression of blobs: zstd, or raw where it does not pay.
 //!
 //! Owned here: one context per worker, the decision for raw, the bound on what inflates. Which blobs share a frame is the writer's; its layout is
-//! `pack::group`'s.
+//! `group`'s.
 
-use credenza_model::ChunkId;
 use credenza_model::limits::BLOB_BYTES_MAX;
+use credenza_model::{ChunkId, ObjectId};
 use zstd::bulk;
 use zstd::zstd_safe::{CParameter, Strategy};
 
-use crate::pack::{GroupMemory, group};
+use crate::group::{GroupMemory, lay_out};
 use crate::{Error, Result};
 
 /// How the stored bytes of a blob relate to its plaintext.
@@ -124,7 +124,7 @@ impl Compressor {
     /// As [`compress`](Self::compress); [`Error::TooLarge`] when they are more than a group may have.
     pub fn compress_group(&mut self, members: &[(ChunkId, &[u8])]) -> Result<Option<&[u8]>> {
         let mut group = std::mem::take(&mut self.group);
-        let laid_out = group::lay_out(members, &mut group);
+        let laid_out = lay_out(members, &mut group);
         let pays = laid_out.and_then(|()| Ok(self.compresses() && self.shrinks(&group)?));
         let length = group.len() as u32;
         group.clear();
@@ -166,7 +166,7 @@ fn failed(level: i32, error: &std::io::Error) -> Error {
 pub struct Inflater {
     context: bulk::Decompressor<'static>,
     /// The group that was opened last, so that its members inflate it once.
-    pub(crate) group: GroupMemory,
+    group: GroupMemory,
 }
 
 impl Inflater {
@@ -192,6 +192,30 @@ impl Inflater {
         out: &'a mut Vec<u8>,
     ) -> Result<&'a [u8]> {
         self.inflate_within(BLOB_BYTES_MAX, encoding, stored, plain_length, out)
+    }
+
+    /// The plaintext of one member of the group at a place of a pack, in `out`. Members that are asked for one after another inflate it once. The
+    /// caller verifies the id.
+    pub(crate) fn inflate_member<'a>(
+        &mut self,
+        place: (ObjectId, u32),
+        (id, length): (&ChunkId, u32),
+        stored: &[u8],
+        out: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        if !self.group.is(place) {
+            let mut group = std::mem::take(&mut self.group);
+            let inflate = |frame: &[u8], plain: u32, content: &mut Vec<u8>| {
+                self.inflate(Encoding::Zstd, frame, plain, content).map(drop)
+            };
+            let filled = group.fill(place, stored, inflate);
+            self.group = group;
+            filled?;
+        }
+        let member = self.group.member(id, length)?;
+        out.clear();
+        out.extend_from_slice(member);
+        Ok(out)
     }
 
     /// [`inflate`](Self::inflate) with another limit, for documents.

@@ -31,6 +31,7 @@ mod error;
 mod escrow;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod group;
 mod hex_text;
 mod index;
 mod intent;
@@ -67,6 +68,7 @@ pub use container::{
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
+pub use group::group_head;
 pub use hex_text::{Digest, Hex, InvalidDigest};
 pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState, Scratch, Spill};
 pub use intent::Intent;
@@ -81,7 +83,7 @@ pub use note::{
 };
 pub use pack::{
     BlobKind, Frame, GroupFrame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack,
-    group_head, open_blob, read_footer,
+    open_blob, read_footer,
 };
 pub use parity::{PARITY_BYTES_MAX, ParityHead, ParityRate, heal, inspect_parity, parity_of};
 pub use passphrase::{normal_passphrase, passphrase_weakness};

@@ -97,8 +97,9 @@ fn texts(numbers: std::ops::Range<u64>) -> MemorySource {
 /// Blobs in groups, and bytes that all data blobs take.
 async fn grouped(repository: &Repository) -> (usize, u64) {
     let index = repository.load_index().await.unwrap();
-    let shares = Shares::of(&index);
-    let data: Vec<_> = index.iter().map(|(_, place)| place).filter(|place| place.kind == BlobKind::Data).collect();
+    let shares = Shares::of(&index).unwrap();
+    let data: Vec<_> =
+        index.iter().map(|known| known.unwrap().1).filter(|place| place.kind == BlobKind::Data).collect();
     let groups = data.iter().filter(|place| place.encoding == Encoding::Group).count();
     (groups, data.iter().map(|place| shares.share(place)).sum())
 }

@@ -3,7 +3,7 @@
 //! Owned here: deduplication, and which chunks of older packs the run relies on. Refused here: what a chunk means, packs (`packs`), what was
 //! written (`record`). Called by `backup::pipeline` (data), `tree` (nodes), `sync` and `repair`.
 //!
-//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`], [`keep_together`](super::keep_together) or [`Deduplicator::holds`], and the tree
+//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`], `keep_together` or [`Deduplicator::holds`], and the tree
 //! ([`TreeWriter`](super::TreeWriter)) asks again for each that a record names. Each of them says yes when the index that the run loaded has
 //! the chunk, which is then marked in the usage list, or when the chunk is in a pack of this run. What is in packs is noted in `fresh`, and noted
 //! once more when the index segment that describes its pack is in the store. Before a commit the two notes must be the same set: [`Deduplicator::prove`].
@@ -91,12 +91,9 @@ impl Deduplicator {
         }
     }
 
-    /// Leave to pack a chunk, without waiting for whoever packs it at this moment: `None` then.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub(super) fn try_begin(&self, id: ChunkId) -> Result<Option<Turn<'_>>> {
-        Ok(if self.use_known(&id)? { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) })
+    /// Leave to pack a chunk that the repository lacks, without waiting for whoever packs it at this moment: `None` then.
+    pub(super) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
+        self.record.fresh().try_begin(id)
     }
 
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.

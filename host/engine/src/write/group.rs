@@ -1,6 +1,6 @@
 //! Groups: small chunks that one piece of work keeps share a frame, so that those that are alike cost little.
 //!
-//! Owned here: which chunks make a group, and that each chunk is packed once all the same. Refused here: the layout (`format::pack::group`). Called by
+//! Owned here: which chunks make a group, and that each chunk is packed once all the same. Refused here: the layout (`group` of the format). Called by
 //! `backup::pipeline`, by `sync`, and by `copy` for groups that are not needed whole.
 //!
 //! **Nobody waits for another while somebody may wait for him.** Chunks that are gathered are nobody's yet. Leave to pack them is taken when the group
@@ -82,7 +82,7 @@ impl GroupKeeper {
     }
 }
 
-/// Keeps chunks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
+/// Keeps chunks that the repository lacks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
 pub(crate) fn keep_together(
     dedup: &Deduplicator,
     compressor: &mut Compressor,
@@ -92,7 +92,7 @@ pub(crate) fn keep_together(
 ) -> Result<()> {
     let (mut mine, mut leave, mut others) = (Vec::with_capacity(members.len()), Vec::new(), Vec::new());
     for (id, plain) in members {
-        match dedup.try_begin(*id)? {
+        match dedup.try_begin(*id) {
             Some(Turn::Mine(packing)) => {
                 mine.push((*id, *plain));
                 leave.push(packing);

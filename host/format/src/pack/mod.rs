@@ -3,11 +3,10 @@
 //! Plaintext: blob bodies back to back · zero padding · footer, 48 bytes a blob · trailer, 16 bytes. A single read of the end tells all
 //! that a pack holds, so an index can be rebuilt from packs alone.
 //!
-//! Owned here: what blobs are, building a pack (`builder`), reading its end (`footer`), opening one blob, also out of a `group`.
+//! Owned here: what blobs are, building a pack (`builder`), reading its end (`footer`), opening one blob.
 
 mod builder;
 mod footer;
-pub(crate) mod group;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -19,8 +18,6 @@ pub use builder::{Frame, GroupFrame, PackBuilder, SealedPack};
 pub(crate) use footer::encode as encode_footer;
 pub(crate) use footer::{FOOTER_ENTRY_BYTES, check_layout};
 pub use footer::{PackTail, read_footer};
-pub(crate) use group::GroupMemory;
-pub use group::group_head;
 
 use crate::container::HEADER_BYTES;
 use crate::{Encoding, Error, Inflater, Keys, ObjectKind, Result};
@@ -149,7 +146,7 @@ pub fn open_blob<'a>(
     out: &'a mut Vec<u8>,
 ) -> Result<&'a [u8]> {
     let plain = match blob.encoding {
-        Encoding::Group => group::open_member(pack, blob, stored, inflater, out),
+        Encoding::Group => inflater.inflate_member((pack, blob.offset), (&blob.id, blob.plain), stored, out),
         encoding => inflater.inflate(encoding, stored, blob.plain, out),
     };
     let opened = plain.and_then(|plain| {

@@ -4,6 +4,7 @@ use credenza_model::RepositoryId;
 use proptest::prelude::*;
 
 use super::*;
+use crate::group::{group_head, lay_out};
 use crate::{Compressor, Header, Keyring, Opener, plain_length, sealed_span};
 
 fn keys() -> Keys {
@@ -26,7 +27,7 @@ fn build(keys: &Keys, kind: PackKind, plains: &[Vec<u8>]) -> SealedPack {
 
 pub(crate) fn push_group(builder: &mut PackBuilder, members: &[(ChunkId, &[u8])]) {
     let mut content = Vec::new();
-    group::lay_out(members, &mut content).unwrap();
+    lay_out(members, &mut content).unwrap();
     // As any writer may compress it, and whether that pays or not.
     let frame = zstd::bulk::compress(&content, 1).unwrap();
     let stored = [(content.len() as u32).to_le_bytes().as_slice(), &frame].concat();

@@ -3,17 +3,16 @@
 //! Stored bytes, which every member has in common: plain length of the frame u32 · one zstd frame, whose content is count u32, then for each
 //! member its id 32 and its length u32, then the members back to back.
 //!
-//! Owned here: this layout, and finding a member. Refused here: which blobs make a group (the engine's `write::group`). Bound: the group that was
-//! opened last, [`BLOB_BYTES_MAX`] at most and some 256 KiB as they are written.
+//! Owned here: this layout, and finding a member. Refused here: compression (`compress`), which blobs make a group (the engine's `write::group`). Called
+//! by `compress` alone. Bound: the group that was opened last, [`BLOB_BYTES_MAX`] at most and some 256 KiB as they are written.
 
 use std::ops::Range;
 
 use credenza_model::limits::BLOB_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};
 
-use super::PackBlob;
 use crate::wire::{Fields, length_u32};
-use crate::{Encoding, Error, Inflater, Result};
+use crate::{Error, Result};
 
 /// Most members of a group: reading one of them inflates all.
 const MEMBERS_MAX: u32 = 4096;
@@ -34,8 +33,58 @@ pub(crate) struct GroupMemory {
 }
 
 impl GroupMemory {
-    fn member(&mut self, blob: &PackBlob) -> Option<&[u8]> {
-        let is_it = |(id, place): &(ChunkId, Range<usize>)| *id == blob.id && place.len() == blob.plain as usize;
+    /// Whether it is the group at an offset of a pack.
+    pub(crate) fn is(&self, place: (ObjectId, u32)) -> bool {
+        self.of == Some(place)
+    }
+
+    /// Takes in the content of a group, which `inflate` puts into the buffer that it is given.
+    pub(crate) fn fill(
+        &mut self,
+        place: (ObjectId, u32),
+        stored: &[u8],
+        inflate: impl FnOnce(&[u8], u32, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        (self.of, self.next) = (None, 0);
+        self.members.clear();
+        let mut prefix = Fields::new(WHAT, stored);
+        let plain = prefix.u32()?;
+        inflate(prefix.rest(), plain, &mut self.content)?;
+        self.read_table()?;
+        self.of = Some(place);
+        Ok(())
+    }
+
+    fn read_table(&mut self) -> Result<()> {
+        let mut fields = Fields::new(WHAT, &self.content);
+        let count = fields.u32()?;
+        if count == 0 || count > MEMBERS_MAX {
+            return Err(fields.malformed(format!("it counts {count} members")));
+        }
+        let mut offset = COUNT_BYTES + count as usize * MEMBER_BYTES;
+        for _ in 0..count {
+            let (member, bytes) = (ChunkId::new(fields.array()?), fields.u32()?);
+            let too_long = || fields.malformed("its members are longer than a blob may be");
+            let end = offset.checked_add(bytes as usize).filter(|end| *end <= BLOB_BYTES_MAX as usize);
+            let end = end.ok_or_else(too_long)?;
+            self.members.push((member, offset..end));
+            offset = end;
+        }
+        if self.content.len() != offset {
+            return Err(fields.malformed("its members end elsewhere"));
+        }
+        Ok(())
+    }
+
+    /// The plaintext of a member, whose id the caller verifies.
+    pub(crate) fn member(&mut self, id: &ChunkId, length: u32) -> Result<&[u8]> {
+        let found = self.find(id, length);
+        let problem = || format!("blob {id} is none of its members");
+        found.ok_or_else(|| Error::Malformed { what: WHAT, problem: problem() })
+    }
+
+    fn find(&mut self, wanted: &ChunkId, length: u32) -> Option<&[u8]> {
+        let is_it = |(id, place): &(ChunkId, Range<usize>)| id == wanted && place.len() == length as usize;
         let (before, behind) = self.members.split_at(self.next.min(self.members.len()));
         let position = match behind.iter().position(is_it) {
             Some(position) => before.len() + position,
@@ -44,56 +93,6 @@ impl GroupMemory {
         self.next = position + 1;
         self.content.get(self.members.get(position)?.1.clone())
     }
-}
-
-/// Puts the plaintext of one member into `out`. The caller compares its id.
-pub(super) fn open_member<'a>(
-    pack: ObjectId,
-    blob: &PackBlob,
-    stored: &[u8],
-    inflater: &mut Inflater,
-    out: &'a mut Vec<u8>,
-) -> Result<&'a [u8]> {
-    if inflater.group.of != Some((pack, blob.offset)) {
-        let mut memory = std::mem::take(&mut inflater.group);
-        memory.of = None;
-        let opened = open(stored, inflater, &mut memory);
-        inflater.group = memory;
-        opened?;
-        inflater.group.of = Some((pack, blob.offset));
-    }
-    let member = inflater.group.member(blob);
-    let problem = || format!("blob {} is none of its members", blob.id);
-    let member = member.ok_or_else(|| Error::Malformed { what: WHAT, problem: problem() })?;
-    out.clear();
-    out.extend_from_slice(member);
-    Ok(out)
-}
-
-fn open(stored: &[u8], inflater: &mut Inflater, memory: &mut GroupMemory) -> Result<()> {
-    memory.members.clear();
-    memory.next = 0;
-    let mut prefix = Fields::new(WHAT, stored);
-    let plain = prefix.u32()?;
-    let content = inflater.inflate(Encoding::Zstd, prefix.rest(), plain, &mut memory.content)?;
-    let mut fields = Fields::new(WHAT, content);
-    let count = fields.u32()?;
-    if count == 0 || count > MEMBERS_MAX {
-        return Err(fields.malformed(format!("it counts {count} members")));
-    }
-    let mut offset = COUNT_BYTES + count as usize * MEMBER_BYTES;
-    for _ in 0..count {
-        let (member, bytes) = (ChunkId::new(fields.array()?), fields.u32()?);
-        let too_long = || fields.malformed("its members are longer than a blob may be".to_owned());
-        let end = offset.checked_add(bytes as usize).filter(|end| *end <= BLOB_BYTES_MAX as usize);
-        let end = end.ok_or_else(too_long)?;
-        memory.members.push((member, offset..end));
-        offset = end;
-    }
-    if content.len() != offset {
-        return Err(Error::Malformed { what: WHAT, problem: "its members end elsewhere".to_owned() });
-    }
-    Ok(())
 }
 
 /// The content of the frame of a group, in the place of what `out` holds.
