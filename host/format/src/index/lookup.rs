@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 
+use super::entry::Entry;
 use super::paged::{self, Entries, PagedRun, Scratch};
 use super::segment::{pack_position, unpack_position};
 use crate::container::HEADER_BYTES;
@@ -93,22 +94,6 @@ impl BlobPlace {
         PackBlob { id, kind, encoding, offset, stored, plain }
     }
 }
-
-/// Where a blob is, as runs hold it.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) id: ChunkId,
-    pub(super) pack: u32,
-    pub(super) position: u32,
-    pub(super) offset: u32,
-    pub(super) stored: u32,
-    pub(super) plain: u32,
-}
-
-/// Bytes of an entry, in memory and on disk.
-pub(super) const ENTRY_BYTES: usize = 52;
-
-const _: () = assert!(size_of::<Entry>() == ENTRY_BYTES);
 
 /// Runs on disk that are merged into one of the next level: a blob is written again at most log₃₂ of the runs times.
 const RUNS_MERGED: usize = 32;

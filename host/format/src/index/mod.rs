@@ -1,5 +1,6 @@
 //! Where blobs are: index segments as they are stored (`segment`), the look-up that they are loaded into (`lookup`), and what of it does not fit into memory (`paged`).
 
+mod entry;
 mod lookup;
 mod paged;
 mod segment;

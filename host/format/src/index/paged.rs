@@ -21,9 +21,8 @@ use std::sync::Arc;
 
 use credenza_model::ChunkId;
 
-use super::lookup::{ENTRY_BYTES, Entry};
+use super::entry::{ENTRY_BYTES, Entry, Row, id_of};
 use crate::suite::{SegmentCipher, Suite, TAG_BYTES};
-use crate::wire::Fields;
 use crate::{Error, Result};
 
 /// Entries of a page: with its tag it fills a block of 4 KiB.
@@ -36,9 +35,6 @@ const FENCE_PAGES: u32 = 64;
 const PAGES_AHEAD: u32 = 16;
 /// Guesses by the ids themselves before the pages are halved.
 const GUESSES_MAX: u32 = 4;
-
-/// An entry as a page holds it.
-type Row = [u8; ENTRY_BYTES];
 
 /// Entries in order, or why they cannot be read.
 pub(super) type Entries<'a> = Box<dyn Iterator<Item = Result<Entry>> + Send + 'a>;
@@ -80,7 +76,7 @@ impl PagedRun {
             let rows = rows(&plain);
             let start = rows.partition_point(|row| id_of(row) < *id);
             for row in rows.iter().skip(start).take_while(|row| id_of(row) == *id) {
-                found.push(decode(row)?);
+                found.push(Entry::decode(row)?);
             }
             page = page.saturating_add(1);
             if page >= self.pages || rows.last().is_none_or(|last| id_of(last) != *id) {
@@ -132,7 +128,7 @@ impl PagedRun {
     /// Every entry, sorted by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = Result<Entry>> + Send + '_ {
         (0..self.pages).step_by(PAGES_AHEAD as usize).flat_map(|page| {
-            let entries = |plain: Vec<u8>| rows(&plain).iter().map(decode).collect::<Vec<_>>();
+            let entries = |plain: Vec<u8>| rows(&plain).iter().map(Entry::decode).collect::<Vec<_>>();
             self.read(page, PAGES_AHEAD).map_or_else(|cause| vec![Err(cause)], entries)
         })
     }
@@ -179,10 +175,10 @@ pub(super) fn write(
     let (mut page, mut offset) = (Vec::with_capacity(PAGE_BYTES), 0);
     for entry in entries {
         let entry = entry?;
-        if page.is_empty() && run.pages % FENCE_PAGES == 0 {
+        if page.is_empty() && run.pages.is_multiple_of(FENCE_PAGES) {
             run.fences.push(prefix(&entry.id));
         }
-        encode(&entry, &mut page);
+        entry.encode(&mut page);
         run.length += 1;
         if page.len() == PAGE_BYTES {
             run.seal(&mut page, &mut ahead)?;
@@ -276,31 +272,8 @@ fn prefix(id: &ChunkId) -> u64 {
     id.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-fn encode(entry: &Entry, page: &mut Vec<u8>) {
-    page.extend(entry.id.as_bytes());
-    for field in [entry.pack, entry.position, entry.offset, entry.stored, entry.plain] {
-        page.extend(field.to_le_bytes());
-    }
-}
-
 fn rows(plain: &[u8]) -> &[Row] {
     plain.as_chunks().0
-}
-
-fn id_of(row: &Row) -> ChunkId {
-    ChunkId::new(row.first_chunk().copied().unwrap_or_default())
-}
-
-fn decode(row: &Row) -> Result<Entry> {
-    let mut fields = Fields::new("a page of the index", row);
-    Ok(Entry {
-        id: ChunkId::new(fields.array()?),
-        pack: fields.u32()?,
-        position: fields.u32()?,
-        offset: fields.u32()?,
-        stored: fields.u32()?,
-        plain: fields.u32()?,
-    })
 }
 
 fn scratch(doing: &'static str, cause: &io::Error) -> Error {
