@@ -34,7 +34,14 @@ pub(super) struct Item {
 
 impl OpenFolder {
     pub(super) fn new(number: INodeNo) -> Self {
-        Self { number, node: None, listing: Listing::default(), waiting: VecDeque::new(), position: 0, is_at_end: false }
+        Self {
+            number,
+            node: None,
+            listing: Listing::default(),
+            waiting: VecDeque::new(),
+            position: 0,
+            is_at_end: false,
+        }
     }
 
     /// Makes the item behind an offset the next one.
