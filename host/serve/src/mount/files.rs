@@ -99,12 +99,12 @@ impl Files {
         Ok(record.map(|record| (tree, record)))
     }
 
-    /// Whether what stands in a folder stays as it is as long as it is mounted.
-    pub(super) fn is_for_ever(&self, folder: &Node) -> bool {
-        match folder {
-            Node::Shelf(_) => false,
-            Node::In(_, place) => !(self.shelf.follows() && *place == Place::root()),
+    /// Whether what stands in a folder stays as it is as long as it is mounted: all but the shelf, and a root that may become another snapshot.
+    pub(super) async fn is_for_ever(&self, folder: INodeNo) -> Result<bool, Errno> {
+        if folder == INodeNo::ROOT {
+            return Ok(self.shelf.standing().await.alone.is_some() && !self.shelf.follows());
         }
+        Ok(!matches!(self.nodes.get(folder).ok_or(Errno::ESTALE)?, Meaning::Node(Node::Shelf(_))))
     }
 
     /// What is said of a number.

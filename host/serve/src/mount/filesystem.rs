@@ -186,13 +186,13 @@ impl fuser::Filesystem for Filesystem {
 
     fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.spawn(|files, open| async move {
-            match files.node(number).await {
-                Ok(node) => {
+            match files.is_for_ever(number).await {
+                Ok(is_for_ever) => {
                     let handle = open.number();
                     // What stands in it the kernel need not ask for twice.
                     let kept = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                    let flags = if files.is_for_ever(&node) { kept } else { FopenFlags::empty() };
-                    put(&open.folders, handle, Arc::new(tokio::sync::Mutex::new(OpenFolder::new(node))));
+                    let flags = if is_for_ever { kept } else { FopenFlags::empty() };
+                    put(&open.folders, handle, Arc::new(tokio::sync::Mutex::new(OpenFolder::new(number))));
                     reply.opened(FileHandle(handle), flags);
                 }
                 Err(error) => reply.error(error),

@@ -10,13 +10,15 @@ use std::collections::VecDeque;
 use super::files::{Files, Found};
 use super::nodes::Node;
 use crate::tree::Listing;
-use fuser::Errno;
+use fuser::{Errno, INodeNo};
 
 /// Offsets of `.` and `..`, which the folder's own items come behind.
 pub(super) const DOTS: u64 = 2;
 
 pub(super) struct OpenFolder {
-    node: Node,
+    number: INodeNo,
+    /// What it is, once it is listed: what the kernel has kept of it is not.
+    node: Option<Node>,
     listing: Listing,
     waiting: VecDeque<Item>,
     /// How many items stand before the first of those that wait.
@@ -31,15 +33,22 @@ pub(super) struct Item {
 }
 
 impl OpenFolder {
-    pub(super) fn new(node: Node) -> Self {
-        Self { node, listing: Listing::default(), waiting: VecDeque::new(), position: 0, is_at_end: false }
+    pub(super) fn new(number: INodeNo) -> Self {
+        Self {
+            number,
+            node: None,
+            listing: Listing::default(),
+            waiting: VecDeque::new(),
+            position: 0,
+            is_at_end: false,
+        }
     }
 
     /// Makes the item behind an offset the next one.
     pub(super) async fn seek(&mut self, offset: u64, files: &Files) -> Result<(), Errno> {
         let wanted = offset.saturating_sub(DOTS);
         if wanted < self.position {
-            *self = Self::new(self.node.clone());
+            *self = Self::new(self.number);
         }
         while self.position < wanted && self.next(files).await?.is_some() {
             self.take();
@@ -50,7 +59,12 @@ impl OpenFolder {
     /// The next item, which waits until it is [taken](Self::take), and the offset behind it; none at the end.
     pub(super) async fn next(&mut self, files: &Files) -> Result<Option<(&Item, u64)>, Errno> {
         if self.waiting.is_empty() && !self.is_at_end {
-            self.waiting = files.children(&self.node, &mut self.listing, self.position == 0).await?.into();
+            let node = match self.node.take() {
+                Some(node) => node,
+                None => files.node(self.number).await?,
+            };
+            let node = self.node.insert(node);
+            self.waiting = files.children(node, &mut self.listing, self.position == 0).await?.into();
             self.is_at_end = self.waiting.is_empty();
         }
         Ok(self.waiting.front().map(|item| (item, DOTS + self.position + 1)))
