@@ -21,6 +21,8 @@ use crate::error::Result;
 use crate::mistaken;
 use crate::notice::{NoNotices, Notice, Notices};
 use crate::place::{Place, PlaceError};
+#[cfg(test)]
+use crate::simulated::Simulated;
 
 /// Where a program keeps what is its own.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +63,8 @@ pub struct App {
     rates: Rates,
     recorder: Option<Arc<Recorder>>,
     budget: Option<Arc<Budget>>,
+    #[cfg(test)]
+    simulated: Option<Arc<Simulated>>,
 }
 
 /// What there is once a process.
@@ -98,6 +102,8 @@ impl App {
             rates,
             recorder: None,
             budget: None,
+            #[cfg(test)]
+            simulated: None,
         }
     }
 
@@ -111,6 +117,18 @@ impl App {
     #[must_use]
     pub fn with_budget(self, budget: Arc<Budget>) -> Self {
         Self { budget: Some(budget), ..self }
+    }
+
+    /// The same program with stores and a clock of a test.
+    #[cfg(test)]
+    pub(crate) fn with_simulated(self, simulated: Simulated) -> Self {
+        Self { simulated: Some(Arc::new(simulated)), ..self }
+    }
+
+    /// Stores and a clock of a test.
+    #[cfg(test)]
+    pub(crate) const fn simulated(&self) -> Option<&Arc<Simulated>> {
+        self.simulated.as_ref()
     }
 
     /// What may be spent, where that is bounded.

@@ -68,6 +68,8 @@ pub mod search;
 pub mod secret;
 pub mod shell;
 pub mod signing;
+#[cfg(test)]
+mod simulated;
 mod snapshot_path;
 pub mod stream;
 pub mod sync;
@@ -104,5 +106,6 @@ pub use path_list::{PathList, PathListError};
 pub use place::{Place, PlaceError, PlaceLabel, expand, require_boolean};
 pub use profiles::NoProfile;
 pub use recognise::{Expected, REPOSITORY_ID, Swapped};
+pub use replicas::ReplicaWith;
 pub use repository::{OpenOptions, OpenRepository, usual_options};
 pub use snapshot_path::{InvalidSnapshotName, Located, SnapshotPath};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use credenza_connect::file::{FileDestination, FileSource, FileStore};
 use credenza_connect::wrap::{Limit, LimitPolicy, Retry, RetryPolicy, Spent, Tallied, Tally, Throttle};
 use credenza_connect::{Check, Destination, Error as ConnectError, Source, Store, Wait, WaitListener, Waits};
+use credenza_engine::backup::BackupOptions;
 use credenza_engine::{Error as EngineError, Repository};
 use credenza_format::{Digest, EscrowedConnector, Hex, Provenance};
 use credenza_sandbox::{Configured, LookupClient, Manifest, Role, SecretText, Surroundings, TokenKeeper, Traffic};
@@ -67,6 +68,18 @@ impl<T: ?Sized> Opened<T> {
         match self.is_folder() {
             true => bill.with_folder(self.spent()),
             false => bill.with_place(self.spent(), self.price.as_deref()),
+        }
+    }
+
+    /// A backup of what it reads, as far as a snapshot records who makes it, and by which code.
+    #[must_use]
+    pub fn backup_options(&self) -> BackupOptions {
+        BackupOptions {
+            host: environment::host_name(),
+            user: environment::user_name(),
+            provenance: self.provenance.clone(),
+            component: self.component.clone(),
+            ..BackupOptions::default()
         }
     }
 
@@ -167,11 +180,9 @@ impl App {
     /// As for [`source`](Self::source).
     pub async fn store(&self, place: &Place, purpose: StoreUse) -> Result<Opened<dyn Store>> {
         if let Location::Folder(path) = &place.location {
-            let path = folder(place, path)?;
-            let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
-            let store = store.map_err(failed("opening the folder of the repository"))?;
+            let store = self.folder_store(folder(place, path)?, purpose)?;
             let tally = Arc::new(Tally::admitting(self.budget().map(|budget| budget.admit(None, true))));
-            let store = Tallied::new(Arc::new(store), Arc::clone(&tally));
+            let store = Tallied::new(store, Arc::clone(&tally));
             let store: Arc<dyn Store> = match self.rates().are_bounded() {
                 true => Arc::new(Throttle::new(Arc::new(store), self.rates().clone())),
                 false => Arc::new(store),
@@ -185,6 +196,15 @@ impl App {
         let charged = self.charged(place, &configured)?;
         let store = guarded(configured.store()?, &configured, &charged);
         Ok(Opened::remote(store, &configured, code, charged))
+    }
+
+    fn folder_store(&self, path: &Path, purpose: StoreUse) -> Result<Arc<dyn Store>> {
+        #[cfg(test)]
+        if let Some(store) = self.simulated().and_then(|simulated| simulated.store(path)) {
+            return Ok(store);
+        }
+        let store = if purpose == StoreUse::Create { FileStore::create(path) } else { FileStore::open(path) };
+        Ok(Arc::new(store.map_err(failed("opening the folder of the repository"))?))
     }
 
     /// Somewhere to restore to.

@@ -3,14 +3,17 @@
 //! Owned here: what the setting `replicas` means, opening one when it is needed, and taking one where the repository itself is gone. Nobody is asked for
 //! a secret, and each replica has its own. Refused here: finding a chunk there and proving it (`credenza-engine`).
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::{Error as ConnectError, ErrorClass};
+use credenza_engine::replicate::{Proofs, Prove};
 use credenza_engine::{Clock, Error as EngineError, Replica, Repository, SystemClock};
-use credenza_model::Timestamp;
+use credenza_model::{SnapshotId, Timestamp};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::ask::Nobody;
@@ -33,6 +36,15 @@ const SECRET_MAX: Duration = Duration::from_mins(1);
 fn words(place: &Place) -> Vec<OsString> {
     let named = place.settings.get(REPLICAS).map(|named| named.expose().to_owned()).unwrap_or_default();
     named.split(',').map(str::trim).filter(|word| !word.is_empty()).map(OsString::from).collect()
+}
+
+/// A replica that has snapshots of which something is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplicaWith {
+    /// As the settings name it.
+    pub replica: String,
+    /// How many of them it has.
+    pub snapshots: usize,
 }
 
 /// A replica that is opened when something of it is needed.
@@ -132,12 +144,45 @@ impl App {
         Err(gone)
     }
 
+    /// The first replica named by the settings of a place that has all of these snapshots, with each pack that they need in its size; else the one that has
+    /// most of them, and nothing where none has any. One that cannot be opened or read is passed over, which is told.
+    pub async fn replica_with(&self, place: &Place, wanted: &BTreeSet<SnapshotId>) -> Option<ReplicaWith> {
+        let mut most: Option<ReplicaWith> = None;
+        for word in words(place) {
+            let replica = word.to_string_lossy().into_owned();
+            let snapshots = match self.snapshots_at(&word, wanted).await {
+                Ok(snapshots) => snapshots,
+                Err(cause) => {
+                    self.notice(Notice::ReplicaPassedOver { replica, why: told(&cause) });
+                    continue;
+                }
+            };
+            if snapshots > most.as_ref().map_or(0, |most| most.snapshots) {
+                most = Some(ReplicaWith { replica, snapshots });
+            }
+            if snapshots == wanted.len() {
+                break;
+            }
+        }
+        most
+    }
+
+    /// How many of these snapshots a replica has.
+    async fn snapshots_at(&self, word: &OsStr, wanted: &BTreeSet<SnapshotId>) -> Result<usize> {
+        let repository = self.unasked().open_replica(word, StoreUse::Read).await?.repository;
+        let there = repository.snapshots().await?.whole;
+        let meant = there.iter().filter(|handle| wanted.contains(&handle.snapshot.id));
+        let proofs = Proofs::load(&repository, Prove::List).await?;
+        let unproven = proofs.proven(&repository, meant.clone()).await?.unproven;
+        Ok(meant.count().saturating_sub(usize::try_from(unproven).unwrap_or(usize::MAX)))
+    }
+
     /// The same program, which asks nobody.
     fn unasked(&self) -> Self {
         self.clone().with_ask(Arc::new(Nobody))
     }
 
-    async fn open_replica(&self, word: &std::ffi::OsStr, purpose: StoreUse) -> Result<OpenRepository> {
+    async fn open_replica(&self, word: &OsStr, purpose: StoreUse) -> Result<OpenRepository> {
         let mut place = self.place(Kind::Repository, word, Settings::default())?;
         // A replica's own replicas are asked by whoever opens that one.
         place.settings.remove(REPLICAS);

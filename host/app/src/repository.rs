@@ -104,6 +104,11 @@ impl App {
             repository = Repository::open(Arc::clone(&store.connector), &secret, cache.as_ref()).await;
         }
         let repository = repository.map_err(|error| self.missed(error, &place))?;
+        #[cfg(test)]
+        let repository = match self.simulated() {
+            Some(simulated) => repository.with_clock(Arc::clone(simulated) as Arc<dyn credenza_engine::Clock>),
+            None => repository,
+        };
         let open = self.recognised(OpenRepository { repository, place, store, secret })?;
         Ok(OpenRepository { repository: self.with_replicas(open.repository, &open.place), ..open })
     }

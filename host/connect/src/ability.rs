@@ -53,5 +53,7 @@ pub const OWN_TIMES: &str = "own-times";
 pub const POSIX_ATTRIBUTES: &str = "attributes:posix";
 /// Versions of one key are read or written one after the other, and all are kept.
 pub const HISTORY: &str = "history";
+/// A destination removes what is there under a key, when it is told that it was deleted.
+pub const REMOVAL: &str = "removal";
 /// A destination can be read, listed and removed from.
 pub const READABLE: &str = "readable";

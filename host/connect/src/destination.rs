@@ -13,6 +13,7 @@ pub struct DestinationInfo {
     /// `flat` (bucket) or `tree` (file system).
     pub namespace: String,
     /// `atomic-finish`, `leaves-parts` (what was sent of an entry that is given up stays there), `symlinks`, `raw-names`, `own-times`, `attributes:posix`, `attributes:http`, `attributes:s3`,
+    /// `removal` ([`create`](Destination::create) of an entry whose version is deleted removes what is there),
     /// `history` (versions of one key that are written one after the other are all kept),
     /// `local` (writes may block a worker thread for a moment and cost no round trip),
     /// `readable` ([`read`](Destination::read), [`scan`](Destination::scan) and [`remove`](Destination::remove) work).

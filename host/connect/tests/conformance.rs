@@ -285,7 +285,8 @@ async fn the_memory_destination_conforms() {
 #[tokio::test]
 async fn the_file_destination_conforms() {
     for wrapping in Wrapping::all() {
-        let skipped = ["!symlinks", "attributes:http", "!attributes:posix", "attributes:s3", "history", "raw-names"];
+        let skipped =
+            ["!symlinks", "attributes:http", "!attributes:posix", "attributes:s3", "history", "raw-names", "removal"];
         assert_conforms(&destination(&FileBed::new(wrapping), seed()).await, &skipped);
     }
 }

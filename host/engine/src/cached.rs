@@ -2,11 +2,14 @@
 //!
 //! Owned here: a folder of copies of index segments, snapshots, notes, records of removal and metadata packs, each named by its random
 //! id. What comes out of it is opened and authenticated like what comes from the store, so a forged or rotten copy is
-//! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone.
+//! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone. What of an index does not fit into memory lies there,
+//! too, in files without a name that are gone with the command.
 //!
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +19,7 @@ use bytes::Bytes;
 use credenza_connect::{
     Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
-use credenza_format::ObjectKind;
+use credenza_format::{ObjectKind, Scratch};
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
@@ -88,9 +91,10 @@ impl CacheFolder {
         let _ = tokio::task::spawn_blocking(move || write_whole(&path, slot.to_string().as_bytes())).await;
     }
 
-    async fn read(&self, key: &StoreKey) -> Option<Bytes> {
+    /// The part of an object that is asked for, where there is a copy and it reaches that far.
+    async fn read(&self, key: &StoreKey, range: Option<ByteRange>) -> Option<Bytes> {
         let path = self.path(key)?;
-        tokio::task::spawn_blocking(move || std::fs::read(path).ok()).await.ok()?.map(Bytes::from)
+        tokio::task::spawn_blocking(move || read_part(&path, range)).await.ok()?.map(Bytes::from)
     }
 
     async fn write(&self, key: &StoreKey, bytes: Bytes) {
@@ -103,6 +107,22 @@ impl CacheFolder {
         if let Some(path) = self.path(key) {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(path)).await;
         }
+    }
+}
+
+impl Scratch for CacheFolder {
+    fn begin(&self) -> std::io::Result<File> {
+        std::fs::create_dir_all(&self.folder)?;
+        tempfile::tempfile_in(&self.folder)
+    }
+}
+
+/// Scratch files for whoever has no cache: where the system keeps what is for a while.
+pub(crate) struct TemporaryFolder;
+
+impl Scratch for TemporaryFolder {
+    fn begin(&self) -> std::io::Result<File> {
+        tempfile::tempfile()
     }
 }
 
@@ -174,9 +194,7 @@ impl Store for CachedStore {
         if self.cache_folder.path(key).is_none() {
             return self.store.get(key, range, version).await;
         }
-        if let Some(whole) = self.cache_folder.read(key).await
-            && let Some(part) = cut(&whole, range)
-        {
+        if let Some(part) = self.cache_folder.read(key, range).await {
             return Ok(Body::from_bytes(part));
         }
         let body = self.store.get(key, range, version).await?;
@@ -208,12 +226,16 @@ impl Store for CachedStore {
     }
 }
 
-fn cut(whole: &Bytes, range: Option<ByteRange>) -> Option<Bytes> {
-    let Some(range) = range else { return Some(whole.clone()) };
-    let start = usize::try_from(range.offset).ok()?;
-    let end = match range.length {
-        Some(length) => start.checked_add(usize::try_from(length).ok()?)?,
-        None => whole.len(),
-    };
-    (start <= end && end <= whole.len()).then(|| whole.slice(start..end))
+/// A range of a file, or all of it; nothing where it does not reach that far.
+fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
+    let Some(ByteRange { offset, length }) = range else { return std::fs::read(path).ok() };
+    let file = File::open(path).ok()?;
+    let rest = file.metadata().ok()?.len().checked_sub(offset)?;
+    let length = length.unwrap_or(rest);
+    if length > rest {
+        return None;
+    }
+    let mut part = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut part, offset).ok()?;
+    Some(part)
 }

@@ -68,13 +68,24 @@ impl ContentChunks {
     /// Shows every chunk, lists and data, to `holds`, and stops at the first that it denies.
     ///
     /// # Errors
-    /// Damage when a list is lost.
-    pub(crate) async fn claim_all(&mut self, holds: impl Fn(&ChunkId) -> bool) -> Result<bool> {
+    /// Damage when a list is lost, and whatever `holds` fails with.
+    pub(crate) async fn claim_all(&mut self, holds: impl Fn(&ChunkId) -> Result<bool>) -> Result<bool> {
         while let Some(next) = self.pending.front().copied() {
             match next {
-                Pending::Chunk(chunk) if holds(&chunk.id) => drop(self.pending.pop_front()),
-                Pending::List { .. } if self.window().iter().all(|(_, list)| holds(&list.id)) => self.expand().await?,
-                Pending::Chunk(_) | Pending::List { .. } => return Ok(false),
+                Pending::Chunk(chunk) => {
+                    if !holds(&chunk.id)? {
+                        return Ok(false);
+                    }
+                    self.pending.pop_front();
+                }
+                Pending::List { .. } => {
+                    for (_, list) in self.window() {
+                        if !holds(&list.id)? {
+                            return Ok(false);
+                        }
+                    }
+                    self.expand().await?;
+                }
             }
         }
         Ok(true)

@@ -297,6 +297,11 @@ pub enum Error {
         /// The snapshot.
         snapshot: SnapshotId,
     },
+    /// Several processes were to carry snapshots together, and the keys of the repositories differ.
+    #[error(
+        "several processes cannot carry snapshots together to a repository with other keys, where all that is carried is encrypted anew and the trees are made again; nothing was carried"
+    )]
+    KeysDiffer,
     /// Snapshots of one repository were to go to the replica of another.
     #[error(
         "the target is a replica of repository {origin}, and these snapshots are from {other}; nothing was carried"

@@ -137,7 +137,8 @@ pub async fn put_flag(repository: &Repository, handle: &SnapshotHandle, verdict:
     put_note(repository, handle.snapshot.id, flag).await
 }
 
-/// Carries what `origin` says of snapshots to their twins at `target`, where it is not known yet or only an earlier claim is.
+/// Carries what `origin` says of snapshots to their twins at `target`, where it is not known yet or only an earlier claim is. That it was looked at is said
+/// again of a twin that is another object than the one that the same claim is about there: it was lost, and was brought back.
 ///
 /// # Errors
 /// When the target cannot be read or written.
@@ -149,8 +150,16 @@ pub(crate) async fn carry(origin: &Flags, target: &Repository, carried: &BTreeSe
     let (known, there) = (Flags::load(target).await?, target.snapshots().await?);
     for (id, flag) in meant {
         let Some(twin) = there.whole.iter().find(|handle| handle.snapshot.id == *id) else { continue };
-        if known.of(twin).is_none_or(|known| known.rank() < flag.rank()) {
-            put_note(target, *id, Flag { digest: twin.digest, ..flag.clone() }).await?;
+        let flag = Flag { digest: twin.digest, ..flag.clone() };
+        match known.of(twin) {
+            Some(known) if known.rank() > flag.rank() => {}
+            Some(known) if known.rank() == flag.rank() => {
+                if flag.verdict == Verdict::Cleared && known.digest != twin.digest {
+                    let at = Timestamp { seconds: flag.at.seconds.saturating_add(1), ..flag.at };
+                    put_note(target, *id, Flag { at, ..flag }).await?;
+                }
+            }
+            _ => put_note(target, *id, flag).await?,
         }
     }
     Ok(())

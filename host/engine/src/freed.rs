@@ -11,6 +11,7 @@ use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackState};
 use credenza_model::{ChunkId, ObjectId, SnapshotId};
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::blobs::Shares;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::{Error, Result, RunContext};
 
@@ -49,12 +50,14 @@ async fn count(repository: &Repository, all: &[SnapshotHandle], snapshots: &[Sna
         let user = numbers.get(&id).copied().unwrap_or(KEPT);
         usage.into_iter().flat_map(|usage| usage.packs).for_each(|one| users.add(one.pack, &one.used, user));
     }
+    let shares = Shares::of(&index)?;
     let mut freed = Freed { bytes: 0, alone: snapshots.iter().map(|id| (*id, 0)).collect() };
-    for (id, place) in index.iter() {
-        let stored = u64::from(place.stored);
-        match users.of_chunk(&index, &id) {
+    for known in index.iter() {
+        let (id, place) = known?;
+        let stored = shares.share(&place);
+        match users.of_chunk(&index, &id)? {
             NOBODY | KEPT => continue,
-            _ if !is_counted(&index, &id, &place) => continue,
+            _ if !is_counted(&index, &id, &place)? => continue,
             SHARED => {}
             user => {
                 let number = usize::try_from(user.saturating_sub(FIRST)).unwrap_or(usize::MAX);
@@ -93,12 +96,12 @@ impl Users {
     }
 
     /// Who uses a chunk, in whichever pack.
-    fn of_chunk(&self, index: &BlobIndex, id: &ChunkId) -> u32 {
-        let user = |place: BlobPlace| {
+    fn of_chunk(&self, index: &BlobIndex, id: &ChunkId) -> Result<u32> {
+        let user = |place: &BlobPlace| {
             let users = index.pack(place.pack).and_then(|pack| self.0.get(&pack.id));
             users.and_then(|users| users.get(place.position as usize)).copied().unwrap_or(NOBODY)
         };
-        index.places(id).map(user).fold(NOBODY, joined)
+        Ok(index.places(id)?.iter().map(user).fold(NOBODY, joined))
     }
 }
 
@@ -112,9 +115,9 @@ const fn joined(known: u32, user: u32) -> u32 {
 }
 
 /// Whether a place is the one that stands for its chunk, which may lie in several packs.
-fn is_counted(index: &BlobIndex, id: &ChunkId, place: &BlobPlace) -> bool {
-    let mut places = index.places(id).filter(|place| index.state(place.pack) < PackState::Gone);
-    places.next().is_none_or(|first| (first.pack, first.position) == (place.pack, place.position))
+fn is_counted(index: &BlobIndex, id: &ChunkId, place: &BlobPlace) -> Result<bool> {
+    let first = index.places(id)?.into_iter().find(|place| index.state(place.pack) < PackState::Gone);
+    Ok(first.is_none_or(|first| (first.pack, first.position) == (place.pack, place.position)))
 }
 
 #[cfg(test)]

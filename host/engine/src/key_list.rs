@@ -1,4 +1,4 @@
-//! Keys on disk: those of a plan, in their order, in a file that is gone with its handle.
+//! Keys on disk: those of a plan, in their order, in a file that is gone with its handle; each with how many of its versions are passed over.
 //!
 //! Called by `mirror` and by `restore`, which restores what is in a list and no more. Bound: one buffer a cursor.
 
@@ -14,8 +14,8 @@ use crate::{Error, Result};
 
 /// Bytes that a cursor reads at once; no key is nearly as long.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// The length before each key.
-const LENGTH_BYTES: usize = 4;
+/// The length before each key, and the number of its versions that are passed over.
+const NUMBER_BYTES: usize = 4;
 
 /// Keys that are being written.
 pub(crate) struct KeyWriter {
@@ -34,19 +34,26 @@ impl KeyWriter {
     }
 
     pub(crate) fn add(&mut self, key: &Key) -> Result<()> {
-        self.put(key.as_bytes()).map_err(failed)
+        self.add_after(key, 0)
     }
 
-    fn put(&mut self, key: &[u8]) -> io::Result<()> {
+    /// A key of which so many versions are passed over, from the oldest on.
+    pub(crate) fn add_after(&mut self, key: &Key, passed: usize) -> Result<()> {
+        self.put(key.as_bytes(), passed).map_err(failed)
+    }
+
+    fn put(&mut self, key: &[u8], passed: usize) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(BufWriter::new(tempfile::tempfile()?));
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        let length = u32::try_from(key.len()).map_err(io::Error::other)?;
-        file.write_all(&length.to_le_bytes())?;
+        for number in [key.len(), passed] {
+            let number = u32::try_from(number).map_err(io::Error::other)?;
+            file.write_all(&number.to_le_bytes())?;
+        }
         file.write_all(key)?;
         self.keys += 1;
-        self.bytes += LENGTH_BYTES as u64 + u64::from(length);
+        self.bytes += (2 * NUMBER_BYTES + key.len()) as u64;
         Ok(())
     }
 
@@ -85,7 +92,7 @@ pub(crate) struct KeyCursor {
     offset: u64,
     buffer: Vec<u8>,
     at: usize,
-    next: Option<Key>,
+    next: Option<(Key, usize)>,
 }
 
 impl KeyCursor {
@@ -94,32 +101,41 @@ impl KeyCursor {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Key>> {
+        Ok(self.pair()?.map(|(key, _)| key))
+    }
+
+    /// How many versions of a key are passed over, if it is in the list; asked for keys in their order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn passed(&mut self, key: &Key) -> Result<Option<usize>> {
+        while let Some((next, passed)) = self.pair()? {
+            if next >= *key {
+                let is_it = next == *key;
+                self.next = Some((next, passed));
+                return Ok(is_it.then_some(passed));
+            }
+        }
+        Ok(None)
+    }
+
+    fn pair(&mut self) -> Result<Option<(Key, usize)>> {
         match self.next.take() {
-            Some(key) => Ok(Some(key)),
+            Some(pair) => Ok(Some(pair)),
             None => self.read().map_err(failed),
         }
     }
 
-    /// Whether a key is in the list; asked for keys in their order.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn has(&mut self, key: &Key) -> Result<bool> {
-        while let Some(next) = self.next()? {
-            if next >= *key {
-                let is_it = next == *key;
-                self.next = Some(next);
-                return Ok(is_it);
-            }
-        }
-        Ok(false)
+    fn read(&mut self) -> io::Result<Option<(Key, usize)>> {
+        let Some(length) = self.number()? else { return Ok(None) };
+        let Some(passed) = self.number()? else { return Ok(None) };
+        Ok(self.take(length)?.map(|key| (Key::new(key), passed)))
     }
 
-    fn read(&mut self) -> io::Result<Option<Key>> {
-        let Some(length) = self.take(LENGTH_BYTES)? else { return Ok(None) };
-        let length = <[u8; LENGTH_BYTES]>::try_from(length.as_slice()).map_err(io::Error::other)?;
-        let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
-        Ok(self.take(length)?.map(Key::new))
+    fn number(&mut self) -> io::Result<Option<usize>> {
+        let Some(bytes) = self.take(NUMBER_BYTES)? else { return Ok(None) };
+        let bytes = <[u8; NUMBER_BYTES]>::try_from(bytes.as_slice()).map_err(io::Error::other)?;
+        usize::try_from(u32::from_le_bytes(bytes)).map(Some).map_err(io::Error::other)
     }
 
     fn take(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {

@@ -91,6 +91,7 @@ pub mod restore;
 pub mod retention;
 mod run;
 pub mod shards;
+mod share;
 mod standing;
 mod stated;
 mod stop;
@@ -119,6 +120,7 @@ pub use repository::{
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, Spared, key_slots, probe,
 };
 pub use run::RunContext;
+pub use share::Share;
 pub use standing::{Conflict, Left, Standing};
 pub use stop::{Heeding, Stop};
 pub use walk::Records;

@@ -185,6 +185,27 @@ impl Spans {
         Self(vec![Span { start: after.map(behind).unwrap_or_default(), end: until.map(behind), part: 0 }])
     }
 
+    /// Where each begins, and before which key it ends; without an end with the last.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.0.iter().map(|span| (span.start.as_slice(), span.end.as_deref()))
+    }
+
+    /// What of them lies behind one key, and up to and with another.
+    pub(crate) fn within(&self, after: Option<&Key>, until: Option<&Key>) -> Self {
+        let (from, to) = (after.map(behind).unwrap_or_default(), until.map(behind));
+        let clipped = self.0.iter().map(|span| Span {
+            start: span.start.clone().max(from.clone()),
+            end: span.end.clone().into_iter().chain(to.clone()).min(),
+            part: span.part,
+        });
+        Self(clipped.filter(|span| span.ends_behind(&span.start)).collect())
+    }
+
+    /// Whether no key can lie in them.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The number of the part that a key belongs to.
     pub(crate) fn part_of(&self, key: &Key) -> Option<usize> {
         self.last_from(key.as_bytes()).filter(|span| span.ends_behind(key.as_bytes())).map(|span| span.part)
@@ -261,6 +282,18 @@ mod tests {
             prop_assert!(spans.may_hold(None, &last) || !is_covered(&last));
             let at = spans.part_of(&last);
             prop_assert!(at.is_none_or(|at| own.as_slice()[at].covers(&last)));
+        }
+
+        #[test]
+        fn spans_within_a_range_hold_what_is_in_both(
+            parts in proptest::collection::vec(few(), 1..5), after in proptest::option::of(few()), until in proptest::option::of(few()),
+            key in few()
+        ) {
+            let spans = parts.into_iter().map(Part::Under).collect::<Parts>().spans();
+            let clipped = spans.within(after.as_ref(), until.as_ref());
+            let is_in_range = after.is_none_or(|after| key > after) && until.is_none_or(|until| key <= until);
+            prop_assert_eq!(clipped.part_of(&key), spans.part_of(&key).filter(|_| is_in_range));
+            prop_assert!(clipped.part_of(&key).is_none() || clipped.may_hold(None, &key) && !clipped.is_empty());
         }
     }
 }

@@ -241,9 +241,10 @@ impl Pin {
             condemned.contains(pack) && used.get(pack).is_some_and(|used| used.get(position))
         };
         let mut packs = BTreeSet::new();
-        for (id, place) in index.iter() {
+        for known in index.iter() {
+            let (id, place) = known?;
             if pack_of(place.pack).is_some_and(|pack| is_lost(&pack, place.position)) {
-                packs.extend(index.places(&id).filter_map(|place| pack_of(place.pack)));
+                packs.extend(index.places(&id)?.iter().filter_map(|place| pack_of(place.pack)));
             }
         }
         Ok(packs)

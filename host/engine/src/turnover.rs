@@ -17,6 +17,7 @@ use std::sync::Arc;
 use credenza_format::BlobIndex;
 use credenza_model::{ChunkId, Content, EntryKind, Record};
 
+use crate::blobs::Shares;
 use crate::contents::ContentChunks;
 use crate::query::{ChangeKind, Pair};
 use crate::repository::{Repository, SnapshotHandle};
@@ -73,6 +74,7 @@ pub async fn measure(
 /// A count under way.
 struct Count {
     view: View,
+    shares: Shares,
     turnover: Turnover,
     /// By content: how many more are gone than new.
     moves: HashMap<u64, i64>,
@@ -90,8 +92,9 @@ impl Count {
             ..Turnover::default()
         };
         let view = repository.view().await?;
+        let shares = Shares::of(view.loader().index())?;
         let mut diff = view.diff((before, b""), (after, b""));
-        let mut count = Self { view, turnover, moves: HashMap::new(), names: VecDeque::new() };
+        let mut count = Self { view, shares, turnover, moves: HashMap::new(), names: VecDeque::new() };
         while let Some(pair) = diff.next_pair().await? {
             count.take(pair).await?;
         }
@@ -134,7 +137,8 @@ impl Count {
     async fn compare(&mut self, old: &Record, new: &Record) -> Result<()> {
         let (Some(had), Some(has)) = (self.chunks(old).await?, self.chunks(new).await?) else { return Ok(()) };
         let index = self.view.loader().index();
-        let (lost, fresh) = (Weight::of(index, &had, &has), Weight::of(index, &has, &had));
+        let weigh = |ids, others| Weight::of((index, &self.shares), ids, others);
+        let (lost, fresh) = (weigh(&had, &has)?, weigh(&has, &had)?);
         let (Some(was), Some(is)) = (lost.per_mille(), fresh.per_mille()) else { return Ok(()) };
         let turnover = &mut self.turnover;
         turnover.compared = turnover.compared.saturating_add(1);
@@ -173,12 +177,18 @@ struct Weight {
 
 impl Weight {
     /// Of those that the others are not.
-    fn of(index: &BlobIndex, ids: &HashSet<ChunkId>, others: &HashSet<ChunkId>) -> Self {
-        let places = ids.difference(others).filter_map(|id| index.get(id));
-        places.fold(Self::default(), |weight, place| Self {
-            plain: weight.plain.saturating_add(place.plain.into()),
-            stored: weight.stored.saturating_add(place.stored.into()),
-        })
+    fn of(
+        (index, shares): (&BlobIndex, &Shares),
+        ids: &HashSet<ChunkId>,
+        others: &HashSet<ChunkId>,
+    ) -> Result<Self> {
+        let mut weight = Self::default();
+        for id in ids.difference(others) {
+            let Some(place) = index.get(id)? else { continue };
+            weight.plain = weight.plain.saturating_add(place.plain.into());
+            weight.stored = weight.stored.saturating_add(shares.share(&place));
+        }
+        Ok(weight)
     }
 
     fn per_mille(&self) -> Option<u64> {

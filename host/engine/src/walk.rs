@@ -1,7 +1,7 @@
 //! A snapshot's records in key order, read from its tree a window of leaves at a time.
 //!
-//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB), one list of children per level, and what a
-//! caller looks ahead at.
+//! Bound: the leaves of one window (at most [`LEAVES_IN_WINDOW`] nodes of some 64 KiB), one list of children per level, what a
+//! caller looks ahead at, and what a course holds where all is read in one go.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{ChunkId, Key, Record};
 
-use crate::blobs::BlobLoader;
+use crate::blobs::{BlobLoader, Course};
 use crate::parts::{Parts, Spans};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
@@ -33,6 +33,10 @@ pub struct Records {
     root: Option<TreeRoot>,
     /// What was passed over; nothing is unless the caller wants the rest.
     lost: Option<Vec<LostNode>>,
+    /// Whether all leaves are wanted soon.
+    in_one_go: bool,
+    /// How the leaves that are queued are read, where they are in one go.
+    course: Option<Course>,
 }
 
 struct Leaf {
@@ -62,7 +66,12 @@ impl Repository {
 
     /// The records of some parts, in one walk.
     pub(crate) fn walk_parts(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, parts: &Parts) -> Records {
-        Records::over(Arc::clone(loader), root, parts.spans())
+        self.walk_spans(loader, root, parts.spans())
+    }
+
+    /// The records of some spans of keys, in one walk.
+    pub(crate) fn walk_spans(&self, loader: &Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Records {
+        Records::over(Arc::clone(loader), root, spans)
     }
 }
 
@@ -81,12 +90,29 @@ impl Records {
     fn over(loader: Arc<BlobLoader>, root: &TreeRoot, spans: Spans) -> Self {
         loader.note_tree(root);
         let (levels, leaves, ready) = (Vec::new(), VecDeque::new(), VecDeque::new());
-        Self { loader, levels, leaves, ready, given: 0, stopped: None, spans, root: Some(*root), lost: None }
+        Self {
+            loader,
+            levels,
+            leaves,
+            ready,
+            given: 0,
+            stopped: None,
+            spans,
+            root: Some(*root),
+            lost: None,
+            in_one_go: false,
+            course: None,
+        }
     }
 
     /// The same, which passes over what is lost below the root and tells it by [`take_lost`](Self::take_lost).
     pub(crate) fn salvaging(self) -> Self {
         Self { lost: Some(Vec::new()), ..self }
+    }
+
+    /// The same for a caller that takes all records without delay: leaves that lie side by side come with one request.
+    pub(crate) fn in_one_go(self) -> Self {
+        Self { in_one_go: true, ..self }
     }
 
     /// What was passed over since the last call.
@@ -181,11 +207,22 @@ impl Records {
         };
         // Inner nodes are opened one at a time, so that a queue never outgrows the children of one node.
         let window = if depth == 0 { LEAVES_IN_WINDOW } else { 1 };
+        if depth == 0 && self.in_one_go && self.course.is_none() {
+            let queued = self.levels.first().into_iter().flatten().map(|child| child.id);
+            self.course = Some(Course::plan(&self.loader, queued));
+        }
         let children: Vec<Child> = match self.levels.get_mut(depth) {
             Some(queue) => queue.drain(..queue.len().min(window)).collect(),
             None => return Ok(false),
         };
-        let loaded = self.loader.load(children.iter().map(|child| child.id)).await?;
+        let ids: Vec<ChunkId> = children.iter().map(|child| child.id).collect();
+        let loaded = match &mut self.course {
+            Some(course) if depth == 0 => self.loader.complete(course.take(ids).await).await?,
+            _ => self.loader.load(ids).await?,
+        };
+        if depth == 0 && self.levels.first().is_some_and(VecDeque::is_empty) {
+            self.course = None;
+        }
         for child in children {
             // Two children of one window may be one node; its bytes are shared, not moved.
             let bytes = loaded.get(&child.id).cloned().unwrap_or_else(|| Err(lost(&child)));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::*;
 use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
-use credenza_connect::wrap::{Fault, FaultKind, Retry, RetryPolicy, call};
+use credenza_connect::wrap::{Fault, FaultKind, Record, Retry, RetryPolicy, call};
 use hooked::Hooked;
 
 /// A connection that loses answers and sends puts twice, as each writer has its own.
@@ -75,5 +75,35 @@ async fn a_snapshot_of_the_same_source_committed_meanwhile_is_a_parent_like_any_
         let snapshot = backup(&writer, "b", &mine).await.unwrap_or_else(|cause| panic!("{moment}: {cause}"));
         restores(&repository, snapshot, &mine).await.unwrap();
         assert_eq!(damages(&repository).await, [""; 0], "{moment}");
+    }
+}
+
+/// Each asks as much as if it were alone, and none waits for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_four_and_eight_writers_at_once_ask_no_more_each_and_lose_nothing() {
+    for count in [2, 4, 8] {
+        let store = MemoryStore::new();
+        let repository = create(&store, key_file()).await;
+        let runs = (0..count).map(|number: u64| {
+            let recorded = Record::<dyn Store>::new(Arc::new(store.clone()));
+            // Half of it is what the next one has, too.
+            let files = files(number * 10..number * 10 + 20);
+            async move {
+                let writer = open(Arc::new(recorded.clone()), &key_file()).await;
+                let snapshot = backup(&writer, &format!("machine-{number}"), &files).await.unwrap();
+                (snapshot, files, recorded.calls().len())
+            }
+        });
+        let runs = futures_util::future::join_all(runs).await;
+        for (_, _, calls) in &runs {
+            assert!(*calls <= 30, "{calls} requests beside {count} writers");
+        }
+        for round in ["as they are", "after maintenance"] {
+            for (snapshot, files, _) in &runs {
+                restores(&repository, *snapshot, files).await.unwrap_or_else(|why| panic!("{count}, {round}: {why}"));
+            }
+            assert_eq!(damages(&repository).await, [""; 0], "{count}, {round}");
+            collect(&repository).await.unwrap();
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Compression of blobs: zstd, or raw where it does not pay.
 //!
-//! Owned here: one context per worker, the decision for raw, the bound on what inflates. Never across blobs: a blob can be read alone.
+//! Owned here: one context per worker, the decision for raw, the bound on what inflates. Which blobs share a frame is the writer's; its layout is
+//! `pack::group`'s.
 
+use credenza_model::ChunkId;
 use credenza_model::limits::BLOB_BYTES_MAX;
 use zstd::bulk;
+use zstd::zstd_safe::{CParameter, Strategy};
 
+use crate::pack::{GroupMemory, group};
 use crate::{Error, Result};
 
 /// How the stored bytes of a blob relate to its plaintext.
@@ -32,22 +36,37 @@ impl Encoding {
 /// Blobs from this size on are tried with [`LONG_TRIAL_BYTES`], where that is a sixteenth of the work at most.
 const LONG_BYTES: usize = 1024 * 1024;
 const LONG_TRIAL_BYTES: usize = 64 * 1024;
-/// Blobs from this size on are tried with [`SHORT_TRIAL_BYTES`]; smaller ones are compressed at once.
+/// Blobs from this size on are tried with [`SHORT_TRIAL_BYTES`]; smaller ones only if their bytes look like noise.
+/// What is looked at to tell noise.
+const SAMPLE_BYTES: usize = 1024;
+/// Different bytes in a sample from which on it may be noise; in a shorter one as many as noise has in 256.
+const NOISE_BYTES: usize = 224;
 const SHORT_BYTES: usize = 32 * 1024;
 const SHORT_TRIAL_BYTES: usize = 4 * 1024;
 
 /// The level at which nothing is compressed.
 pub const NO_COMPRESSION: i32 = 0;
+/// How the level of speed finds matches: two hash tables instead of the one of zstd's level 1, each so small that it stays in the nearest cache. It takes
+/// the bytes of level 3 and the time of level 1 (`docs/decisions/compression.md`). Its frames are like any other's.
+const SPEED: i32 = 1;
+const SPEED_PARAMETERS: [CParameter; 4] = [
+    CParameter::Strategy(Strategy::ZSTD_dfast),
+    CParameter::HashLog(14),
+    CParameter::ChainLog(13),
+    CParameter::MinMatch(5),
+];
+
 /// The levels that compress. zstd has more; they take more memory than time is saved.
 pub const COMPRESSION_LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
 /// Compresses blobs, one after another, in one context.
 ///
-/// Memory: the context of the level (some 1 MiB at level 1) and an output buffer as large as the largest blob so far.
+/// Memory: the context of the level (some 1 MiB at level 1) and output buffers as large as the largest blob or group so far.
 pub struct Compressor {
     context: bulk::Compressor<'static>,
     level: i32,
     out: Vec<u8>,
+    group: Vec<u8>,
 }
 
 impl Compressor {
@@ -56,8 +75,18 @@ impl Compressor {
     /// # Errors
     /// [`Error::Compress`] when zstd refuses the level.
     pub fn new(level: i32) -> Result<Self> {
-        let context = bulk::Compressor::new(level).map_err(|error| failed(level, &error))?;
-        Ok(Self { context, level, out: Vec::new() })
+        let mut context = bulk::Compressor::new(level).map_err(|error| failed(level, &error))?;
+        if level == SPEED {
+            let set = SPEED_PARAMETERS.into_iter().try_for_each(|parameter| context.set_parameter(parameter));
+            set.map_err(|error| failed(level, &error))?;
+        }
+        Ok(Self { context, level, out: Vec::new(), group: Vec::new() })
+    }
+
+    /// Whether it compresses at all.
+    #[must_use]
+    pub const fn compresses(&self) -> bool {
+        self.level != NO_COMPRESSION
     }
 
     /// The form in which `plain` is best kept: raw unless a sixty-fourth is saved, because reading raw bytes costs nothing.
@@ -65,21 +94,44 @@ impl Compressor {
     /// # Errors
     /// [`Error::Compress`] when zstd fails, as when it finds no memory.
     pub fn compress<'a>(&'a mut self, plain: &'a [u8]) -> Result<(Encoding, &'a [u8])> {
-        if self.level == NO_COMPRESSION {
-            return Ok((Encoding::Raw, plain));
+        let pays = self.is_promising(plain)? && self.shrinks(plain)?;
+        if pays { Ok((Encoding::Zstd, &self.out)) } else { Ok((Encoding::Raw, plain)) }
+    }
+
+    /// Whether a blob may shrink: its head does, if it is long enough that the trial pays.
+    ///
+    /// # Errors
+    /// As [`compress`](Self::compress).
+    pub fn is_promising(&mut self, plain: &[u8]) -> Result<bool> {
+        if !self.compresses() {
+            return Ok(false);
         }
         let trial_bytes = match plain.len() {
             LONG_BYTES.. => Some(LONG_TRIAL_BYTES),
             SHORT_BYTES.. => Some(SHORT_TRIAL_BYTES),
+            _ if looks_like_noise(plain) => Some(SHORT_TRIAL_BYTES.min(plain.len())),
             _ => None,
         };
-        let head = trial_bytes.and_then(|bytes| plain.get(..bytes));
-        if let Some(head) = head
-            && !self.shrinks(head)?
-        {
-            return Ok((Encoding::Raw, plain));
+        match trial_bytes.and_then(|bytes| plain.get(..bytes)) {
+            Some(head) => self.shrinks(head),
+            None => Ok(true),
         }
-        if self.shrinks(plain)? { Ok((Encoding::Zstd, &self.out)) } else { Ok((Encoding::Raw, plain)) }
+    }
+
+    /// What blobs take that share one frame, or `None` where that does not pay.
+    ///
+    /// # Errors
+    /// As [`compress`](Self::compress); [`Error::TooLarge`] when they are more than a group may have.
+    pub fn compress_group(&mut self, members: &[(ChunkId, &[u8])]) -> Result<Option<&[u8]>> {
+        let mut group = std::mem::take(&mut self.group);
+        let laid_out = group::lay_out(members, &mut group);
+        let pays = laid_out.and_then(|()| Ok(self.compresses() && self.shrinks(&group)?));
+        let length = group.len() as u32;
+        group.clear();
+        group.extend(length.to_le_bytes());
+        group.extend_from_slice(&self.out);
+        self.group = group;
+        Ok(pays?.then_some(&self.group))
     }
 
     /// Compresses into `out` and says whether that paid.
@@ -91,6 +143,21 @@ impl Compressor {
     }
 }
 
+/// Whether a sample has nearly as many different bytes as noise has, 251 in 1,024: what is compressed or encrypted has, text and code have far fewer.
+fn looks_like_noise(plain: &[u8]) -> bool {
+    let start = plain.len().saturating_sub(SAMPLE_BYTES) / 2;
+    let sample = plain.get(start..plain.len().min(start + SAMPLE_BYTES)).unwrap_or_default();
+    let mut seen = [0_u64; 4];
+    for byte in sample {
+        if let Some(word) = seen.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
+        }
+    }
+    let different: u32 = seen.iter().map(|word| word.count_ones()).sum();
+    let bound = if sample.len() < SAMPLE_BYTES { sample.len().min(256) * 5 / 8 } else { NOISE_BYTES };
+    different as usize >= bound
+}
+
 fn failed(level: i32, error: &std::io::Error) -> Error {
     Error::Compress { level, problem: error.to_string() }
 }
@@ -98,16 +165,18 @@ fn failed(level: i32, error: &std::io::Error) -> Error {
 /// Restores what [`Compressor`] stored, one blob after another, in one context.
 pub struct Inflater {
     context: bulk::Decompressor<'static>,
+    /// The group that was opened last, so that its members inflate it once.
+    pub(crate) group: GroupMemory,
 }
 
 impl Inflater {
-    /// An inflater; some 100 KiB.
+    /// An inflater; some 100 KiB, and the last group that it opened.
     ///
     /// # Errors
     /// [`Error::Inflate`] when zstd finds no memory.
     pub fn new() -> Result<Self> {
         let context = bulk::Decompressor::new().map_err(|error| broken(0, error.to_string()))?;
-        Ok(Self { context })
+        Ok(Self { context, group: GroupMemory::default() })
     }
 
     /// The plaintext of a blob, exactly `plain_length` bytes and [`BLOB_BYTES_MAX`] at most: `stored` itself when it is raw, else

@@ -190,4 +190,12 @@ pub enum Error {
         /// What the system said.
         problem: String,
     },
+    /// The part of the index that is too long for memory cannot be kept on disk.
+    #[error("{doing} the part of the index that is kept on disk while the command runs: {problem}")]
+    Scratch {
+        /// "reading", "writing" or "opening".
+        doing: &'static str,
+        /// What the system said.
+        problem: String,
+    },
 }

@@ -68,7 +68,7 @@ pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
 pub use hex_text::{Digest, Hex, InvalidDigest};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState};
+pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState, Scratch, Spill};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{
@@ -80,7 +80,7 @@ pub use note::{
     NOTE_TEXT_BYTES_MAX, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
 };
 pub use pack::{
-    BlobKind, Frame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, open_blob,
+    BlobKind, Frame, GroupFrame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail, SealedPack, group_head, open_blob,
     read_footer,
 };
 pub use parity::{PARITY_BYTES_MAX, ParityHead, ParityRate, heal, inspect_parity, parity_of};

@@ -26,7 +26,7 @@ const READS_MAX: usize = 16;
 const PIECE_BYTES: u64 = 256 * 1024;
 
 /// What hears of damage and of other trouble that a reader met.
-pub type Trouble = Arc<dyn Fn(&Error) + Send + Sync>;
+pub type Trouble = Arc<dyn Fn(&crate::Error) + Send + Sync>;
 
 /// Bytes that reading gives; of what was not read when it was backed up those that it had.
 pub(crate) fn size_of(record: &Record) -> u64 {
@@ -47,12 +47,12 @@ pub(crate) fn system_time(time: Timestamp) -> SystemTime {
 }
 
 /// The bytes that reading gives, to be read anywhere: of a link those of where it points.
-fn reader_of(tree: &SnapshotTree, record: &Record) -> Reader {
+async fn reader_of(tree: &SnapshotTree, record: &Record) -> Result<Reader> {
     match (record.entry.kind, &record.entry.link_target) {
         (EntryKind::Symlink, Some(target)) => {
-            tree.reader(&Record { content: Content::Inline(target.clone()), ..record.clone() })
+            tree.reader(&Record { content: Content::Inline(target.clone()), ..record.clone() }).await
         }
-        _ => tree.reader(record),
+        _ => tree.reader(record).await,
     }
 }
 
@@ -68,8 +68,13 @@ impl Readers {
         Self { turns: Arc::new(Semaphore::new(READS_MAX)), trouble }
     }
 
-    /// Tells of an error.
+    /// Tells of an error that a reader met.
     pub(crate) fn tell(&self, cause: &Error) {
+        self.told(&crate::Error::from(cause.clone()));
+    }
+
+    /// Tells of what it was that a reader did not get.
+    pub(crate) fn told(&self, cause: &crate::Error) {
         (self.trouble)(cause);
     }
 
@@ -78,7 +83,8 @@ impl Readers {
     /// # Errors
     /// Damage to the first piece. Where a later one is lost the body breaks off, and nobody takes it for whole.
     pub(crate) async fn body(&self, tree: &SnapshotTree, record: &Record, range: Range<u64>) -> Result<Bytestream> {
-        let source = Source { readers: self.clone(), reader: reader_of(tree, record), end: range.end };
+        let reader = reader_of(tree, record).await.inspect_err(|cause| self.tell(cause))?;
+        let source = Source { readers: self.clone(), reader, end: range.end };
         let length = range.end.saturating_sub(range.start);
         let first = source.piece(range.start).await?;
         let (sender, receiver) = mpsc::channel(1);

@@ -71,6 +71,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A snapshot has no content of something, so that an archive with it is not whole.
+    #[error("an archive broke off at {key}: {reason}")]
+    Lacks {
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
     /// The repository cannot be read.
     #[error(transparent)]
     Engine(#[from] credenza_engine::Error),

@@ -4,7 +4,7 @@
 //! fronts by which programs reach them: the kernel (`mount`), clients of S3 (`s3`), and those of HTTP and WebDAV (`http`), over a listener (`listen`), with what all of them say of an entry (`entry`). Refused here: opening packs, walking trees and verifying, which the engine's
 //! [view](credenza_engine::view) does for all fronts. Called by `cli`.
 //!
-//! Bound: the view, [`READS_MAX`](mount::READS_MAX) answers at once, and for each file that the kernel knows its key.
+//! Bound: the view, [`READS_MAX`](mount::READS_MAX) answers at once, and little for each file of several names that the kernel remembers.
 
 mod entry;
 mod error;

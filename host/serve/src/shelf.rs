@@ -15,6 +15,7 @@
 //! Bound: a handle and some six names for each snapshot; two indexes while another is loaded.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ struct Rule {
     pin: OnceLock<Arc<Pin>>,
     /// Why some of it is not kept, as far as that was told.
     unpinned: std::sync::Mutex<HashSet<String>>,
+    /// The snapshots could not be listed when they were to be last.
+    is_stale: AtomicBool,
 }
 
 /// Keeps what is shown although it is removed, until it [ends](Self::end), and a week longer where it is dropped.
@@ -109,7 +112,8 @@ impl Shelf {
     /// # Errors
     /// When the repository cannot be read; with [`Shown::Newest`] as for [`Snapshots::find`].
     pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
-        let rule = Rule { repository, filter, shown, pin: OnceLock::new(), unpinned: std::sync::Mutex::default() };
+        let (pin, unpinned, is_stale) = (OnceLock::new(), std::sync::Mutex::default(), AtomicBool::new(false));
+        let rule = Rule { repository, filter, shown, pin, unpinned, is_stale };
         let standing = Standing::of(&rule, rule.list().await?).await?;
         Ok(Self {
             rule: Arc::new(rule),
@@ -176,9 +180,13 @@ async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed
         }
         if now(&standing).shows(&handles) { Ok(None) } else { Standing::of(&rule, handles).await.map(Some) }
     };
-    match renewed.await {
+    let renewed = renewed.await;
+    let was_stale = rule.is_stale.swap(renewed.is_err(), Ordering::Relaxed);
+    match renewed {
         Ok(Some(new)) => *standing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new),
         Ok(None) => {}
+        // It is told once for as long as it lasts.
+        Err(_) if was_stale => {}
         Err(cause) => {
             let error = &cause as &(dyn std::error::Error + 'static);
             tracing::warn!(error, "the snapshots cannot be listed; those of before are shown");

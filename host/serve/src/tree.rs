@@ -48,6 +48,23 @@ impl Place {
         !matches!(self, Self::Entry(_))
     }
 
+    /// That of an entry.
+    fn of(record: &Record) -> Self {
+        let key = record.entry.key.as_bytes().to_vec();
+        if is_directory(record) { Self::Folder(key) } else { Self::Entry(key) }
+    }
+
+    /// How it is found again by the position of an entry, which is its own or, for a folder without one, that of the first entry in it: by how many slashes
+    /// of that entry's key are in it, none for the entry itself. None for what is found by its name alone.
+    #[must_use]
+    pub fn depth(&self, record: Option<&Record>) -> Option<usize> {
+        match (self, record) {
+            (_, Some(record)) => (Self::of(record) == *self).then_some(0),
+            (Self::Folder(prefix), None) => Some(slashes(prefix).count()).filter(|depth| *depth > 0),
+            (Self::Begun { .. } | Self::Entry(_), None) => None,
+        }
+    }
+
     /// The prefix of the folder, and the names that were gone through in it; none of what is no folder.
     fn inside(&self) -> Option<(&[u8], &[Vec<u8>])> {
         match self {
@@ -67,6 +84,8 @@ pub struct Child {
     pub place: Place,
     /// Its entry; none of a folder that is only what keys have in common.
     pub record: Option<Box<Record>>,
+    /// How many entries stand before it in the snapshot, or before the first in it; unknown of what begins a name that is too long.
+    pub position: Option<u64>,
 }
 
 /// One snapshot as a tree of files. Cheap to clone.
@@ -99,10 +118,12 @@ impl SnapshotTree {
         &self.view
     }
 
-    /// The content of an entry, to be read anywhere.
-    #[must_use]
-    pub fn reader(&self, record: &Record) -> Reader {
-        self.view.reader(record)
+    /// The content of an entry, to be read anywhere, as [`View::reader_among`].
+    ///
+    /// # Errors
+    /// Damage when the way to it is lost.
+    pub async fn reader(&self, record: &Record) -> Result<Reader> {
+        self.view.reader_among(&self.snapshot, record).await
     }
 
     /// The entry of a place; none of a folder that is only what keys have in common, and of what is not there.
@@ -110,12 +131,31 @@ impl SnapshotTree {
     /// # Errors
     /// Damage when the way to it is lost.
     pub async fn record(&self, place: &Place) -> Result<Option<Record>> {
+        Ok(self.located(place).await?.map(|(_, record)| record))
+    }
+
+    /// The same with its position.
+    ///
+    /// # Errors
+    /// As for [`SnapshotTree::record`].
+    pub async fn located(&self, place: &Place) -> Result<Option<(u64, Record)>> {
         match place {
-            Place::Folder(prefix) if prefix.is_empty() => Ok(self.entry(b"").await?.filter(is_directory)),
-            Place::Folder(prefix) => Ok(self.entry(prefix).await?.filter(is_directory)),
+            Place::Folder(prefix) => Ok(self.entry_located(prefix).await?.filter(|(_, record)| is_directory(record))),
             Place::Begun { .. } => Ok(None),
-            Place::Entry(key) => Ok(self.entry(key).await?.filter(|record| !is_directory(record))),
+            Place::Entry(key) => Ok(self.entry_located(key).await?.filter(|(_, record)| !is_directory(record))),
         }
+    }
+
+    /// What is found by a position and a [depth](Place::depth), with its entry where that is its own; none where there is nothing.
+    ///
+    /// # Errors
+    /// Damage when the way to it is lost.
+    pub async fn at(&self, position: u64, depth: usize) -> Result<Option<(Place, Option<Record>)>> {
+        let Some(record) = self.view.record_at(&self.snapshot, position).await? else { return Ok(None) };
+        let Some(last) = depth.checked_sub(1) else { return Ok(Some((Place::of(&record), Some(record)))) };
+        let key = record.entry.key.as_bytes();
+        let prefix = slashes(key).nth(last).and_then(|slash| key.get(..=slash));
+        Ok(prefix.map(|prefix| (Place::Folder(prefix.to_vec()), None)))
     }
 
     /// The child of a folder that has a name; none where there is none.
@@ -125,12 +165,15 @@ impl SnapshotTree {
     pub async fn child(&self, folder: &Place, name: &[u8]) -> Result<Option<Child>> {
         let Some((prefix, begun)) = folder.inside() else { return Ok(None) };
         let names = [begun, &[name.to_vec()]].concat();
-        let named = |place, record| Some(Child { name: name.to_vec(), place, record });
+        let named = |place, record: Option<(u64, Record)>, first: Option<u64>| {
+            let (position, record) = record.map_or((first, None), |(at, record)| (Some(at), Some(Box::new(record))));
+            Some(Child { name: name.to_vec(), place, record, position })
+        };
         let (segment, is_shadowed) = match segment_of(&names) {
             Some((_, true)) => {
                 let place = Place::Begun { prefix: prefix.to_vec(), names };
                 let is_there = !self.children(&place, &mut Listing::default()).await?.is_empty();
-                return Ok(if is_there { named(place, None) } else { None });
+                return Ok(if is_there { named(place, None, None) } else { None });
             }
             Some((segment, false)) => match segment.strip_suffix(b"/") {
                 Some(bare) if escaped_names_of(&segment) == names => (bare.to_vec(), true),
@@ -141,14 +184,14 @@ impl SnapshotTree {
             None => return Ok(None),
         };
         let key = [prefix, &segment].concat();
-        let file = self.entry(&key).await?.filter(|record| !is_directory(record));
+        let file = self.entry_located(&key).await?.filter(|(_, record)| !is_directory(record));
         match (file, is_shadowed) {
-            (Some(record), false) => Ok(named(Place::Entry(key), Some(Box::new(record)))),
+            (Some(record), false) => Ok(named(Place::Entry(key), Some(record), None)),
             (Some(_), true) | (None, false) => {
                 let below = [&key, &b"/"[..]].concat();
-                let record = self.entry(&below).await?.filter(is_directory).map(Box::new);
-                let is_there = record.is_some() || self.holds_something(&below).await?;
-                Ok(if is_there { named(Place::Folder(below), record) } else { None })
+                let record = self.entry_located(&below).await?.filter(|(_, record)| is_directory(record));
+                let first = if record.is_some() { None } else { self.first_in(&below).await? };
+                Ok(if record.is_some() || first.is_some() { named(Place::Folder(below), record, first) } else { None })
             }
             (None, true) => Ok(None),
         }
@@ -168,13 +211,13 @@ impl SnapshotTree {
             let page = self.view.folder(&self.snapshot, prefix, after.as_deref(), PAGE_ITEMS).await?;
             listing.is_at_end = page.next.is_none();
             listing.after = page.next;
-            for item in page.items {
+            for (item, position) in page.items.into_iter().zip(page.positions) {
                 let Some(rest) = item.key().as_bytes().strip_prefix(prefix) else { continue };
                 if beginning.as_ref().is_some_and(|beginning| !rest.starts_with(beginning)) {
                     listing.is_at_end = true;
                     break;
                 }
-                children.extend(listing.child(prefix, begun, item));
+                children.extend(listing.child(prefix, begun, item, position));
             }
         }
         Ok(children)
@@ -182,20 +225,30 @@ impl SnapshotTree {
 
     /// The entry of exactly that key, if it is there.
     pub(crate) async fn entry(&self, key: &[u8]) -> Result<Option<Record>> {
-        match self.view.entry(&self.snapshot, &Key::new(key)).await {
-            Ok(record) => Ok(Some(record).filter(|record| record.entry.is_current())),
+        Ok(self.entry_located(key).await?.map(|(_, record)| record))
+    }
+
+    async fn entry_located(&self, key: &[u8]) -> Result<Option<(u64, Record)>> {
+        match self.view.located(&self.snapshot, &Key::new(key)).await {
+            Ok(found) => Ok(Some(found).filter(|(_, record)| record.entry.is_current())),
             Err(Error::NoEntry { .. }) => Ok(None),
             Err(cause) => Err(cause),
         }
     }
 
-    async fn holds_something(&self, prefix: &[u8]) -> Result<bool> {
-        Ok(!self.view.folder(&self.snapshot, prefix, None, 1).await?.items.is_empty())
+    /// The position of the first entry in a folder; none of one that is empty, or not there.
+    async fn first_in(&self, prefix: &[u8]) -> Result<Option<u64>> {
+        Ok(self.view.folder(&self.snapshot, prefix, None, 1).await?.positions.first().copied())
     }
 }
 
 fn is_directory(record: &Record) -> bool {
     record.entry.kind == EntryKind::Directory
+}
+
+/// Where the slashes of a key are.
+fn slashes(key: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    key.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at)
 }
 
 /// How far a folder was listed.
@@ -211,7 +264,7 @@ pub struct Listing {
 
 impl Listing {
     /// The child that an item is; none where it lies in the child before it.
-    fn child(&mut self, prefix: &[u8], begun: &[Vec<u8>], item: FolderItem) -> Option<Child> {
+    fn child(&mut self, prefix: &[u8], begun: &[Vec<u8>], item: FolderItem, position: u64) -> Option<Child> {
         let rest = item.key().as_bytes().strip_prefix(prefix)?.to_vec();
         let is_folder = match &item {
             FolderItem::Prefix(_) => true,
@@ -235,6 +288,7 @@ impl Listing {
                 name,
                 place: Place::Begun { prefix: prefix.to_vec(), names },
                 record: None,
+                position: None,
             });
         }
         self.last.clone_from(&name);
@@ -244,6 +298,6 @@ impl Listing {
             FolderItem::Entry(record) => Some(record),
             FolderItem::Prefix(_) => None,
         };
-        Some(Child { name, place, record })
+        Some(Child { name, place, record, position: Some(position) })
     }
 }

@@ -19,7 +19,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
     fn info(&self) -> Result<DestinationInfo> {
         self.create_if_wished()?;
         // Blocks that were sent in vain are removed by the service after a week, and by nobody before.
-        let traits = ["atomic-finish", "leaves-parts", "own-times", "attributes:http", "attributes:azure"];
+        let traits = ["atomic-finish", "leaves-parts", "own-times", "removal", "attributes:http", "attributes:azure"];
         Ok(DestinationInfo {
             identity: self.place.identity(),
             namespace: "flat".to_owned(),
@@ -43,7 +43,7 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
         }
     }
 
-    /// A folder is complete at once: a container has none. Azure lays no delete markers.
+    /// A folder is complete at once: a container has none. So is a deletion, when it was done: Azure lays no markers.
     fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer<W::Body>>>> {
         let action = format!("writing {}", shown(&entry.key));
         let unsupported = |reason: &str, why: &str| {
@@ -54,10 +54,10 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
             EntryKind::File => {}
             _ => return unsupported("azure.no-blob", "a container holds blobs only, no links or devices"),
         }
-        if entry.version.as_ref().is_some_and(|version| version.deleted) {
-            return unsupported("azure.no-markers", "Azure lays no delete markers");
-        }
         names::demand(&self.place.prefix.full(&entry.key), &action)?;
+        if entry.version.as_ref().is_some_and(|version| version.deleted) {
+            return self.delete_one(&entry.key).map(|()| None);
+        }
         let size = entry.size.unwrap_or(0);
         if size > BLOCK_BYTES_MAX.saturating_mul(BLOCKS_MAX) {
             return unsupported("azure.too-large", "a blob has at most 190.7 TiB");

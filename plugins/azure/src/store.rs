@@ -108,7 +108,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
     }
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
-        Ok(keys.iter().map(|key| self.delete_one(key)).collect())
+        Ok(keys.iter().map(|key| self.delete_one(key.as_bytes())).collect())
     }
 
     fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
@@ -143,9 +143,12 @@ impl<W: Wire> Container<W> {
     }
 
     /// Deletes one; the batches of the service carry a signature for each, which only the host could make.
-    fn delete_one(&self, key: &str) -> Result<()> {
-        let action = format!("deleting {}", shown(key.as_bytes()));
-        match self.ask(request("DELETE", self.place.target(key.as_bytes())), None, &action) {
+    ///
+    /// # Errors
+    /// The cause, by class; what is not there counts as deleted.
+    pub(crate) fn delete_one(&self, key: &[u8]) -> Result<()> {
+        let action = format!("deleting {}", shown(key));
+        match self.ask(request("DELETE", self.place.target(key)), None, &action) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
             // <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
             Ok(answer) if answer.status != ACCEPTED => {

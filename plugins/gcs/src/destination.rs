@@ -23,7 +23,7 @@ impl<W: Wire> Destination<W::Body> for Bucket<W> {
         if self.place.as_of().is_some() {
             return Err(self.of_the_past("restoring"));
         }
-        let mut traits = ["atomic-finish", "own-times", "attributes:http"].map(str::to_owned).to_vec();
+        let mut traits = ["atomic-finish", "own-times", "removal", "attributes:http"].map(str::to_owned).to_vec();
         traits.extend(self.history()?.map(|_| "history".to_owned()));
         Ok(DestinationInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits })
     }

@@ -54,8 +54,9 @@ impl<W: Wire> Bucket<W> {
         if self.place.create_bucket {
             self.create_if_missing()?;
         }
-        let mut traits =
-            ["atomic-finish", "raw-names", "own-times", "attributes:http", "attributes:s3"].map(str::to_owned).to_vec();
+        let mut traits = ["atomic-finish", "raw-names", "own-times", "removal", "attributes:http", "attributes:s3"]
+            .map(str::to_owned)
+            .to_vec();
         traits.extend(self.history()?.map(|_| "history".to_owned()));
         Ok(DestinationInfo { identity: self.place.identity(), namespace: "flat".to_owned(), traits })
     }

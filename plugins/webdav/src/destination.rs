@@ -17,7 +17,7 @@ impl<W: Wire> Destination<W::Body> for Folder<W> {
         Ok(DestinationInfo {
             identity: self.place.identity(),
             namespace: "tree".to_owned(),
-            traits: vec!["atomic-finish".to_owned()],
+            traits: ["atomic-finish", "removal"].map(str::to_owned).to_vec(),
         })
     }
 
@@ -36,7 +36,7 @@ impl<W: Wire> Destination<W::Body> for Folder<W> {
         }))
     }
 
-    /// A folder is complete at once.
+    /// A folder is complete at once, and so is a deletion, when it was done.
     fn create(&self, entry: Entry, overwrite: bool) -> Result<Option<Box<dyn Writer<W::Body>>>> {
         let key = entry.key.as_slice();
         let action = format!("writing {}", shown(key));
@@ -44,13 +44,17 @@ impl<W: Wire> Destination<W::Body> for Folder<W> {
             Err(Error::new(ErrorClass::Unsupported, reason, format!("{action} failed: {why}")))
         };
         let bare = if entry.kind == EntryKind::Directory { key.strip_suffix(b"/").unwrap_or(key) } else { key };
-        let is_root = entry.kind == EntryKind::Directory && bare.is_empty();
+        let is_gone = entry.version.as_ref().is_some_and(|version| version.deleted);
+        let is_root = entry.kind == EntryKind::Directory && bare.is_empty() && !is_gone;
         if !is_root && !is_path(bare) {
             return unsupported("webdav.name", "a name on a WebDAV server is not empty, `.` or `..`".to_owned());
         }
         // Some servers keep such a name as another one (rclone), and tell that later.
         if bare.iter().any(u8::is_ascii_control) {
             return unsupported("webdav.control-characters", "its name has control characters".to_owned());
+        }
+        if is_gone {
+            return self.remove_entry(&entry, bare).map(|()| None);
         }
         match entry.kind {
             EntryKind::File => {}
@@ -89,6 +93,29 @@ impl<W: Wire> Destination<W::Body> for Folder<W> {
 }
 
 impl<W: Wire> Folder<W> {
+    /// Removes what has a key; what is not there is removed. A DELETE takes a folder with all that lies in it (RFC 4918 section 9.6.1), so that it is looked
+    /// at before: a file is removed where one is, and a folder where nothing lies in it.
+    fn remove_entry(&self, entry: &Entry, bare: &[u8]) -> Result<()> {
+        let kept = |reason: &str, why: &str| {
+            let message = format!("removing {} failed: {why}", shown(&entry.key));
+            Err(Error::new(ErrorClass::Denied, reason, message))
+        };
+        match self.look(bare)? {
+            None => Ok(()),
+            Some(there) if !there.is_folder && entry.kind != EntryKind::Directory => self.remove(bare),
+            Some(there) if there.is_folder && entry.kind == EntryKind::Directory => {
+                let key = [bare, b"/"].concat();
+                match self.list(&key)? {
+                    None => Ok(()),
+                    Some(listing) if listing.children.is_empty() => self.remove(&key),
+                    Some(_) => kept("webdav.not-empty", "something lies in the folder"),
+                }
+            }
+            Some(there) if there.is_folder => kept("webdav.folder-there", "a folder has its name"),
+            Some(_) => kept("webdav.file-there", "a file has its name"),
+        }
+    }
+
     /// Makes a folder unless it is there.
     fn demand_folder(&self, key: &[u8]) -> Result<()> {
         match self.look(key)? {

@@ -1,6 +1,7 @@
 //! One backup of a bucket into a new repository, with the S3 library in the sandbox or called natively.
 //!
-//! `credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE...`, or `credenza-bench-backup ready CACHE COMPONENT`, which only loads one
+//! `credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE...`; `credenza-bench-backup ready CACHE COMPONENT`, which only loads one;
+//! `credenza-bench-backup stages FOLDER`, which does each stage of a backup alone.
 //!
 //! Owned here: two ways to the same library, which differ in WebAssembly alone: engine, connections, policy and signatures are
 //! the host's own in both. Refused here: measuring, which `credenza-bench` does from outside. Prints one JSON line of counts.
@@ -8,6 +9,7 @@
 mod convert;
 mod native;
 mod ready;
+mod stages;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +29,8 @@ use credenza_sandbox::{
 
 use native::NativeSource;
 
-const USAGE: &str = "usage: credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE... | ready CACHE COMPONENT";
+const USAGE: &str =
+    "usage: credenza-bench-backup sandbox|native REPOSITORY CACHE KEY=VALUE... | ready CACHE COMPONENT | stages FOLDER";
 
 /// As long as the sandbox lets a connection stand still.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,6 +45,11 @@ async fn main() -> Result<()> {
         && way == "ready"
     {
         return print_line(&serde_json::json!({ "ms": ready::milliseconds(cache.as_ref(), component.as_ref())? }));
+    }
+    if let [way, folder] = words.as_slice()
+        && way == "stages"
+    {
+        return print_line(&stages::measure(folder.as_ref())?);
     }
     let [way, repository, cache, settings @ ..] = words.as_slice() else { bail!(USAGE) };
     let settings = settings.iter().filter_map(|word| word.split_once('='));

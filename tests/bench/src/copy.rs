@@ -19,24 +19,25 @@ const OBJECT_BYTES: u64 = 2048;
 const PAIRS: usize = 3;
 /// Time of backup and restore over time of the sync.
 const RATIO_MAX: f64 = 1.0;
-const SOURCE: &str = "source";
+pub(crate) const SOURCE: &str = "source";
 const WRITERS: u64 = 16;
 
 /// Measures, prints the pairs, and says whether the medians hold.
 pub(crate) fn measure() -> Result<bool> {
     let server = RealServer::start(Kind::SeaweedFs)?;
-    fill(&server.s3)?;
+    fill(&server.s3, OBJECTS)?;
     write(&format!("Copy of {OBJECTS} objects of {OBJECT_BYTES} bytes: backup and restore, and rclone sync"))?;
     let as_it_comes = compare(&server, "as it comes", &[])?;
     let alike = compare(&server, "with 32 transfers", &["--transfers=32", "--checkers=32"])?;
     Ok(as_it_comes && alike)
 }
 
-fn fill(s3: &S3) -> Result<()> {
+/// Makes the bucket, with so many objects.
+pub(crate) fn fill(s3: &S3, objects: u64) -> Result<()> {
     s3.create_bucket(SOURCE)?;
     std::thread::scope(|scope| {
         let put = |writer: u64| -> Result<()> {
-            let own = (0..OBJECTS).filter(|number| number % WRITERS == writer);
+            let own = (0..objects).filter(|number| number % WRITERS == writer);
             own.into_iter().try_for_each(|number| s3.put(SOURCE, &key(number), tree::noise(number, OBJECT_BYTES), &[]))
         };
         let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || put(writer))).collect();

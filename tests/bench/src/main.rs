@@ -1,7 +1,8 @@
-//! Figures that are ratios and counts: what the sandbox costs, what a start costs, how soon a component is ready, what daily work costs, what parity costs, what a copy of a bucket costs.
+//! Figures that are ratios and counts: what a start, the sandbox, daily work, parity, a copy of a bucket and looking into snapshots cost, how that grows, and what
+//! other programs take for the same.
 //!
-//! `cargo xtask bench [overhead|ready|start|folder|parity|copy]...` builds what this needs and runs it; without a word it measures all.
-//! `CREDENZA_BINARY` names another binary for `start`, `folder`, `parity` and `copy`; the last needs what `tests/servers/install.sh` installs.
+//! `cargo xtask bench [MEASUREMENT]...` builds what this needs and runs it; without a word it measures all but `peers`, which takes a release build and installs
+//! programs. `CREDENZA_BINARY` names another binary for all but `overhead`, `ready` and `scale`; `copy` and `serve` need what `tests/servers/install.sh` installs.
 //!
 //! Owned here: running programs in turn and what the kernel says they cost. Refused here: knowledge of how credenza works inside,
 //! which only the program `credenza-bench-backup` beside this one has, and figures in seconds as a test: machines differ.
@@ -9,10 +10,14 @@
 mod copy;
 mod cpu;
 mod folder;
+mod mount;
 mod overhead;
 mod parity;
+mod peers;
 mod ready;
 mod report;
+mod scale;
+mod serve;
 mod server;
 mod start;
 
@@ -23,25 +28,33 @@ use anyhow::{Result, bail};
 /// A measurement prints its figures and says whether their limits hold.
 type Measurement = fn() -> Result<bool>;
 
-const MEASUREMENTS: [(&str, Measurement); 6] = [
+const MEASUREMENTS: [(&str, Measurement); 10] = [
     ("start", start::measure),
     ("overhead", overhead::measure),
     ("ready", ready::measure),
     ("folder", folder::measure),
     ("parity", parity::measure),
     ("copy", copy::measure),
+    ("mount", mount::measure),
+    ("serve", serve::measure),
+    ("scale", scale::measure),
+    (PEERS, peers::measure),
 ];
+
+/// The one that runs by its name alone.
+const PEERS: &str = "peers";
 
 fn main() -> Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(word) = words.iter().find(|word| !MEASUREMENTS.iter().any(|(name, _)| name == word)) {
-        bail!("{word} is not measured; usage: credenza-bench [overhead|ready|start|folder|parity|copy]...");
+        let names = MEASUREMENTS.map(|(name, _)| name).join("|");
+        bail!("{word} is not measured; usage: credenza-bench [{names}]...");
     }
     let profile = if cfg!(debug_assertions) { "dev (its CPU times are higher than a release's)" } else { "release" };
     report::write(&format!("profile {profile}, {}", credenza_e2e::binary().display()))?;
     let mut all_hold = true;
     for (name, measure) in MEASUREMENTS {
-        if words.is_empty() || words.iter().any(|word| word == name) {
+        if words.is_empty() && name != PEERS || words.iter().any(|word| word == name) {
             all_hold &= measure()?;
         }
     }

@@ -224,6 +224,32 @@ impl Run {
         self.status("RssAnon:").with_context(|| format!("no memory was measured: {}", self.command))
     }
 
+    /// How often its threads have waited for something: while it is idle, that does not grow.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn waits(&self) -> Result<u64> {
+        let mut waits = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let status = std::fs::read_to_string(task?.path().join("status"))?;
+            let number = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            waits += number.with_context(|| format!("nothing is told of {}", self.command))?.trim().parse::<u64>()?;
+        }
+        Ok(waits)
+    }
+
+    /// The CPU time that it has spent, in ticks of the kernel of 10 ms.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("no name in its status")?;
+        let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = times.sum::<Result<u64, _>>().context("no times in its status")?;
+        Ok(Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1)))
+    }
+
     /// A number of bytes that the kernel tells of the process.
     fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -1,10 +1,12 @@
 //! Snapshots that are served to other programs: the run that serves them, and how it is reached.
 
 use crate::s3::{Endpoint, S3};
-use crate::{Credenza, Run};
+use crate::{Credenza, Run, servers};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
 
 /// A run of `credenza serve`; it ends when dropped.
 pub struct Front {
@@ -49,6 +51,38 @@ impl Front {
     /// As for [`S3::new`].
     pub fn s3(&self) -> Result<S3> {
         S3::new(self.endpoint())
+    }
+
+    /// Runs a client that `tests/servers/install.sh` installs, with what lets in; what it said. `home` is where it keeps what it likes.
+    ///
+    /// # Errors
+    /// When it is not there, or fails.
+    pub fn client(&self, home: &Path, (package, program): (&str, &str), words: &[&str]) -> Result<String> {
+        let path = servers::program(package, program);
+        ensure!(path.exists(), "{} is not there: run tests/servers/install.sh {package}", path.display());
+        std::fs::create_dir_all(home)?;
+        let mut command = Command::new(&path);
+        command.args(words).env_clear().current_dir(home).env("HOME", home).env("LANG", "C.UTF-8");
+        command.env("PATH", format!("{}:/usr/bin:/bin", path.parent().unwrap_or(Path::new("/")).display()));
+        command.env("AWS_ACCESS_KEY_ID", self.text("access_key")).env("AWS_REGION", "us-east-1");
+        command.env("AWS_SECRET_ACCESS_KEY", self.text("secret_access_key"));
+        command.env("RCLONE_CONFIG", "/dev/null").env("RCLONE_WEBDAV_URL", self.text("endpoint"));
+        if program == "rclone" {
+            let obscured = Command::new(&path).args(["obscure", self.text("password")]).output()?;
+            command.env("RCLONE_WEBDAV_USER", self.text("user"));
+            command.env("RCLONE_WEBDAV_PASS", String::from_utf8(obscured.stdout)?.trim());
+        }
+        let output = command.output().with_context(|| format!("cannot run {}", path.display()))?;
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{program}: {said}");
+        Ok(said)
+    }
+
+    /// The address with what lets in before the host, as some clients take it.
+    #[must_use]
+    pub fn url_with_password(&self) -> String {
+        let (scheme, rest) = self.text("endpoint").split_once("://").unwrap_or_default();
+        format!("{scheme}://{}:{}@{rest}", self.text("user"), self.text("password"))
     }
 
     /// Interrupts it, and demands that it ends well.

@@ -4,7 +4,7 @@
 
 use crate::azure::{Account, Azure};
 use crate::s3::{Endpoint, S3};
-use crate::workspace;
+use crate::{Setup, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::net::TcpListener;
@@ -97,6 +97,24 @@ impl DavServer {
     pub fn data(&self) -> PathBuf {
         self.process.folder.path().join("data")
     }
+
+    /// Configures `@name` for a folder of it; `role` is `repository`, `source` or `destination`.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn add(&self, setup: &Setup, role: &str, name: &str, folder: &str) -> Result<()> {
+        let (user, password) = &self.user;
+        let words = [
+            role.to_owned(),
+            "add".to_owned(),
+            name.to_owned(),
+            format!("webdav://{}/{folder}", self.host),
+            format!("user={user}"),
+            format!("password={password}"),
+            "use_tls=false".to_owned(),
+        ];
+        setup.credenza.ok(words).map(drop)
+    }
 }
 
 /// A running server of mail that wants STARTTLS and a login; it ends when dropped.
@@ -181,6 +199,36 @@ impl GcsServer {
         let process = Process::start("gcp-storage-emulator", &[])?;
         let host = process.value("endpoint")?.trim_start_matches("http://").to_owned();
         Ok(Self { _process: process, host })
+    }
+
+    /// Configures `@name` for what lies below a prefix of the bucket; `role` is `repository`, `source` or `destination`.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn add(&self, setup: &Setup, role: &str, name: &str, prefix: &str) -> Result<()> {
+        let words = [
+            role.to_owned(),
+            "add".to_owned(),
+            name.to_owned(),
+            format!("gs://{}/{prefix}", Self::BUCKET),
+            format!("host={}", self.host),
+            "use_tls=false".to_owned(),
+            "login=none".to_owned(),
+        ];
+        setup.credenza.ok(words).map(drop)
+    }
+
+    /// The names below a prefix.
+    ///
+    /// # Errors
+    /// When `curl` cannot be run, or the answer is no listing.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let escaped: String = prefix.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let url = format!("http://{}/storage/v1/b/{}/o?prefix={escaped}", self.host, Self::BUCKET);
+        let output = Command::new("curl").args(["--silent", "--fail", &url]).output().context("cannot run curl")?;
+        let listed: Value = serde_json::from_slice(&output.stdout).context("it is no listing")?;
+        let items = listed.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        Ok(items.iter().filter_map(|item| item.get("name")?.as_str().map(str::to_owned)).collect())
     }
 
     /// The document or the bytes (`alt=media`) that it answers for an object; nothing when there is none.

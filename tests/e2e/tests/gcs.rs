@@ -29,23 +29,9 @@ fn emulator() -> Result<()> {
     Ok(())
 }
 
-/// Configures `@name` for what lies below a prefix of the bucket.
-fn add(setup: &Setup, server: &GcsServer, role: &str, name: &str, prefix: &str) -> Result<()> {
-    let words = [
-        role.to_owned(),
-        "add".to_owned(),
-        name.to_owned(),
-        format!("gs://{}/{prefix}", GcsServer::BUCKET),
-        format!("host={}", server.host),
-        "use_tls=false".to_owned(),
-        "login=none".to_owned(),
-    ];
-    setup.credenza.ok(words).map(drop)
-}
-
 fn repository(server: &GcsServer, prefix: &str) -> Result<Setup> {
     let mut setup = Setup::new()?;
-    add(&setup, server, "repository", "store", prefix)?;
+    server.add(&setup, "repository", "store", prefix)?;
     setup.credenza.set("CREDENZA_REPOSITORY", "@store");
     setup.credenza.ok(["create"])?;
     Ok(setup)
@@ -110,8 +96,8 @@ fn objects(server: &GcsServer) -> Result<()> {
     }
     server.put("live/large", &attributes(), &tree::noise(77, 3_000_000))?;
     let setup = Setup::with_local_repository()?;
-    add(&setup, server, "source", "live", "live")?;
-    add(&setup, server, "destination", "copy", "copy")?;
+    server.add(&setup, "source", "live", "live")?;
+    server.add(&setup, "destination", "copy", "copy")?;
     setup.credenza.ok(["source", "check", "live"])?;
     setup.credenza.ok(["destination", "check", "copy"])?;
     // In parts of the least size.
@@ -144,8 +130,8 @@ fn folder_as_objects(server: &GcsServer) -> Result<()> {
     }
     std::fs::write(folder.join("empty"), b"")?;
     std::os::unix::fs::symlink("plain", folder.join("link"))?;
-    add(&setup, server, "destination", "objects", "objects")?;
-    add(&setup, server, "source", "objects", "objects")?;
+    server.add(&setup, "destination", "objects", "objects")?;
+    server.add(&setup, "source", "objects", "objects")?;
     setup.backup(&folder.to_string_lossy())?;
     setup.credenza.run(["restore", "latest", "--to", "@objects"])?;
     let objects = snapshot_of(&setup.backup("@objects")?)?;
@@ -161,7 +147,7 @@ fn overwriting(server: &GcsServer) -> Result<()> {
     std::fs::create_dir(&folder)?;
     std::fs::write(folder.join("a"), b"ours")?;
     setup.backup(&folder.to_string_lossy())?;
-    add(&setup, server, "destination", "copy", "over")?;
+    server.add(&setup, "destination", "copy", "over")?;
     server.put("over/a", &json!({}), b"theirs")?;
     setup.credenza.run(["restore", "latest", "--to", "@copy"])?;
     ensure!(server.get("over/a", "media")?.as_deref() == Some(b"theirs"), "an object was overwritten unasked");
@@ -198,7 +184,7 @@ fn killed(server: &GcsServer) -> Result<()> {
 
 fn wrong(server: &GcsServer) -> Result<()> {
     let setup = Setup::new()?;
-    add(&setup, server, "source", "none", "x")?;
+    server.add(&setup, "source", "none", "x")?;
     setup.credenza.ok(["source", "set", "none", "location=gs://no-such-bucket"])?;
     let reported = setup.credenza.run(["source", "check", "none"])?;
     ensure!(reported.code != Some(0) && reported.whole().contains("bucket `no-such-bucket`"), "{}", reported.whole());

@@ -103,13 +103,26 @@ fn a_mounted_snapshot_is_the_folder_that_was_backed_up() {
         fs::create_dir_all(&source)?;
         fs::write(source.join("one"), "of two names")?;
         fs::hard_link(source.join("one"), source.join("two"))?;
+        fs::create_dir(source.join("below"))?;
+        fs::hard_link(source.join("one"), source.join("below/three"))?;
         fs::write(source.join("other"), "of two names")?;
         setup.backup(&source.to_string_lossy())?;
         let mounted = Mounted::start(&setup, &["latest"])?;
         let number = |mounted: &Mounted, name: &str| fs::metadata(mounted.path(name)).map(|status| status.ino());
         let before = [number(&mounted, "one")?, number(&mounted, "two")?, number(&mounted, "other")?];
         ensure!(before[0] == before[1] && before[1] != before[2], "{before:?}");
-        ensure!(fs::metadata(mounted.path("one"))?.nlink() == 2);
+        // By a name alone, by a listing, and of what has one name.
+        ensure!(fs::metadata(mounted.path("below/three"))?.nlink() == 3);
+        let names = output("find", &[&mounted.folder.to_string_lossy(), "-links", "3", "-type", "f"])?;
+        ensure!(names.lines().count() == 3, "{names}");
+        ensure!(fs::metadata(mounted.path("other"))?.nlink() == 1);
+        // What knows names of one file by that counts and copies it once.
+        let used = |folder: &Path| output("du", &["-b", "-s", &folder.join("below/..").to_string_lossy()]);
+        let bytes = |text: String| text.split_whitespace().next().and_then(|text| text.parse::<u64>().ok());
+        ensure!(bytes(used(&mounted.folder)?).is_some_and(|bytes| bytes < 30_000));
+        let copy = setup.path("copy");
+        output("cp", &["-a", &mounted.folder.to_string_lossy(), &copy.to_string_lossy()])?;
+        ensure!(fs::metadata(copy.join("two"))?.nlink() == 3);
         mounted.end(Signal::TERM, 0)?;
         let mounted = Mounted::start(&setup, &["latest"])?;
         ensure!([number(&mounted, "one")?, number(&mounted, "two")?, number(&mounted, "other")?] == before);
@@ -299,6 +312,67 @@ fn bad_days_of_a_mount() {
         drop(open);
         Ok(())
     });
+    report.scenario("a program that stops in the midst of a file, and one that maps it", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        let bytes = tree::noise(4, 8_000_000);
+        fs::write(source.join("large"), &bytes)?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        // A hundred that have begun and read no further.
+        let begun = (0..100).map(|at| {
+            let file = fs::File::open(mounted.path("large"))?;
+            file.read_exact_at(&mut [0; 10], at * 70_000)?;
+            Ok(file)
+        });
+        let begun: Vec<fs::File> = begun.collect::<Result<_>>()?;
+        let large = mounted.path("large").to_string_lossy().into_owned();
+        let script = "import mmap, sys, hashlib; f = open(sys.argv[1], 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ); print(m[7999999], m[1234567], hashlib.md5(m).hexdigest())";
+        let mapped = output("python3", &["-c", script, &large])?;
+        let sum = output("md5sum", &[&source.join("large").to_string_lossy()])?;
+        let sum = sum.split_whitespace().next().context("it has a sum")?;
+        ensure!(mapped.trim() == format!("{} {} {sum}", bytes[7_999_999], bytes[1_234_567]), "{mapped}");
+        drop(begun);
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.finish();
+}
+
+#[test]
+fn a_mount_does_nothing_that_nobody_asks_for() {
+    if !can_mount() {
+        return;
+    }
+    const FILES: u64 = 5000;
+    let mut report = Report::default();
+    report.scenario("what the kernel was told it does not ask for again, and idle threads stay idle", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        tree::build_many(&source, FILES)?;
+        setup.backup(&source.to_string_lossy())?;
+        let mounted = Mounted::start(&setup, &["latest"])?;
+        let run = mounted.run.as_ref().context("it runs")?;
+        let folder = mounted.folder.to_string_lossy().into_owned();
+        let find = || output("find", &[&folder, "-type", "f", "-size", "-9k"]);
+        ensure!(find()?.lines().count() as u64 == FILES);
+        let before = run.waits()?;
+        ensure!(find()?.lines().count() as u64 == FILES);
+        // Each of the 52 folders is opened and let go again.
+        let waits = run.waits()? - before;
+        ensure!(waits < 1000, "{waits} waits for a second look at {FILES} files");
+        // What beats regularly would be heard in each of them.
+        let mut heard = Vec::new();
+        let is_idle = (0..10).any(|_| {
+            let before = run.waits().unwrap_or_default();
+            std::thread::sleep(std::time::Duration::from_secs(1));
+            let waits = run.waits().map_or(1, |waits| waits - before);
+            heard.push(waits);
+            waits == 0
+        });
+        ensure!(is_idle, "idle threads wake up: {heard:?} times in a second each");
+        mounted.end(Signal::TERM, 0).map(drop)
+    });
     report.finish();
 }
 
@@ -338,6 +412,38 @@ fn a_mount_begins_where_it_can_and_nowhere_else() {
         let mounted = Mounted::start(&setup, &["latest"])?;
         refused(&mounted.folder, &["something is mounted", "umount"])?;
         mounted.end(Signal::TERM, 0).map(drop)
+    });
+    report.scenario("without /dev/fuse, and for a user without fusermount3, it is said what is missing", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("file"), "")?;
+        setup.backup(&source.to_string_lossy())?;
+        let folder = setup.path("mounted");
+        fs::create_dir(&folder)?;
+        let run = setup.credenza.command(["mount", &folder.to_string_lossy(), "latest"]);
+        let said = |program: &str, words: &[&str], path: &Path| -> Result<String> {
+            let mut command = Command::new(program);
+            command.args(words).arg(path).args(run.get_args()).env_clear().current_dir(setup.path(""));
+            command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/nowhere");
+            let output = command.output()?;
+            ensure!(output.status.code() == Some(1), "{output:?}");
+            Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        // In a namespace of its own, where the folder of devices has what every program needs and no more.
+        let devices = "set -e; PATH=/usr/sbin:/usr/bin:/sbin:/bin; mount -t tmpfs none /dev; mknod /dev/null c 1 3; mknod /dev/urandom c 1 9; exec \"$0\" \"$@\"";
+        let text = said("/usr/bin/unshare", &["--mount", "/bin/sh", "-c", devices], Path::new(run.get_program()))?;
+        ensure!(text.contains("/dev/fuse is not there") && text.contains("modprobe fuse"), "{text}");
+        let all = setup.path("").to_string_lossy().into_owned();
+        output("chmod", &["-R", "a+rwX", &all])?;
+        output("chown", &["-R", &format!("{NOBODY}:{NOBODY}"), &all])?;
+        // Where the user may go, wherever the program was built.
+        let program = setup.path("credenza");
+        fs::copy(run.get_program(), &program)?;
+        let user = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
+        let text = said("/usr/bin/setpriv", &user, &program)?;
+        ensure!(text.contains("fusermount3 is not there") && text.contains("apt-get install fuse3"), "{text}");
+        Ok(())
     });
     report.finish();
 }

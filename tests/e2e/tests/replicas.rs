@@ -69,6 +69,8 @@ fn a_damaged_repository_is_read_by_its_replica_and_mended_from_it() -> Result<()
         setup.credenza.run(["cat", "latest:folder/7"])?.expect_code(20)?;
         let check = setup.credenza.run(["check"])?.expect_code(20)?;
         ensure!(check.stdout.contains("has not been read whole since"), "not on record: {}", check.stdout);
+        let has = "@paris has 1 of 1 snapshots that this affects: credenza at @main repair --from @paris --apply";
+        ensure!(check.stdout.contains(has), "{}", check.stdout);
 
         setup.credenza.run(["repair", "--from", "@paris"])?.expect_code(20)?;
         let repair = setup.credenza.ok(["repair", "--from", "@paris", "--apply"])?;

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{Outcome, Report, Setup, number};
+use credenza_e2e::relay::{Relay, Strike};
+use credenza_e2e::s3::{Endpoint, S3};
+use credenza_e2e::{Outcome, Report, Setup, memory_server, number};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A repository with two snapshots of a folder, a target that was made like it, one that was not, and a policy with these lines.
@@ -71,6 +74,20 @@ impl Copies {
             }
         }
         Ok(packs)
+    }
+}
+
+impl Copies {
+    /// Turns a bit in the midst of each pack.
+    fn spoil(&self, repository: &str) -> Result<()> {
+        for pack in self.packs(repository)? {
+            let mut bytes = fs::read(&pack)?;
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::remove_file(&pack)?;
+            fs::write(&pack, bytes)?;
+        }
+        Ok(())
     }
 }
 
@@ -146,13 +163,7 @@ fn a_copy_that_lost_a_pack_is_not_proven_and_what_vanishes_is_held() {
         ensure!(paris["verified_until"].is_string() && london["verified_until"].is_null(), "{paris} {london}");
         copies.back_up("third")?;
         copies.setup.credenza.ok(["at", &copies.text("paris"), "sync", "from", &copies.text("repository")])?;
-        for pack in copies.packs("paris")? {
-            let mut bytes = fs::read(&pack)?;
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-            fs::remove_file(&pack)?;
-            fs::write(&pack, bytes)?;
-        }
+        copies.spoil("paris")?;
         let ran = copies.replicate(&["run", "main"])?.expect_code(20)?;
         let proven = steps(&ran, "proven")?;
         ensure!(
@@ -226,6 +237,87 @@ fn a_policy_rests_belongs_to_a_machine_and_refuses_what_cannot_be_meant() {
         same.expect_message(&["has no policy of its own", "policy set"])?;
         let [_, london] = copies.targets(&["status"], 1)?;
         ensure!(london["lock_days"].is_null() && london["lock_days_asked"] == 14, "{london}");
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
+fn a_copy_is_proven_by_a_restore_for_trial_where_the_policy_says_so() {
+    let mut report = Report::default();
+    report.scenario("what has arrived is restored for trial as often as it is said, and damage is told", || {
+        let copies = Copies::new("", "", "prove = \"drill:30d\"")?;
+        let ran = copies.replicate(&["run", "main"])?.expect_code(0)?;
+        let drilled = steps(&ran, "drilled")?;
+        ensure!(drilled.len() == 1 && drilled[0]["errors"] == 0, "{}", ran.whole());
+        ensure!(number(&drilled[0], &["entries"])? > 0, "{drilled:?}");
+        let [paris, london] = copies.targets(&["status"], 0)?;
+        ensure!(paris["drilled"].is_null() && london["drilled"].is_string(), "{paris} {london}");
+        let again = copies.replicate(&["run", "main"])?.expect_code(0)?;
+        ensure!(steps(&again, "drilled")?.is_empty(), "it is done again in 30 days: {}", again.whole());
+        // In its size each pack is as it was.
+        copies.spoil("london")?;
+        copies.write("", "", "prove = \"drill:1s\"")?;
+        let found = copies.replicate(&["run", "main"])?.expect_code(20)?;
+        let drilled = steps(&found, "drilled")?;
+        ensure!(drilled.len() == 1 && number(&drilled[0], &["errors"])? > 0, "{}", found.whole());
+        let [_, london] = copies.targets(&["status"], 0)?;
+        ensure!(london["drilled"].is_null(), "{london}");
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
+fn a_machine_beside_a_target_needs_to_read_the_origin_alone() {
+    let mut report = Report::default();
+    report.scenario("it pulls from a bucket whose credential allows nothing else", || {
+        let copies = Copies::new("", "", "")?;
+        let (_server, endpoint) = memory_server()?;
+        S3::new(endpoint.clone())?.create_bucket("origin")?;
+        let relay = Relay::start(endpoint.url.trim_start_matches("http://"))?;
+        let behind = Endpoint { url: format!("http://{}", relay.host), ..endpoint.clone() };
+        let credenza = &copies.setup.credenza;
+        copies.setup.add("repository", "writes", &endpoint, "origin")?;
+        copies.setup.add("repository", "reads", &behind, "origin")?;
+        credenza.ok(["at", "@writes", "create", "--like", &copies.text("repository")])?;
+        credenza.ok(["at", "@writes", "backup", &copies.text("source")])?;
+        let paris = copies.text("paris");
+        let text = format!(
+            "version = 1\n[defaults]\nbeside = \"{paris}\"\n[replicate.main]\nfrom = \"@reads\"\n[[replicate.main.to]]\ntarget = \"{paris}\"\nrun = \"target\"\nprove = \"audit\"\n"
+        );
+        fs::write(copies.setup.path("jobs.toml"), text)?;
+        for method in ["PUT", "POST", "DELETE"] {
+            relay.strike(Strike::Status(403), &[method], 1);
+        }
+        let ran = copies.replicate(&["run", "main"])?.expect_code(0)?;
+        let carried = steps(&ran, "replicated")?;
+        ensure!(carried.len() == 1 && carried[0]["copied"] == 1, "{}", ran.whole());
+        ensure!(copies.run(&["replicate", "status"])?.expect_code(0)?.lines_of("replication")?.len() == 1);
+        ensure!(relay.struck() == 0 && relay.lines().len() > 3, "{:?}", relay.lines());
+        credenza.ok(["at", &paris, "check", "--read-data"])?;
+        Ok(())
+    });
+    report.finish();
+}
+
+#[test]
+fn a_daemon_carries_what_a_job_has_backed_up() {
+    let mut report = Report::default();
+    report.scenario("a policy that says nothing of its times follows each backup into its origin", || {
+        let copies = Copies::new("", "", "")?;
+        let mut text = fs::read_to_string(copies.setup.path("jobs.toml"))?;
+        let (source, main) = (copies.text("source"), copies.text("repository"));
+        text.push_str(&format!("[job.a]\nbackup = \"{source}\"\nto = \"{main}\"\nevery = \"10s\"\n"));
+        fs::write(copies.setup.path("jobs.toml"), text)?;
+        let mut daemon = copies.setup.credenza.start(["daemon", "--jobs", &copies.text("jobs.toml")])?;
+        daemon.printed("replicate.main: done")?;
+        daemon.signal(Signal::TERM)?;
+        daemon.wait()?.expect_code(0)?;
+        for target in ["paris", "london"] {
+            let listed = copies.setup.credenza.ok(["--json", "at", &copies.text(target), "ls"])?;
+            ensure!(listed.lines_of("snapshot")?.len() >= 3, "{target}: {}", listed.whole());
+        }
         Ok(())
     });
     report.finish();

@@ -1,13 +1,12 @@
 //! Snapshots by HTTP and WebDAV: the real binary, read by curl, unzip, tar and rclone.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::front::Front;
 use credenza_e2e::s3::{Endpoint, S3};
-use credenza_e2e::{Report, Setup, servers, snapshot_of, tree};
+use credenza_e2e::{Report, Setup, snapshot_of, tree};
 
 /// What curl got: the status, the headers in small letters, and the body.
 struct Got {
@@ -130,6 +129,37 @@ fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
         ensure!(got?.body == tree::noise(0, 1000));
         setup.credenza.run(["serve", "http", "0000", "--daemon"])?.expect_code(1)?.expect_message(&["0000"]).map(drop)
     });
+    report.scenario("what a reader meets is in its log, and damage is on record while it runs", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let packs = Command::new("find").arg(setup.path("repository/data")).args(["-type", "f"]).output()?;
+        let said = setup.credenza.ok(["--json", "serve", "http", "latest", "--daemon"])?.lines()?;
+        let [serving, background] = said.as_slice() else { anyhow::bail!("{said:?}") };
+        for pack in String::from_utf8(packs.stdout)?.lines() {
+            fs::remove_file(pack)?;
+        }
+        let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let pid = i32::try_from(background["pid"].as_i64().context("it has a process")?)?;
+        let process = rustix::process::Pid::from_raw(pid).context("it is a process")?;
+        let looked = || -> Result<()> {
+            let user = format!("{}:{}", text(serving, "user"), text(serving, "password"));
+            let got = curl(&["--user", &user, &format!("{}large", text(serving, "endpoint"))])?;
+            ensure!(got.status == 500, "{}", got.status);
+            let log = fs::read_to_string(text(background, "log"))?;
+            ensure!(log.contains("warning: a reader was refused: ") && log.contains("data/"), "{log}");
+            let mut looks = 0;
+            while !setup.credenza.run(["check"])?.whole().contains("was found damaged on") {
+                looks += 1;
+                ensure!(looks < 100, "it does not come on record");
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            Ok(())
+        };
+        let looked = looked();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL)?;
+        looked
+    });
     report.finish();
 }
 
@@ -160,6 +190,47 @@ fn a_folder_is_downloaded_as_an_archive() {
             let below = get(&front, &format!("/folder/?download={form}"), &[])?;
             ensure!(below.status == 200 && !below.body.is_empty() && below.body.len() < got.body.len() / 4);
         }
+        front.end()
+    });
+    report.scenario("one that lacks an entry breaks off, and it is said which", || {
+        let setup = Setup::with_local_repository()?;
+        let source = setup.path("source");
+        fs::create_dir_all(&source)?;
+        fs::write(source.join("whole"), "whole")?;
+        fs::write(source.join("closed"), tree::noise(1, 5000))?;
+        setup.backup(&source.to_string_lossy())?;
+        let packs = Command::new("find").arg(setup.path("repository/data")).args(["-type", "f"]).output()?;
+        for pack in String::from_utf8(packs.stdout)?.lines() {
+            fs::remove_file(pack)?;
+        }
+        let mut run = setup.credenza.start(["--json", "serve", "http", "latest"])?;
+        let line: serde_json::Value = serde_json::from_str(&run.printed("\n")?)?;
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let user = format!("{}:{}", text("user"), text("password"));
+        for form in ["zip", "tar"] {
+            let url = format!("{}?download={form}", text("endpoint"));
+            let output = Command::new("curl").args(["--silent", "--user", &user, &url]).output()?;
+            ensure!(!output.status.success(), "curl takes a broken {form} for whole");
+        }
+        run.signal(rustix::process::Signal::INT)?;
+        run.wait()?.expect_code(0)?.expect_message(&["a reader was refused"]).map(drop)
+    });
+    report.scenario("a reader that takes nothing any more holds up nobody", || {
+        let setup = Setup::with_local_repository()?;
+        let source = source_of(&setup)?;
+        setup.backup(&source.to_string_lossy())?;
+        let front = Front::start(&setup.credenza, &["http", "latest"])?;
+        let link = get(&front, "/large?link=600", &[])?.text().trim().to_owned();
+        let (host, path) = link.trim_start_matches("http://").split_once('/').context("a link has a path")?;
+        let stopped = (0..40).map(|_| {
+            let mut client = std::net::TcpStream::connect(host)?;
+            std::io::Write::write_all(&mut client, format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
+            std::io::Read::read_exact(&mut client, &mut [0; 12])?;
+            Ok(client)
+        });
+        let stopped: Vec<std::net::TcpStream> = stopped.collect::<Result<_>>()?;
+        ensure!(get(&front, "/large", &[])?.body == tree::noise(9, 20_000_000));
+        drop(stopped);
         front.end()
     });
     report.finish();
@@ -216,21 +287,7 @@ fn time_of(setup: &Setup, snapshot: &str) -> Result<String> {
 }
 
 fn rclone(front: &Front, setup: &Setup, words: &[&str]) -> Result<String> {
-    let path = servers::program("rclone", "rclone");
-    ensure!(path.exists(), "{} is not there: run tests/servers/install.sh rclone", path.display());
-    let obscured = Command::new(&path).args(["obscure", front.text("password")]).output()?;
-    let output = Command::new(&path)
-        .args(words)
-        .env_clear()
-        .env("HOME", setup.path("clients"))
-        .env("RCLONE_CONFIG", Path::new("/dev/null"))
-        .env("RCLONE_WEBDAV_URL", front.text("endpoint"))
-        .env("RCLONE_WEBDAV_USER", front.text("user"))
-        .env("RCLONE_WEBDAV_PASS", String::from_utf8(obscured.stdout)?.trim())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    Ok(said)
+    front.client(&setup.path("clients"), ("rclone", "rclone"), words)
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::bucket::{compare, fill_odd};
 use credenza_e2e::front::Front;
 use credenza_e2e::s3::{Answer, S3};
-use credenza_e2e::{Report, Setup, memory_server, servers, snapshot_of, tree, workspace};
+use credenza_e2e::{Report, Setup, memory_server, snapshot_of, tree, workspace};
 use credenza_s3_server::{Attributes, Buckets, Policy};
 use http::{Method, StatusCode};
 
@@ -214,7 +213,9 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");
         fs::create_dir_all(&source)?;
-        fs::write(source.join("file"), "text")?;
+        for name in ["file", "filling", "other", "well"] {
+            fs::write(source.join(name), "text")?;
+        }
         setup.backup(&source.to_string_lossy())?;
         let front = Front::start(&setup.credenza, &["s3", "--latest"])?;
         let s3 = front.s3()?;
@@ -233,6 +234,22 @@ fn what_is_served_cannot_be_changed_and_is_for_whoever_has_the_keys() {
             let answer = s3.send(method.clone(), ("latest", key), &query, &[], "")?;
             ensure!(answer.status == StatusCode::METHOD_NOT_ALLOWED, "{method} {key} {query:?}: {answer:?}");
         }
+        // By any delimiter, in pages of any size.
+        let mut listed = Vec::new();
+        let mut token = None::<String>;
+        loop {
+            let mut query = vec![("list-type", "2"), ("delimiter", "l"), ("max-keys", "1")];
+            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
+            let page = s3.send(Method::GET, ("latest", ""), &query, &[], "")?.success()?;
+            let page = String::from_utf8(page.body.to_vec())?;
+            listed.extend(credenza_e2e::s3::xml::elements(&page, "Key"));
+            listed.extend(credenza_e2e::s3::xml::elements(&page, "Prefix").filter(|prefix| !prefix.is_empty()));
+            token = credenza_e2e::s3::xml::element(&page, "NextContinuationToken");
+            if token.is_none() {
+                break;
+            }
+        }
+        ensure!(listed == ["fil", "other", "wel"], "{listed:?}");
         ensure!(s3.get("latest", "file")?.body == "text");
         let mut wrong = front.endpoint();
         wrong.secret_key.push('0');
@@ -426,12 +443,12 @@ fn clients_that_people_have_read_what_is_served() {
             ("s3-clients", "python", words(&["-c", include_str!("serve/boto.py"), &url, &to("python")])),
         ];
         for (package, program, words) in runs {
-            run(&front, &setup, package, program, &words)?;
+            client(&front, &setup, package, program, &words)?;
             tree::compare_bytes(&source, &fetched.join(program)).with_context(|| format!("fetched by {program}"))?;
         }
         // What `sync` compares is what it was: nothing is fetched again.
         let again = ["--endpoint-url", &url, "s3", "sync", "s3://latest/", &to("aws")];
-        let said = run(&front, &setup, "s3-clients", "aws", &words(&again))?;
+        let said = client(&front, &setup, "s3-clients", "aws", &words(&again))?;
         ensure!(!said.contains("download"), "{said}");
         front.end()
     });
@@ -442,25 +459,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// Runs a client with the keys of the front; what it said.
-fn run(front: &Front, setup: &Setup, package: &str, program: &str, words: &[String]) -> Result<String> {
-    let path = servers::program(package, program);
-    ensure!(path.exists(), "{} is not there: run tests/servers/install.sh {package}", path.display());
-    let home = setup.path("clients");
-    fs::create_dir_all(&home)?;
-    let output = Command::new(&path)
-        .args(words)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", path.parent().unwrap_or(Path::new("/")).display()))
-        .env("HOME", &home)
-        .env("LANG", "C.UTF-8")
-        .env("AWS_ACCESS_KEY_ID", front.text("access_key"))
-        .env("AWS_SECRET_ACCESS_KEY", front.text("secret_access_key"))
-        .env("AWS_REGION", "us-east-1")
-        .current_dir(&home)
-        .output()
-        .with_context(|| format!("cannot run {}", path.display()))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{program}: {said}");
-    Ok(said)
+fn client(front: &Front, setup: &Setup, package: &str, program: &str, words: &[String]) -> Result<String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    front.client(&setup.path("clients"), (package, program), &words)
 }

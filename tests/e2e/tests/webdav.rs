@@ -35,24 +35,9 @@ fn run(kind: DavKind) -> Result<()> {
     Ok(())
 }
 
-/// Configures `@name` for a folder of the server.
-fn add(setup: &Setup, server: &DavServer, role: &str, name: &str, folder: &str) -> Result<()> {
-    let (user, password) = &server.user;
-    let words = [
-        role.to_owned(),
-        "add".to_owned(),
-        name.to_owned(),
-        format!("webdav://{}/{folder}", server.host),
-        format!("user={user}"),
-        format!("password={password}"),
-        "use_tls=false".to_owned(),
-    ];
-    setup.credenza.ok(words).map(drop)
-}
-
 fn repository(server: &DavServer, folder: &str) -> Result<Setup> {
     let mut setup = Setup::new()?;
-    add(&setup, server, "repository", "store", folder)?;
+    server.add(&setup, "repository", "store", folder)?;
     setup.credenza.set("CREDENZA_REPOSITORY", "@store");
     setup.credenza.ok(["create"])?;
     Ok(setup)
@@ -84,7 +69,7 @@ fn source(server: &DavServer, kind: DavKind) -> Result<()> {
     let live = server.data().join("live");
     fill(&live)?;
     let setup = Setup::with_local_repository()?;
-    add(&setup, server, "source", "live", "live")?;
+    server.add(&setup, "source", "live", "live")?;
     let first = setup.backup("@live")?;
     let target = setup.restore(&snapshot_of(&first)?, "target")?;
     tree::compare_bytes(&live, &target)?;
@@ -117,7 +102,7 @@ fn destination(server: &DavServer, kind: DavKind) -> Result<()> {
     let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
     std::fs::File::options().write(true).open(folder.join("a+b"))?.set_modified(long_ago)?;
     setup.backup(&folder.to_string_lossy())?;
-    add(&setup, server, "destination", "copy", "copy")?;
+    server.add(&setup, "destination", "copy", "copy")?;
     // Modes and owners have no home there, and that is reported.
     setup.credenza.run(["restore", "latest", "--to", "@copy"])?.expect_code(3)?;
     let copy = server.data().join("copy");
@@ -137,7 +122,7 @@ fn destination(server: &DavServer, kind: DavKind) -> Result<()> {
 
 fn wrong(server: &DavServer) -> Result<()> {
     let setup = Setup::new()?;
-    add(&setup, server, "source", "none", "no such folder")?;
+    server.add(&setup, "source", "none", "no such folder")?;
     let reported = setup.credenza.run(["source", "check", "none"])?;
     ensure!(reported.code != Some(0) && reported.whole().contains("no such folder"), "{}", reported.whole());
     let words = ["source", "set", "none", "password=not-the-password-at-all"];

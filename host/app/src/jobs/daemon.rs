@@ -27,7 +27,7 @@ use super::look::book::Book;
 use super::look::{Hears, Look, Looked, Told};
 use super::metrics::Figures;
 use super::mirror::{self, Wish};
-use super::mirroring::Mirror;
+use super::mirroring::{Mirror, Route};
 use super::outcome::{Ending, Step};
 use super::replication::Replicate;
 use super::run::{Cause, Heard, Occasion, Runner};
@@ -387,9 +387,9 @@ impl Daemon {
                 Owned::Replicate(policy) => {
                     runtime.block_on(replicate::run(&runner, policy, false, &occasion, &telling))
                 }
-                Owned::Mirror(mirror, file) => {
+                Owned::Mirror(mirror, all) => {
                     let wish = Wish::default();
-                    runtime.block_on(mirror::run(&runner, (mirror, file), (&occasion, &wish), &telling))
+                    runtime.block_on(mirror::run(&runner, (mirror, all), (&occasion, &wish), &telling))
                 }
             };
             let ending = ended.unwrap_or_else(|error| {
@@ -442,7 +442,7 @@ enum Owned {
     Job(Box<Job>),
     Verify(Box<Verify>),
     Replicate(Box<Replicate>),
-    Mirror(Box<Mirror>, Box<JobsFile>),
+    Mirror(Box<Mirror>, Vec<Route>),
 }
 
 impl Owned {
@@ -451,7 +451,7 @@ impl Owned {
             Work::Job(job) => Self::Job(Box::new(job.clone())),
             Work::Verify(verify) => Self::Verify(Box::new(verify.clone())),
             Work::Replicate(policy) => Self::Replicate(Box::new(policy.clone())),
-            Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), Box::new(file.clone())),
+            Work::Mirror(mirror) => Self::Mirror(Box::new(mirror.clone()), file.routes()),
         }
     }
 }

@@ -22,7 +22,7 @@ use super::error::JobsError;
 use super::job;
 pub use super::job::{Hook, Job, LeavingOut, Maintain, Moment, OnChange, Prune, When};
 use super::keys;
-use super::mirroring::{self, Mirror};
+use super::mirroring::{self, Mirror, Route};
 use super::notify::{Notify, section};
 use super::reader::{Part, Reading};
 use super::replication::{self, REPLICATE, Replicate};
@@ -123,6 +123,12 @@ impl<'a> Work<'a> {
 }
 
 impl JobsFile {
+    /// Where its mirrors lead.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.mirrors.values().map(Mirror::route).collect()
+    }
+
     /// The file that is named, else the one in the folder of the configuration.
     ///
     /// # Errors

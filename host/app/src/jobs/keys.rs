@@ -234,6 +234,11 @@ const MIRROR: &[Key] = &[
         "What becomes of what the source no longer has: keep; after:7d, when no cut of so much time has it; now. [keep]",
     ),
     key(
+        "versions",
+        Form::Flag,
+        "Older versions and delete markers are mirrored as well, between buckets that keep them. [false]",
+    ),
+    key(
         "guard",
         Form::Table(GUARD),
         "From when on a cut is suspect, and is not mirrored until it is acknowledged. [the usual limits]",

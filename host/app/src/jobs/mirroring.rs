@@ -31,6 +31,8 @@ pub struct Mirror {
     pub via: Option<String>,
     /// What becomes of what the source no longer has.
     pub deletes: Deletes,
+    /// Older versions and delete markers are mirrored as well.
+    pub versions: bool,
     /// From when on a cut is suspect.
     pub guard: Guard,
     /// When it is due.
@@ -43,11 +45,28 @@ pub struct Mirror {
     pub limits: Limits,
 }
 
+/// Where a mirror leads, as it is written: what a look for circles needs of the others.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The name of the mirror.
+    pub name: String,
+    /// What is mirrored.
+    pub from: String,
+    /// Where to.
+    pub to: Vec<String>,
+}
+
 impl Mirror {
+    /// Where it leads.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        Route { name: self.name.clone(), from: self.from.clone(), to: self.to.clone() }
+    }
+
     /// Its name without what all of them begin with.
     #[must_use]
     pub fn short_name(&self) -> &str {
-        self.name.strip_prefix(PREFIX).unwrap_or(&self.name)
+        short(&self.name)
     }
 
     /// The tag that its cuts bear.
@@ -55,6 +74,11 @@ impl Mirror {
     pub fn tag(&self) -> String {
         format!("mirror:{}", self.short_name())
     }
+}
+
+/// A name without what those of all mirrors begin with.
+pub(super) fn short(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
 }
 
 /// One mirror; nothing where what it cannot do without is missing, which is noted.
@@ -82,6 +106,7 @@ pub(super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now
         to,
         via: part.text("via").map(str::to_owned),
         deletes: part.parsed("deletes", deletes).unwrap_or_default(),
+        versions: part.flag("versions"),
         guard: Guard::read(part).unwrap_or(usual),
         schedule: schedule?,
         missed: clauses::missed_of(part, defaults),

@@ -51,6 +51,6 @@ pub use error::{JobsError, Problem};
 pub use file::{Hook, Job, JobsFile, Moment, Verify, When, Work};
 pub use hook::HookError;
 pub use keys::schema;
-pub use mirroring::Mirror;
+pub use mirroring::{Mirror, Route};
 pub use outcome::{Ending, Step};
 pub use run::Cause;

@@ -168,7 +168,10 @@ pub fn lacks_of_changes<'f>(app: &App, file: &'f JobsFile, watches_max: usize) -
 /// What a mirror needs and cannot be had, and whether it leads in a circle with the others of its file.
 #[must_use]
 pub fn lacks_of_mirror(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<Lack> {
-    mirror::lacks(app, mirror, file).into_iter().map(|(key, error)| Lack { key, cause: error.into() }).collect()
+    mirror::lacks(app, mirror, &file.routes())
+        .into_iter()
+        .map(|(key, error)| Lack { key, cause: error.into() })
+        .collect()
 }
 
 /// What a verification needs and cannot be had.

@@ -1,19 +1,27 @@
 //! `--daemon`: what is shown goes on in the background once it is there.
 //!
 //! A second process of the program does it: the first passes on what that one says until snapshots are shown, and ends. A secret is asked for as
-//! usual meanwhile, and a failure ends both with its exit code.
+//! usual meanwhile, and a failure ends both with its exit code. What the second one says later is in a log of its own, in the folder of records.
 //!
-//! Owned here: the two processes. Refused here: what is shown. Called by `mount` and `serve`.
+//! Owned here: the two processes, and their logs. Refused here: what is shown. Called by `mount` and `serve`.
+//!
+//! Bound: a log for each process that runs, or has ended within [`LOGS_KEPT`]; a process says each thing once.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
-use std::fs::File;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Args;
+use credenza_app::environment;
+use credenza_app::shell::shell_word;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::Serialize;
 
 use super::Session;
@@ -25,6 +33,11 @@ const DETACHED: &str = "--detached";
 
 /// How long what the second process has said before it left may take to be passed on. What it has started may hold its standard error.
 const PASSED_ON: Duration = Duration::from_secs(5);
+
+/// The folder of the logs, in that of records.
+const LOGS: &str = "background";
+/// How long the log of a process that has ended is kept.
+const LOGS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How the second process may fail.
 const FAILURES: [Exit; 9] = [
@@ -56,11 +69,24 @@ pub(crate) struct Background {
 #[serde(tag = "type", rename = "background")]
 struct BackgroundLine {
     pid: u32,
+    /// What it says from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+}
+
+impl BackgroundLine {
+    fn of(pid: u32) -> Self {
+        Self { pid, log: log_of(pid).map(|path| path.to_string_lossy().into_owned()) }
+    }
 }
 
 impl Display for BackgroundLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "in the background; end: kill {}", self.pid)
+        write!(f, "in the background; end: kill {}", self.pid)?;
+        match &self.log {
+            Some(log) => write!(f, "   what its readers meet: cat {}", shell_word(log)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -82,7 +108,7 @@ impl Background {
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-        let line = BackgroundLine { pid: child.id() };
+        let line = BackgroundLine::of(child.id());
         let last = [line.to_string(), serde_json::to_string(&line).unwrap_or_default()];
         let errors = child.stderr.take();
         let (passed_on, all_passed_on) = mpsc::channel();
@@ -106,7 +132,7 @@ impl Background {
         Ok(FAILURES.into_iter().chain([Exit::Done]).find(same).unwrap_or(Exit::Failed))
     }
 
-    /// Leaves the terminal, in the process that is to. Nothing that is said afterwards is heard.
+    /// Leaves the terminal, in the process that is to. What is said afterwards is in its log, where there is one.
     ///
     /// # Errors
     /// When the line cannot be printed, or the terminal not be left.
@@ -115,19 +141,52 @@ impl Background {
             rustix::process::setsid().map_err(|cause| {
                 Failure::new("the terminal cannot be left").because(io::Error::from(cause).to_string())
             })?;
-            session.reporter.at_once(&BackgroundLine { pid: std::process::id() })?;
-            give_back_terminal()
+            let log = open_log().map_err(|cause| Failure::new("no log can be written").because(cause.to_string()))?;
+            session.reporter.at_once(&BackgroundLine::of(std::process::id()))?;
+            give_back_terminal(log.as_ref())
                 .map_err(|cause| Failure::new("the terminal cannot be left").because(cause.to_string()))?;
         }
         Ok(())
     }
 }
 
-/// Reads from and writes to nothing from now on, so that whoever waits for what is said knows that it is all.
-fn give_back_terminal() -> io::Result<()> {
+/// Reads from nothing and writes to the log alone from now on, so that whoever waits for what is said knows that it is all.
+fn give_back_terminal(log: Option<&File>) -> io::Result<()> {
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
+    rustix::stdio::dup2_stdout(log.unwrap_or(&nothing))?;
+    rustix::stdio::dup2_stderr(log.unwrap_or(&nothing))?;
+    Ok(())
+}
+
+/// Where a process in the background writes what it says; none for a user without a home.
+fn log_of(pid: u32) -> Option<PathBuf> {
+    Some(environment::state_folder()?.join(LOGS).join(format!("{pid}.log")))
+}
+
+/// The log of this process, empty. Those of processes that ended long ago go.
+fn open_log() -> io::Result<Option<File>> {
+    let Some(path) = log_of(std::process::id()) else { return Ok(None) };
+    let folder = path.parent().unwrap_or(&path);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    remove_old_logs(folder)?;
+    // Several descriptors write to it, each at its end.
+    fs::remove_file(&path)
+        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    File::options().append(true).create_new(true).mode(0o600).open(&path).map(Some)
+}
+
+fn remove_old_logs(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let pid = path.file_stem().and_then(|pid| pid.to_str()?.parse().ok()).and_then(Pid::from_raw);
+        let runs = pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
+        let age =
+            fs::metadata(&path).and_then(|status| status.modified()).map(|time| time.elapsed().unwrap_or_default());
+        // Another process may be at the same.
+        if !runs && age.is_ok_and(|age| age > LOGS_KEPT) {
+            let _ = fs::remove_file(&path);
+        }
+    }
     Ok(())
 }

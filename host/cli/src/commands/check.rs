@@ -1,12 +1,15 @@
 //! `check`: whether a repository is whole.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use clap::Args;
-use credenza_app::estimate;
+use credenza_app::shell::{label_word, shell_word};
+use credenza_app::{ReplicaWith, estimate};
 use credenza_connect::Strays;
 use credenza_engine::check::{self, CheckOptions, CheckReport, Finding, Sample};
 use credenza_engine::{Damage, Repository};
+use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -129,7 +132,7 @@ impl Check {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let read_data = match (self.shard, self.read_data) {
             (None, read_data) => read_data,
-            (Some(shard), Some(Sample::All)) => Some(shard.of_packs()?),
+            (Some(shard), Some(Sample::All)) => Some(Sample::Shard(shard.share()?)),
             (Some(_), _) => {
                 return Err(Failure::usage("--shard takes a share of all data, and --read-data asks for a part of it")
                     .hint("write --read-data without a part"));
@@ -140,7 +143,38 @@ impl Check {
             let options = CheckOptions { read_data, ..CheckOptions::default() };
             return Ok(spending::tell(estimate::check(&open, options, &session.run_context()).await?, session));
         }
-        verify(&open.repository, read_data, session).await
+        let (exit, affected) = verified(&open.repository, read_data, session).await?;
+        if !affected.is_empty()
+            && let Some(with) = session.app.replica_with(&open.place, &affected).await
+        {
+            let place = label_word(&open.place.label());
+            session.reporter.result(&ReplicaLine { with, of: affected.len(), place })?;
+        }
+        Ok(exit)
+    }
+}
+
+/// Which replica has what is damaged.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "replica")]
+struct ReplicaLine {
+    #[serde(flatten)]
+    with: ReplicaWith,
+    /// Snapshots that damage affects.
+    of: usize,
+    /// The repository, as a command takes it.
+    #[serde(skip)]
+    place: String,
+}
+
+impl Display for ReplicaLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { with: ReplicaWith { replica, snapshots }, of, place } = self;
+        let (name, word) = (printable(replica), shell_word(replica));
+        write!(
+            f,
+            "{name} has {snapshots} of {of} snapshots that this affects: credenza at {place} repair --from {word} --apply"
+        )
     }
 }
 
@@ -150,14 +184,24 @@ pub(super) async fn verify(
     read_data: Option<Sample>,
     session: &Session<'_>,
 ) -> Result<Exit, Failure> {
+    Ok(verified(repository, read_data, session).await?.0)
+}
+
+/// The same, with the snapshots that damage affects.
+async fn verified(
+    repository: &Repository,
+    read_data: Option<Sample>,
+    session: &Session<'_>,
+) -> Result<(Exit, BTreeSet<SnapshotId>), Failure> {
     let options = CheckOptions { read_data, one_by_one: session.app.budget().is_some() };
     let report = check::run(repository, &options, &session.run_context()).await?;
     report_findings(&report.findings, session);
     session.warn_unrecorded(report.unrecorded.as_deref());
     report_strays(&report.strays, session);
     let exit = if report.findings.is_empty() { Exit::Done } else { Exit::DamageFound };
+    let affected = report.findings.iter().flat_map(|finding| finding.affects.iter().copied()).collect();
     session.reporter.done(&Summary { report, read_data: read_data.is_some() });
-    Ok(exit)
+    Ok((exit, affected))
 }
 
 /// Something in the store that is no object of the repository.

@@ -8,13 +8,14 @@ use credenza_app::patterns::PatternList;
 use credenza_app::shell::place_word;
 use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, estimate, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
-use credenza_engine::{Conflict, Left, Parts};
+use credenza_engine::{Conflict, Left, Parts, Share};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
 use super::newest::{Newest, choose_surely, tell_suspect};
+use super::sharding::{ShardWord, parse_shard};
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
@@ -22,6 +23,8 @@ use crate::settings::{SettingWord, parse_settings};
 
 /// Patterns without a match that are named; of more, `--json` names all.
 const UNMATCHED_TOLD_MAX: usize = 8;
+/// Attributes that one of several processes leaves to a restore behind all of them.
+const UNTIL_ALL_END: [&str; 2] = ["posix.hardlink", "posix.mode"];
 
 /// Restore a snapshot or a part of it; every byte is verified before it is written.
 #[derive(Debug, Args)]
@@ -75,6 +78,14 @@ pub(crate) struct Restore {
     #[arg(long)]
     versions: bool,
 
+    /// Restore one share of N, number I of 0 to N-1, beside the others: a range of the keys with about as much work as each. `/N` takes the number from the
+    /// job of an array that this is.
+    ///
+    /// One that fails is run again alone. Names of one file that lie in several shares, and the modes of folders that would keep the others out, are set by a
+    /// restore without --shard behind all; until then they count as attributes that were not restored.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<ShardWord>,
+
     /// Do not wait until what was restored is on the disk for good, so that a power failure soon after may take it.
     #[arg(long)]
     no_sync: bool,
@@ -123,6 +134,9 @@ struct Summary {
     destination: String,
     /// Nothing was done.
     dry_run: bool,
+    /// Which of several processes this was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Share>,
     /// Whether what is not in the snapshot was to be removed.
     #[serde(skip)]
     is_deleting: bool,
@@ -166,7 +180,11 @@ impl Display for Summary {
         report
             .unrestored
             .iter()
-            .try_for_each(|(name, count)| write!(f, "\nnot restored: {} of {count} entries", printable(name)))
+            .try_for_each(|(name, count)| write!(f, "\nnot restored: {} of {count} entries", printable(name)))?;
+        if self.shard.is_some() && UNTIL_ALL_END.iter().any(|name| report.unrestored.contains_key(*name)) {
+            write!(f, "\nthe same restore without --shard sets that when all have ended")?;
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +205,16 @@ impl Restore {
             (true, _) => DestinationUse::Preview,
             (false, true) => DestinationUse::WriteHistory,
             (false, false) => DestinationUse::Write,
+        }
+    }
+
+    fn share(&self) -> Result<Option<Share>, Failure> {
+        match (self.shard, self.overwrite) {
+            (Some(_), Some(When::Never)) => {
+                Err(Failure::usage("--shard with --overwrite=never: which folders were there before, and which others make, cannot be told apart")
+                    .hint("leave --overwrite out: what exists and differs is left then, too"))
+            }
+            (shard, _) => shard.map(ShardWord::share).transpose(),
         }
     }
 
@@ -214,7 +242,9 @@ impl Restore {
             versions: self.versions,
             no_sync: self.no_sync,
             only: None,
+            share: self.share()?,
         };
+        let shard = options.share;
         if self.spending.estimate {
             let meant = [(snapshot, options)];
             let estimate = estimate::restore(&open, &meant, &destination, &session.run_context()).await?;
@@ -231,6 +261,7 @@ impl Restore {
             snapshot: snapshot.snapshot.id,
             destination: place.text(),
             dry_run: self.dry_run,
+            shard,
             is_deleting: self.delete,
             report,
             requests: Requests { store: open.store.requests(), destination: destination.requests() },

@@ -3,7 +3,7 @@
 //! Owned here: the option for that, and where its number comes from. Refused here: what a process takes for it. Called by whatever can be shared.
 
 use credenza_app::array::{self, Member};
-use credenza_engine::check::Sample;
+use credenza_engine::Share;
 use credenza_engine::shards::{SHARDS_MAX, Shard, group_of};
 
 use crate::failure::Failure;
@@ -43,9 +43,9 @@ impl ShardWord {
         Ok(Shard { group: group_of(&group), number: self.number(member)?, of: self.of })
     }
 
-    /// The share of the packs that are read.
-    pub(crate) fn of_packs(self) -> Result<Sample, Failure> {
-        Ok(Sample::Shard { number: self.number(array::member())?, of: self.of })
+    /// The share of anything else.
+    pub(crate) fn share(self) -> Result<Share, Failure> {
+        Ok(Share { number: self.number(array::member())?, of: self.of })
     }
 
     fn number(self, member: Option<Member>) -> Result<u32, Failure> {

@@ -1,14 +1,19 @@
 //! Which snapshots are shown to readers: the options that `mount` and `serve` share, and what is said of trouble that a reader met.
 //!
-//! Owned here: options and words. Refused here: what is shown of them (`credenza_serve`).
+//! Owned here: options, words, and that damage is on record soon after it was met. Refused here: what is shown of them (`credenza_serve`).
+//!
+//! Bound: [`TROUBLES_MAX`] troubles, and one record in [`RECORDED`].
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::Args;
 use credenza_app::{OpenRepository, environment};
 use credenza_engine::{Clock, Damage, Error as EngineError, Repository, SnapshotName, SystemClock};
-use credenza_serve::{Pinned, Shelf, Shown, Trouble};
+use credenza_serve::{Error as ServeError, Pinned, Shelf, Shown, Trouble};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::Session;
 use super::newest::{Newest, choose};
@@ -18,6 +23,8 @@ use crate::report::Reporter;
 
 /// Most kinds of trouble that are told; what a reader meets again and again is told once.
 const TROUBLES_MAX: usize = 100;
+/// How often damage is put on record at most; what is met meanwhile waits.
+const RECORDED: Duration = Duration::from_mins(1);
 
 /// Which snapshots are shown.
 #[derive(Debug, Args)]
@@ -51,14 +58,50 @@ pub(super) struct Kept {
     /// None with credentials that can only read.
     pinned: Option<Pinned>,
     repository: Repository,
-    met: Arc<Mutex<Met>>,
+    met: Arc<Met>,
+    recording: AbortHandle,
 }
 
 /// What readers met.
 #[derive(Default)]
 struct Met {
-    told: BTreeSet<String>,
-    damages: Vec<Damage>,
+    told: Mutex<BTreeSet<String>>,
+    /// What is not on record yet.
+    damages: Mutex<Vec<Damage>>,
+    is_new: Notify,
+}
+
+impl Met {
+    /// Whether a trouble is to be told: each is told once.
+    fn is_untold(&self, text: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < TROUBLES_MAX && told.insert(text.to_owned())
+    }
+
+    fn note(&self, damage: &Damage) {
+        self.damages.lock().unwrap_or_else(PoisonError::into_inner).push(damage.clone());
+        self.is_new.notify_one();
+    }
+
+    /// Puts on record what was found damaged, as `check` does. What cannot be put there waits for the next time.
+    async fn record(&self, repository: &Repository) -> Result<(), EngineError> {
+        let damages = std::mem::take(&mut *self.damages.lock().unwrap_or_else(PoisonError::into_inner));
+        let recorded = repository.record_damage(&damages).await;
+        if recorded.is_err() {
+            self.damages.lock().unwrap_or_else(PoisonError::into_inner).extend(damages);
+        }
+        recorded
+    }
+
+    /// Puts on record what is met, as it is met.
+    async fn record_all(&self, repository: &Repository) {
+        loop {
+            self.is_new.notified().await;
+            // What fails is tried again with what is met next, and told at the end.
+            let _ = self.record(repository).await;
+            tokio::time::sleep(RECORDED).await;
+        }
+    }
 }
 
 impl Kept {
@@ -66,25 +109,27 @@ impl Kept {
     pub(super) fn trouble(&self, reporter: &Arc<Reporter>) -> Trouble {
         let (reporter, met) = (Arc::clone(reporter), Arc::clone(&self.met));
         Arc::new(move |cause| {
-            let failure = Failure::of(cause);
+            let failure = match cause {
+                ServeError::Engine(cause) => Failure::of(cause),
+                cause => Failure::of(cause),
+            };
             let text = match failure.why {
                 Some(why) => format!("{}: {why}", failure.what),
                 None => failure.what,
             };
-            let mut met = met.lock().unwrap_or_else(PoisonError::into_inner);
-            if met.told.len() < TROUBLES_MAX && met.told.insert(text.clone()) {
-                if let EngineError::Damage(damage) = cause {
-                    met.damages.push(damage.clone());
+            if met.is_untold(&text) {
+                if let ServeError::Engine(EngineError::Damage(damage)) = cause {
+                    met.note(damage);
                 }
                 reporter.warning(format!("a reader was refused: {text}"));
             }
         })
     }
 
-    /// Puts on record what was found damaged, as `check` does, and lets go of the snapshots.
+    /// Puts on record what is not there yet, and lets go of the snapshots.
     pub(super) async fn end(self, session: &Session<'_>) {
-        let damages = std::mem::take(&mut self.met.lock().unwrap_or_else(PoisonError::into_inner).damages);
-        if let Err(cause) = self.repository.record_damage(&damages).await {
+        self.recording.abort();
+        if let Err(cause) = self.met.record(&self.repository).await {
             session.warn_unrecorded(Some(&cause.to_string()));
         }
         if let Some(pinned) = self.pinned {
@@ -114,7 +159,10 @@ impl ShownOptions {
                 "once a snapshot is removed, `maintain` may take what is in it from under its readers: nothing can be kept for them: {cause}"
             ));
         });
-        let kept = Kept { pinned: pinned.ok(), repository: open.repository.clone(), met: Arc::default() };
+        let (met, repository) = (Arc::<Met>::default(), open.repository.clone());
+        let (recorded, of) = (Arc::clone(&met), repository.clone());
+        let recording = tokio::spawn(async move { recorded.record_all(&of).await }).abort_handle();
+        let kept = Kept { pinned: pinned.ok(), repository, met, recording };
         Ok(Shelved { shelf, all, kept })
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::Session;
 use super::check::report_findings;
 use super::filters::Filters;
+use super::sharding::{ShardWord, parse_shard};
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
@@ -41,6 +42,11 @@ pub(crate) struct Sync {
 
     #[command(flatten)]
     filters: Filters,
+
+    /// Carry one share of N, number I of 0 to N-1, beside the others: of the packs, by their ids. Whoever finds all of a snapshot there commits it. `/N` takes the
+    /// number from the job of an array that this is. Only between repositories of which one was made like the other.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<ShardWord>,
 
     /// Accept that the other repository is not encrypted, or that encrypted snapshots become readable in one that is not.
     #[arg(long)]
@@ -131,7 +137,7 @@ struct Requests {
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (printable(&self.from), printable(&self.to));
-        let SyncReport { copied, skipped, failed, chunks, bytes, tags, .. } = &self.report;
+        let SyncReport { copied, skipped, failed, waiting, chunks, bytes, tags, .. } = &self.report;
         write!(f, "{from} to {to}: {} snapshots copied, {skipped} there already", copied.len())?;
         write!(f, ", {chunks} chunks, {} added", HumanBytes(*bytes))?;
         if *tags > 0 {
@@ -139,6 +145,12 @@ impl Display for Summary {
         }
         if self.requests.from + self.requests.to > 0 {
             write!(f, ", {} + {} requests", self.requests.from, self.requests.to)?;
+        }
+        if *waiting > 0 {
+            write!(
+                f,
+                "\n{waiting} snapshots wait for what other processes carry of them; the last to end commits them"
+            )?;
         }
         if *failed > 0 {
             write!(f, "\n{failed} snapshots were not copied: something that they need is damaged")?;
@@ -189,7 +201,15 @@ impl Sync {
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
         let (host, user) = (environment::host_name(), environment::user_name());
-        Ok(SyncOptions { snapshots, allow_plaintext: self.allow_plaintext, host, user, ..SyncOptions::default() })
+        let share = self.shard.map(ShardWord::share).transpose()?;
+        Ok(SyncOptions {
+            snapshots,
+            allow_plaintext: self.allow_plaintext,
+            host,
+            user,
+            share,
+            ..SyncOptions::default()
+        })
     }
 }
 

@@ -71,6 +71,9 @@ impl From<EngineError> for Failure {
             | EngineError::Promoted { .. }
             | EngineError::NoReplica { .. }
             | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
+            EngineError::KeysDiffer => Self::new(what).exit(Exit::Usage).hint(
+                "leave --shard out, or let each process carry the snapshots of another source: credenza at REPOSITORY sync to OTHER --source SOURCE",
+            ),
             EngineError::CarriedByOther { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")
             }

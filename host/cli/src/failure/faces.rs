@@ -74,7 +74,10 @@ impl From<ServeError> for Failure {
                 "listen at this machine, --listen 127.0.0.1:{port}, and forward the port from the other: ssh -L {port}:127.0.0.1:{port} HOST; or serve others by TLS: --name NAME --tls-cert FILE --tls-key FILE",
                 port = if address.port() == 0 { 9000 } else { address.port() }
             )),
-            ServeError::Refused { .. } | ServeError::BrokenOff { .. } | ServeError::Random { .. } => said,
+            ServeError::Refused { .. }
+            | ServeError::BrokenOff { .. }
+            | ServeError::Lacks { .. }
+            | ServeError::Random { .. } => said,
         }
     }
 }

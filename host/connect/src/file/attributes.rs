@@ -6,6 +6,7 @@
 //! | `posix.uid`, `posix.gid` | numbers | always |
 //! | `posix.user`, `posix.group` | names | when this machine has a name for the number |
 //! | `posix.hardlink` | device and inode, equal for names of one file | more than one name, no folder |
+//! | `posix.links` | how many names it has, on this file system | more than one name, no folder |
 //! | `posix.kind` | `fifo`, `socket`, `char`, `block` | kind `Other` |
 //! | `posix.rdev` | `major:minor` | devices |
 //! | `posix.sparse` | 1 | fewer bytes are allocated than the size says |
@@ -77,6 +78,7 @@ fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Ve
         ("posix.group", accounts.group(gid).map(text)),
         ("posix.hardlink", linked.then(|| AttributeValue::Text(hardlink()))),
         ("posix.kind", special_kind(status.kind).map(text)),
+        ("posix.links", linked.then(|| integer(status.links))),
         ("posix.mode", Some(integer(status.mode))),
         ("posix.rdev", device.then(|| AttributeValue::Text(rdev()))),
         ("posix.sparse", sparse.then(|| integer(1))),

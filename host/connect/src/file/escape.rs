@@ -20,6 +20,21 @@ const NAME_BYTES_MAX: usize = 255;
 /// What every escaped name begins with.
 const MARK: &[u8] = b"%~";
 
+/// What the name of a file begins with that is being written; it ends in `~`, and so is the name of no key.
+const UNFINISHED: &str = "%~part-";
+
+/// A name for a file that is being written, the one of that number of a run.
+pub(super) fn unfinished_name(run: &str, number: u64) -> Vec<u8> {
+    format!("{UNFINISHED}{run}-{number:x}~").into_bytes()
+}
+
+/// Whether a path is of a file that is being written, or that was when its writer ended.
+#[must_use]
+pub fn is_unfinished(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    name.starts_with(UNFINISHED.as_bytes()) && name.ends_with(b"~")
+}
+
 /// The names, outermost folder first, that stand for one segment.
 #[must_use]
 pub fn names_of(segment: &[u8]) -> Vec<Vec<u8>> {

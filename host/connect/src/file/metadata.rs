@@ -16,8 +16,8 @@ use super::platform::posix::{
 use super::platform::{PLACE, Status, descriptor_path, has_extended, remove_extended, set_extended, status_of};
 
 /// Attributes that other steps of a restore have used, or that only inform.
-const USED_ELSEWHERE: [&str; 6] =
-    ["posix.group", "posix.hardlink", "posix.kind", "posix.rdev", "posix.sparse", "posix.user"];
+const USED_ELSEWHERE: [&str; 7] =
+    ["posix.group", "posix.hardlink", "posix.kind", "posix.links", "posix.rdev", "posix.sparse", "posix.user"];
 /// Access lists, which a new file takes over from the folder it is made in.
 const INHERITED: [&str; 2] = ["system.posix_acl_access", "system.posix_acl_default"];
 /// Of those, what anything but a folder may have.
@@ -41,9 +41,14 @@ pub(super) fn apply(
     if kind_of(&status) != entry.kind {
         return Err(Errno::STALE);
     }
-    let target = Target { path: descriptor_path(&file).into_bytes(), is_link: entry.kind == EntryKind::Symlink };
+    Ok(apply_to(&file, &status, entry, more))
+}
+
+/// The same for an open file of which the status is known to be that of what the entry says.
+pub(super) fn apply_to(file: &impl AsFd, status: &Status, entry: &Entry, more: Option<Attribute>) -> Vec<String> {
+    let target = Target { path: descriptor_path(file).into_bytes(), is_link: entry.kind == EntryKind::Symlink };
     let mut missed = Vec::new();
-    let owned = target.set_owner(entry, &status, &mut missed);
+    let owned = target.set_owner(entry, status, &mut missed);
     target.drop_inherited(entry, &mut missed);
     target.set_extended(entry.attributes.iter().chain(&more), &mut missed);
     if entry.kind == EntryKind::Directory && entry.attribute(IMPLIED).is_none() {
@@ -51,7 +56,7 @@ pub(super) fn apply(
     }
     target.set_mode(entry, owned, &mut missed);
     target.set_time(entry, &mut missed);
-    Ok(missed)
+    missed
 }
 
 struct Target {

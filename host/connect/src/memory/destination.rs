@@ -77,7 +77,7 @@ fn exists(key: &Key) -> Error {
 impl Destination for MemoryDestination {
     async fn info(&self) -> Result<DestinationInfo> {
         let has_history = lock(&self.content).published.is_some();
-        let mut traits = vec![ability::ATOMIC_FINISH, ability::SYMLINKS, ability::RAW_NAMES];
+        let mut traits = vec![ability::ATOMIC_FINISH, ability::SYMLINKS, ability::RAW_NAMES, ability::REMOVAL];
         traits.extend(has_history.then_some(ability::HISTORY));
         Ok(DestinationInfo {
             identity: "memory:".to_owned(),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use credenza_connect::{Body, BodyReader, Error as ConnectError, ErrorClass};
-use credenza_format::{BlobKind, Chunker, Compressor, ListBuilder};
+use credenza_format::{BlobKind, Chunker, ListBuilder};
 use credenza_model::limits::INLINE_BYTES_MAX;
 use credenza_model::{ChunkRef, Content, Entry, EntryStatus, Record, SkippedEntry};
 use futures_util::StreamExt;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
 use crate::poison::lock_unpoisoned;
-use crate::write::Deduplicator;
+use crate::write::{Deduplicator, GroupKeeper};
 use crate::{Error, Event, Listener, Result};
 
 /// Plaintext that one thread works on at a time.
@@ -63,7 +63,7 @@ pub(crate) struct ChunkPipeline {
     loader: Arc<Loader>,
     chunker: Chunker,
     level: i32,
-    compressors: Mutex<Vec<Compressor>>,
+    keepers: Mutex<Vec<GroupKeeper>>,
     groups: Arc<Semaphore>,
     events: Arc<dyn Listener>,
 }
@@ -116,7 +116,7 @@ impl ChunkPipeline {
             loader,
             chunker,
             level,
-            compressors: Mutex::default(),
+            keepers: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
             events,
         })
@@ -134,7 +134,7 @@ impl ChunkPipeline {
 
     fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Chunked>> {
         let handle = Handle::current();
-        let mut compressor = self.compressor()?;
+        let mut keeper = self.keeper()?;
         let mut slicer = Slicer::default();
         let chunked = batch
             .into_iter()
@@ -142,21 +142,21 @@ impl ChunkPipeline {
                 Loaded::Kept { record, asked } => Ok(Chunked::Record { record, bytes_read: None, asked, reported: 0 }),
                 Loaded::Skipped(skipped) => Ok(Chunked::Skipped(skipped)),
                 Loaded::Whole { entry, bytes, status } => {
-                    let kept = self.keep_reader(&mut compressor, &mut slicer, &mut &bytes[..], ReadPolicy::strict());
+                    let kept = self.keep_reader(&mut keeper, &mut slicer, &mut &bytes[..], ReadPolicy::strict());
                     self.settle(entry, status, kept)
                 }
-                Loaded::Local(entry) => self.work_local(&handle, &mut compressor, &mut slicer, entry),
+                Loaded::Local(entry) => self.work_local(&handle, &mut keeper, &mut slicer, entry),
                 Loaded::Streamed(entry) => handle.block_on(self.work_large(entry)),
             })
             .collect::<Result<Vec<_>>>()?;
-        lock_unpoisoned(&self.compressors).push(compressor);
+        self.put_back(keeper)?;
         Ok(chunked)
     }
 
     fn work_local(
         self: &Arc<Self>,
         handle: &Handle,
-        compressor: &mut Compressor,
+        keeper: &mut GroupKeeper,
         slicer: &mut Slicer,
         entry: Entry,
     ) -> Result<Chunked> {
@@ -168,7 +168,7 @@ impl ChunkPipeline {
             };
             let body = opened.body;
             let kept = match body.reader {
-                BodyReader::Blocking(mut reader) => self.keep_reader(compressor, slicer, &mut *reader, policy),
+                BodyReader::Blocking(mut reader) => self.keep_reader(keeper, slicer, &mut *reader, policy),
                 BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy, &mut self.telling())),
             };
             let again = match &kept {
@@ -184,7 +184,7 @@ impl ChunkPipeline {
     /// Cuts and keeps all that a reader yields, on this thread.
     fn keep_reader(
         self: &Arc<Self>,
-        compressor: &mut Compressor,
+        keeper: &mut GroupKeeper,
         slicer: &mut Slicer,
         reader: &mut dyn Read,
         policy: ReadPolicy,
@@ -209,11 +209,11 @@ impl ChunkPipeline {
                 continue;
             }
             while let Some(chunk) = slicer.next_chunk(&self.chunker, ended) {
-                let chunk = self.dedup.keep(compressor, BlobKind::Data, chunk)?;
-                self.append(compressor, &mut list, &[chunk])?;
+                let chunk = keeper.keep(chunk)?;
+                self.append(keeper, &mut list, &[chunk])?;
             }
             if ended {
-                return Ok(Kept { content: self.close(compressor, list)?, bytes: total, torn });
+                return Ok(Kept { content: self.close(keeper, list)?, bytes: total, torn });
             }
         }
     }
@@ -304,34 +304,37 @@ impl ChunkPipeline {
     }
 
     fn keep_group(self: &Arc<Self>, group: &Group) -> Result<Vec<ChunkRef>> {
-        let mut compressor = self.compressor()?;
+        let mut keeper = self.keeper()?;
         let mut start = 0;
         let mut refs = Vec::with_capacity(group.cuts.len());
         for end in &group.cuts {
-            refs.push(self.dedup.keep(
-                &mut compressor,
-                BlobKind::Data,
-                group.bytes.get(start..*end).unwrap_or_default(),
-            )?);
+            refs.push(keeper.keep(group.bytes.get(start..*end).unwrap_or_default())?);
             start = *end;
         }
-        lock_unpoisoned(&self.compressors).push(compressor);
+        self.put_back(keeper)?;
         Ok(refs)
     }
 
-    fn append(self: &Arc<Self>, compressor: &mut Compressor, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
+    fn append(self: &Arc<Self>, keeper: &mut GroupKeeper, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
         refs.iter().try_for_each(|chunk| {
-            list.push(*chunk, &mut |_, bytes: Vec<u8>| self.dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
+            list.push(*chunk, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))
         })
     }
 
-    fn close(self: &Arc<Self>, compressor: &mut Compressor, list: ListBuilder) -> Result<Content> {
-        list.finish(&mut |_, bytes: Vec<u8>| self.dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
+    fn close(self: &Arc<Self>, keeper: &mut GroupKeeper, list: ListBuilder) -> Result<Content> {
+        list.finish(&mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))
     }
 
-    fn compressor(&self) -> Result<Compressor> {
-        let idle = lock_unpoisoned(&self.compressors).pop();
-        idle.map_or_else(|| Compressor::new(self.level).map_err(Error::encode("starting a compressor")), Ok)
+    fn keeper(&self) -> Result<GroupKeeper> {
+        let idle = lock_unpoisoned(&self.keepers).pop();
+        idle.map_or_else(|| GroupKeeper::new(Arc::clone(&self.dedup), self.level), Ok)
+    }
+
+    /// Ends a piece of work: what it kept is in packs.
+    fn put_back(&self, mut keeper: GroupKeeper) -> Result<()> {
+        keeper.flush()?;
+        lock_unpoisoned(&self.keepers).push(keeper);
+        Ok(())
     }
 
     /// `status` is that of an entry which was read to its end.
@@ -455,8 +458,8 @@ impl GroupLine {
     async fn collect(&mut self) -> Result<()> {
         let Some(oldest) = self.working.pop_front() else { return Ok(()) };
         let refs = oldest.await.map_err(Error::worker("pipeline"))??;
-        self.with_list(move |pipeline, compressor, mut list| {
-            pipeline.append(compressor, &mut list, &refs).map(|()| list)
+        self.with_list(move |pipeline, keeper, mut list| {
+            pipeline.append(keeper, &mut list, &refs).map(|()| list)
         })
         .await
         .map(|list| self.list = Some(list))
@@ -474,20 +477,20 @@ impl GroupLine {
         while !self.working.is_empty() {
             self.collect().await?;
         }
-        self.with_list(|pipeline, compressor, list| pipeline.close(compressor, list)).await
+        self.with_list(|pipeline, keeper, list| pipeline.close(keeper, list)).await
     }
 
     /// Runs work on the list on a thread that may block, because full lists are packed at once.
     async fn with_list<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&Arc<ChunkPipeline>, &mut Compressor, ListBuilder) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<ChunkPipeline>, &mut GroupKeeper, ListBuilder) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let list = self.list.take().unwrap_or_else(|| ListBuilder::new(self.pipeline.dedup.keys()));
         let pipeline = Arc::clone(&self.pipeline);
         let work = move || {
-            let mut compressor = pipeline.compressor()?;
-            let done = work(&pipeline, &mut compressor, list)?;
-            lock_unpoisoned(&pipeline.compressors).push(compressor);
+            let mut keeper = pipeline.keeper()?;
+            let done = work(&pipeline, &mut keeper, list)?;
+            pipeline.put_back(keeper)?;
             Ok(done)
         };
         self.pipeline.dedup.packs().workers().work("list", work).await

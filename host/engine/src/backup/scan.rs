@@ -16,7 +16,8 @@ use super::join::Parent;
 use super::prefixes::Prefixes;
 use super::ranges::{Ranges, Shape};
 use crate::repository::SnapshotHandle;
-use crate::shards::{KeyRange, Within};
+use crate::shards::Within;
+use crate::share::KeyRange;
 use crate::{Error, Result};
 
 /// Bounds for how many snapshots a server could hide keys whose listings contradict each other in a way that ranges cannot see.

@@ -16,7 +16,8 @@ use super::tree::{Counts, Grown};
 use super::{BackupOptions, BackupReport, Dated, OtherSource};
 use crate::blobs::BlobLoader;
 use crate::repository::{AHEAD_SECONDS, Chain, Repository, SnapshotHandle, Snapshots, random_id};
-use crate::shards::{KeyRange, Met, Shard};
+use crate::shards::{Met, Shard};
+use crate::share::KeyRange;
 use crate::write::{self, Committed, Deduplicator, Draft};
 use crate::{Damage, Error, Event, Result, RunContext};
 

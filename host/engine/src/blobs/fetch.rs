@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, Error as ConnectError, ErrorClass, Store};
 use credenza_format::{
-    Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, config_key,
-    open_blob, sealed_span,
+    BlobKind, Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, config_key,
+    group_head, open_blob, sealed_span,
 };
 use credenza_model::limits::SEGMENT_BYTES;
 use credenza_model::{ChunkId, StoreKey};
@@ -129,14 +129,55 @@ impl Opened {
         self.blob.id
     }
 
-    /// As it is stored; a member of a group as it is by itself, so that it needs no others where it goes.
-    pub(crate) fn frame(&self) -> Frame<'_> {
-        let PackBlob { id, kind, encoding, plain, .. } = self.blob;
-        let (encoding, stored) = match encoding {
-            Encoding::Group => (Encoding::Raw, &self.plain),
-            encoding => (encoding, &self.stored),
-        };
-        Frame { id, kind, encoding, plain_length: plain, stored }
+    pub(crate) const fn kind(&self) -> BlobKind {
+        self.blob.kind
+    }
+
+    /// Whether it shares its frame with another that was verified.
+    fn is_beside(&self, other: &Self) -> bool {
+        let group = |blob: &PackBlob| (blob.encoding == Encoding::Group).then_some(blob.offset);
+        group(&self.blob).is_some_and(|offset| group(&other.blob) == Some(offset))
+    }
+}
+
+/// How chunks that were verified go into another pack.
+pub(crate) enum Moved<'a> {
+    /// One that has its frame for itself, as it is stored.
+    Alone(Frame<'a>),
+    /// Members of a group, with their plaintexts, and the frame as it is stored if they are all of it.
+    Together(BlobKind, Vec<(ChunkId, &'a [u8])>, Option<&'a [u8]>),
+}
+
+/// Chunks of one frame that were verified: one, or members of a group.
+pub(crate) struct Verified(Vec<Opened>);
+
+impl Verified {
+    /// Of chunks in the order of their pack.
+    pub(crate) fn split(opened: impl IntoIterator<Item = Opened>) -> impl Iterator<Item = Self> {
+        let mut opened = opened.into_iter().peekable();
+        std::iter::from_fn(move || {
+            let mut frame = vec![opened.next()?];
+            while let Some(beside) = opened.next_if(|next| frame.last().is_some_and(|last| next.is_beside(last))) {
+                frame.push(beside);
+            }
+            Some(Self(frame))
+        })
+    }
+
+    pub(crate) fn chunks(&self) -> &[Opened] {
+        &self.0
+    }
+
+    pub(crate) fn moved(&self) -> Option<Moved<'_>> {
+        let first = self.0.first()?;
+        let PackBlob { id, kind, encoding, plain, .. } = first.blob;
+        let stored = &*first.stored;
+        if encoding != Encoding::Group {
+            return Some(Moved::Alone(Frame { id, kind, encoding, plain_length: plain, stored }));
+        }
+        let members = self.0.iter().map(|opened| (opened.id(), &*opened.plain)).collect();
+        let is_whole = stored.starts_with(&group_head(self.0.iter().map(|opened| opened.blob.plain)));
+        Some(Moved::Together(kind, members, is_whole.then_some(stored)))
     }
 }
 
@@ -181,29 +222,38 @@ fn verify_blob(
     inflater: &mut Inflater,
 ) -> credenza_format::Result<Bytes> {
     let mut inflated = Vec::new();
-    let plain = open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
-    let member = (blob.encoding == Encoding::Group).then(|| Bytes::copy_from_slice(plain));
+    open_blob(keys, pack.id, blob, &stored, inflater, &mut inflated)?;
     Ok(match blob.encoding {
         Encoding::Raw => stored,
-        Encoding::Zstd | Encoding::Group => member.unwrap_or_else(|| Bytes::from(inflated)),
+        Encoding::Zstd | Encoding::Group => Bytes::from(inflated),
     })
 }
 
-/// Opens a run and gives its blobs as they are stored, each verified; what is damaged comes back. Blocks for as long as that takes.
+/// Opens a run and gives its blobs frame by frame, each verified; what is damaged comes back. Blocks for as long as that takes.
 pub(crate) fn copy_run(
     keys: &Keys,
     pack: &IndexedPack,
     run: &Run,
     sealed: SealedRun,
-    mut take: impl FnMut(Opened) -> Result<()>,
+    mut take: impl FnMut(Verified) -> Result<()>,
 ) -> Result<Vec<Damage>> {
-    let (mut damages, mut taken) = (Vec::new(), Ok(()));
+    let (mut damages, mut taken, mut frame) = (Vec::new(), Ok(()), Vec::new());
     open_each(keys, pack, run, sealed, |_, opened| match opened {
         Err(damage) => damages.push(damage),
-        Ok(opened) if taken.is_ok() => taken = take(opened),
-        Ok(_) => {}
+        Ok(_) if taken.is_err() => {}
+        Ok(opened) => {
+            let is_next = frame.last().is_some_and(|last: &Opened| !opened.is_beside(last));
+            if is_next {
+                taken = take(Verified(std::mem::take(&mut frame)));
+            }
+            frame.push(opened);
+        }
     });
-    taken.map(|()| damages)
+    taken?;
+    if !frame.is_empty() {
+        take(Verified(frame))?;
+    }
+    Ok(damages)
 }
 
 /// What of a run is damaged in the store, out of its pack as parity makes it whole; `None` when nothing is, or that cannot be.

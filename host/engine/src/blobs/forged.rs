@@ -5,7 +5,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use credenza_connect::wrap::{Spent, Tally};
-use credenza_format::{BlobPlace, IndexedPack, sealed_span};
+use credenza_format::{BlobPlace, IndexedPack, group_head, sealed_span};
 use credenza_model::ChunkId;
 
 use super::{Fetched, Opened, Run};
@@ -58,12 +58,30 @@ pub(super) fn fetched(tally: &Tally, pack: &IndexedPack, run: &Run) -> Fetched {
 
 /// The same, as they are stored, too.
 pub(crate) fn opened(tally: &Tally, pack: &IndexedPack, run: &Run) -> Vec<Opened> {
-    let range = sealed_span(run.offset, run.length, pack.size).map(|span| span.object_range);
-    let bytes_down = range.map_or(run.length, |range| range.end - range.start);
+    count(tally, pack, (run.offset, run.length));
+    made(run)
+}
+
+/// Counts the request for so many bytes of a pack's plaintext.
+pub(super) fn count(tally: &Tally, pack: &IndexedPack, (offset, length): (u64, u64)) {
+    let range = sealed_span(offset, length, pack.size).map(|span| span.object_range);
+    let bytes_down = range.map_or(length, |range| range.end - range.start);
     tally.add(Spent { get: 1, bytes_down, ..Spent::default() });
-    let forge = |(id, place): &(ChunkId, BlobPlace)| {
-        let stored = Bytes::from(vec![0; place.stored as usize]);
+}
+
+/// The chunks of a range without counting it.
+pub(super) fn made(run: &Run) -> Vec<Opened> {
+    let forge = |(id, place): &(ChunkId, BlobPlace), head: &[u8]| {
+        let mut stored = vec![0; place.stored as usize];
+        stored.iter_mut().zip(head).for_each(|(byte, head)| *byte = *head);
+        let stored = Bytes::from(stored);
         Opened::forged(place.blob(*id), stored, plaintext(id, place.stored, place.plain))
     };
-    run.blobs.iter().map(forge).collect()
+    let frames = run.blobs.chunk_by(|(_, one), (_, next)| one.offset == next.offset);
+    // A group counts as whole: its members go over together, as it is.
+    let forge = |frame: &[(ChunkId, BlobPlace)]| {
+        let head = group_head(frame.iter().map(|(_, place)| place.plain));
+        frame.iter().map(|blob| forge(blob, &head)).collect::<Vec<_>>()
+    };
+    frames.flat_map(forge).collect()
 }

@@ -7,11 +7,13 @@
 //! a pack held is looked for by a successor with the index as it is then.
 //!
 //! Bound: the index, and once more for a successor; one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
-//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time.
+//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time. What a `course` holds comes on top.
 
+mod course;
 mod fetch;
 mod forged;
 mod locate;
+mod shares;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
+pub(crate) use course::{Course, Taken};
 use fetch::open_run;
-pub(crate) use fetch::{Opened, SealedRun, copy_run, healed, read_part, read_range};
+pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
+pub(crate) use shares::Shares;
 pub(crate) use locate::{Run, coalesce};
 
 use crate::liveness::Liveness;
@@ -140,9 +144,11 @@ impl BlobLoader {
 
     /// Whoever may know where chunks went whose packs are gone: only collectors delete packs, and only such as a record condemns.
     async fn successor(&self, gone: &[ChunkId]) -> Result<Option<Arc<Self>>> {
-        let places = gone.iter().flat_map(|id| self.index.places(id));
-        let packs: HashSet<ObjectId> =
-            places.filter_map(|place| self.index.pack(place.pack)).map(|pack| pack.id).collect();
+        let mut packs: HashSet<ObjectId> = HashSet::new();
+        for id in gone {
+            let places = self.index.places(id)?;
+            packs.extend(places.iter().filter_map(|place| self.index.pack(place.pack)).map(|pack| pack.id));
+        }
         if packs.is_empty() {
             return Ok(None);
         }
@@ -165,7 +171,7 @@ impl BlobLoader {
     }
 
     async fn load_known(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Fetched> {
-        let (mut places, mut fetched) = self.locate(ids);
+        let (mut places, mut fetched) = self.locate(ids)?;
         let mut tried = HashSet::new();
         while !places.is_empty() {
             let runs = coalesce(places.clone()).into_iter().map(|run| self.fetch(run));
@@ -175,16 +181,27 @@ impl BlobLoader {
             }
             places.retain(|(id, _)| fetched.get(id).is_some_and(Result::is_err));
             tried.extend(places.iter().map(|(id, place)| (*id, place.pack)));
-            places = places.into_iter().filter_map(|(id, _)| Some((id, self.another(&id, &tried)?))).collect();
+            let others = places.into_iter().map(|(id, _)| Ok((id, self.another(&id, &tried)?)));
+            let others: Vec<_> = others.collect::<Result<_>>()?;
+            places = others.into_iter().filter_map(|(id, place)| Some((id, place?))).collect();
         }
         Ok(fetched)
     }
 
     /// A place of a chunk in a pack where it was not yet looked for.
-    fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Option<BlobPlace> {
-        self.index
-            .places(id)
-            .find(|place| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack)))
+    fn another(&self, id: &ChunkId, tried: &HashSet<(ChunkId, PackOrdinal)>) -> Result<Option<BlobPlace>> {
+        let untried =
+            |place: &BlobPlace| self.index.state(place.pack) < PackState::Gone && !tried.contains(&(*id, place.pack));
+        Ok(self.index.places(id)?.into_iter().find(untried))
+    }
+
+    /// Loads what a [`Course`] did not give.
+    pub(crate) async fn complete(&self, taken: Taken) -> Result<Fetched> {
+        let Taken { mut fetched, rest } = taken;
+        if !rest.is_empty() {
+            fetched.extend(self.load(rest).await?);
+        }
+        Ok(fetched)
     }
 
     /// Loads one chunk that must be whole.
@@ -192,18 +209,18 @@ impl BlobLoader {
         self.load([id]).await?.remove(&id).unwrap_or_else(|| Err(unknown(id))).map_err(Error::from)
     }
 
-    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> (Vec<(ChunkId, BlobPlace)>, Fetched) {
+    fn locate(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<(Vec<(ChunkId, BlobPlace)>, Fetched)> {
         let mut fetched = Fetched::new();
         let mut places = Vec::new();
         for id in ids {
-            match self.index.get(&id) {
+            match self.index.get(&id)? {
                 Some(place) => places.push((id, place)),
                 None => {
                     fetched.insert(id, Err(unknown(id)));
                 }
             }
         }
-        (places, fetched)
+        Ok((places, fetched))
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
@@ -242,7 +259,7 @@ impl BlobLoader {
         }
     }
 
-    /// Reads one run and gives each chunk, verified and as it is stored, to `keep`, on a thread that may block. What is damaged comes back.
+    /// Reads one run and gives its chunks, verified and frame by frame, to `keep`, on a thread that may block. What is damaged comes back.
     ///
     /// # Errors
     /// When the store cannot be read at all, and whatever `keep` fails with.
@@ -250,7 +267,7 @@ impl BlobLoader {
         let pack = self.index.pack(run.pack);
         if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
             let opened = forged::opened(tally, pack, &run);
-            let kept = tokio::task::spawn_blocking(move || opened.into_iter().try_for_each(|opened| keep(opened)));
+            let kept = tokio::task::spawn_blocking(move || Verified::split(opened).try_for_each(|frame| keep(frame)));
             return kept.await.map_err(Error::worker("open"))?.map(|()| Vec::new());
         }
         let mut damages = self.pass_from(&*self.store, run.clone(), Arc::clone(&keep)).await?;
@@ -277,13 +294,13 @@ impl BlobLoader {
 
     async fn pass_opened(&self, pack: IndexedPack, run: Run, sealed: SealedRun, keep: Keep) -> Result<Vec<Damage>> {
         let keys = self.repository.keys().clone();
-        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |opened| keep(opened)));
+        let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |frame| keep(frame)));
         passed.await.map_err(Error::worker("open"))?
     }
 }
 
 /// Takes chunks of a [`pass`](BlobLoader::pass); it may see one twice.
-pub(crate) type Keep = Arc<dyn Fn(Opened) -> Result<()> + Send + Sync>;
+pub(crate) type Keep = Arc<dyn Fn(Verified) -> Result<()> + Send + Sync>;
 
 fn unknown(id: ChunkId) -> Damage {
     Damage::of_chunk("index", DamageKind::Missing, id, format!("no index segment says where chunk {id} is"))

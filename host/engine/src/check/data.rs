@@ -25,6 +25,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 pub(crate) const PACKS_IN_FLIGHT: usize = 2;
+/// Blobs of the packs that are described together, some 22 MB, at the cost of one pass over the index.
+const DESCRIBED_BLOBS: u64 = 1 << 18;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
@@ -55,7 +57,33 @@ pub(crate) async fn verify(
     users: &Users,
     (findings, reading): (&mut Findings<'_>, &mut Reading),
 ) -> Result<()> {
-    let checks = described(index, packs)
+    for group in groups(index, packs) {
+        let found = (&mut *findings, &mut *reading);
+        verify_group((repository, liveness, at_once), index, described(index, group)?, users, found).await?;
+    }
+    Ok(())
+}
+
+/// Cuts packs into groups that are described together.
+fn groups<'a>(index: &BlobIndex, packs: &'a [PackOrdinal]) -> impl Iterator<Item = &'a [PackOrdinal]> {
+    let blobs = |pack: &PackOrdinal| index.pack(*pack).map_or(0, |pack| u64::from(pack.blob_count));
+    let mut sum = 0;
+    packs.chunk_by(move |pack, next| {
+        sum += blobs(pack);
+        let fits = sum + blobs(next) <= DESCRIBED_BLOBS;
+        sum = if fits { sum } else { 0 };
+        fits
+    })
+}
+
+async fn verify_group(
+    (repository, liveness, at_once): (&Repository, Option<&Arc<Liveness>>, usize),
+    index: &Arc<BlobIndex>,
+    packs: Vec<PackRecord>,
+    users: &Users,
+    (findings, reading): (&mut Findings<'_>, &mut Reading),
+) -> Result<()> {
+    let checks = packs
         .into_iter()
         .map(|pack| async move { verify_both((repository, liveness), &pack).await.map(|damages| (pack, damages)) });
     let mut checked = futures_util::stream::iter(checks).buffer_unordered(at_once);
@@ -64,7 +92,7 @@ pub(crate) async fn verify(
         findings.progress(1, pack.size);
         match damage {
             Some(damage) if damage.kind == DamageKind::Missing => reading.vanished = true,
-            Some(_) if users.has_replaced(index, &pack) => {}
+            Some(_) if users.has_replaced(index, &pack)? => {}
             // Whoever reads by parity tells it.
             Some(damage) => match repository.heal(&(&pack).into(), &damage).await? {
                 Some(_) => drop(reading.healed.insert(pack.id)),
@@ -73,7 +101,9 @@ pub(crate) async fn verify(
             None if parity.is_none() => reading.whole.push(pack.id),
             None => {}
         }
-        if let Some(damage) = parity.filter(|_| !users.has_replaced(index, &pack)) {
+        if let Some(damage) = parity
+            && !users.has_replaced(index, &pack)?
+        {
             findings.add(damage, None);
         }
     }
@@ -245,9 +275,13 @@ impl Verifier {
 }
 
 /// The packs named, each with its blobs in the order of their positions. One pass over the index.
-pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRecord> {
+///
+/// # Errors
+/// When the index cannot be read.
+pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Result<Vec<PackRecord>> {
     let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
-    for (id, place) in index.iter() {
+    for known in index.iter() {
+        let (id, place) = known?;
         if let Some(found) = blobs.get_mut(&place.pack) {
             found.push((place.position, place.blob(id)));
         }
@@ -268,5 +302,5 @@ pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Vec<PackRec
             version: pack.version.as_deref().map(str::to_owned),
         })
     };
-    packs.iter().filter_map(record).collect()
+    Ok(packs.iter().filter_map(record).collect())
 }

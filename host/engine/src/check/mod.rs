@@ -210,7 +210,7 @@ async fn verified(
         }
         whole = reading.whole;
     }
-    add_remembered(&health, (&index, &users), &whole, &mut findings);
+    add_remembered(&health, (&index, &users), &whole, &mut findings)?;
     let damages = findings.iter().map(|finding| &finding.damage);
     report.unrecorded = health.record(repository, damages, &whole).await.err().map(|cause| cause.to_string());
     let present = packs.present.iter().filter_map(|pack| index.pack(*pack));
@@ -350,19 +350,22 @@ fn add_remembered(
     (index, users): (&BlobIndex, &Users),
     whole: &[ObjectId],
     findings: &mut Findings<'_>,
-) {
+) -> Result<()> {
     let whole: HashSet<&ObjectId> = whole.iter().collect();
     let found: HashSet<String> = findings.iter().map(|finding| finding.damage.object.clone()).collect();
     let remembered: Vec<(ObjectId, Damage)> =
         health.damages().filter(|(pack, damage)| !whole.contains(pack) && !found.contains(&damage.object)).collect();
     let ordinals: Vec<PackOrdinal> = remembered.iter().filter_map(|(pack, _)| index.ordinal(pack)).collect();
-    let there = described(index, &ordinals).into_iter().filter(|pack| {
+    let mut there: HashSet<ObjectId> = HashSet::new();
+    for pack in described(index, &ordinals)? {
         let is_gone = index.ordinal(&pack.id).is_none_or(|ordinal| index.state(ordinal) == PackState::Gone);
-        !is_gone && !users.has_replaced(index, pack)
-    });
-    let there: HashSet<ObjectId> = there.map(|pack| pack.id).collect();
+        if !is_gone && !users.has_replaced(index, &pack)? {
+            there.insert(pack.id);
+        }
+    }
     let remembered = remembered.into_iter().filter(|(pack, _)| there.contains(pack));
     remembered.for_each(|(pack, damage)| findings.add(damage, users.affected(&pack)));
+    Ok(())
 }
 
 /// Finds packs that were read by their parity.

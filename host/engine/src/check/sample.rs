@@ -12,6 +12,7 @@ use super::turn::{Behind, Cost, Turn, Waiting};
 use crate::Result;
 use crate::health::Health;
 use crate::repository::random_id;
+use crate::share::Share;
 
 /// How much of the data to read and verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +28,7 @@ pub enum Sample {
     /// Those that were not read for the longest, within a budget.
     Turn(Turn),
     /// The packs of one of several processes, which read all of them together: by their ids, which are random.
-    Shard {
-        /// Which, from 0.
-        number: u32,
-        /// How many there are.
-        of: u32,
-    },
+    Shard(Share),
 }
 
 /// The packs that a check reads.
@@ -75,12 +71,9 @@ impl Sample {
             }
             Self::Bytes(bytes) => until(shuffled(&others)?, bytes, size),
             Self::OlderThan(age) => others.into_iter().filter(|pack| is_stale(pack, age)).collect(),
-            Self::Shard { number, of } => {
-                let is_own = |ordinal: &PackOrdinal| {
-                    let (drawn, _) = index.pack(*ordinal)?.id.as_bytes().split_first_chunk()?;
-                    Some(u64::from_le_bytes(*drawn).checked_rem(u64::from(of))? == u64::from(number))
-                };
-                others.into_iter().filter(|pack| is_own(pack).unwrap_or(true)).collect()
+            Self::Shard(share) => {
+                let is_own = |ordinal: &PackOrdinal| index.pack(*ordinal).is_none_or(|pack| share.has(&pack.id));
+                others.into_iter().filter(is_own).collect()
             }
             Self::Turn(_) => Vec::new(),
         });

@@ -8,7 +8,7 @@ use credenza_format::{
     BlobIndex, Condemned, EscrowedConnector, IndexedPack, Intent, Node, ObjectKind, PackOrdinal, PackState, ParityRate,
     Removal, Usage, body_digest, is_object_name, open_document, parity_key, parity_pack, plain_length,
 };
-use credenza_model::{ChunkId, Content, ObjectId, Record, SnapshotId};
+use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Record, SnapshotId};
 
 use super::data::described;
 use super::users::Users;
@@ -180,8 +180,7 @@ pub(super) async fn packs(
         }
         match size {
             Some(_) if is_right => present.push(ordinal),
-            Some(_)
-                if pack.moved && described(index, &[ordinal]).iter().all(|pack| users.has_replaced(index, pack)) => {}
+            Some(_) if pack.moved && is_replaced(index, users, ordinal)? => {}
             Some(size) => findings.add(
                 Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
                 affected,
@@ -218,6 +217,12 @@ fn wrong_parity(rate: ParityRate, pack: &IndexedPack, listed: &HashMap<ObjectId,
             Some(Damage::new(&key, DamageKind::Size, detail))
         }
     }
+}
+
+/// Whether a pack that was moved is needed no more.
+fn is_replaced(index: &BlobIndex, users: &Users, pack: PackOrdinal) -> Result<bool> {
+    let described = described(index, &[pack])?;
+    described.first().map_or(Ok(true), |pack| users.has_replaced(index, pack))
 }
 
 /// What is damaged where the index lacks a pack.
@@ -300,9 +305,7 @@ impl Walk {
         for record in records {
             let unknown = match &record.content {
                 Content::None | Content::Inline(_) => None,
-                Content::Chunks(refs) => {
-                    refs.iter().find(|chunk| self.loader.index().get(&chunk.id).is_none()).map(|chunk| chunk.id)
-                }
+                Content::Chunks(refs) => self.first_unknown(refs)?,
                 Content::Lists { .. } => match self.lists(&record.content).await {
                     Ok(unknown) => unknown,
                     Err(Error::Damage(damage)) => {
@@ -322,16 +325,25 @@ impl Walk {
         Ok(clean)
     }
 
+    fn first_unknown(&self, refs: &[ChunkRef]) -> Result<Option<ChunkId>> {
+        for chunk in refs {
+            if self.loader.index().get(&chunk.id)?.is_none() {
+                return Ok(Some(chunk.id));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first chunk of a long content that the index does not know.
     async fn lists(&self, content: &Content) -> Result<Option<ChunkId>> {
         let unknown = std::cell::Cell::new(None);
         let index = self.loader.index();
         let holds = |id: &ChunkId| {
-            let known = index.get(id).is_some();
+            let known = index.get(id)?.is_some();
             if !known {
                 unknown.set(Some(*id));
             }
-            known
+            Ok(known)
         };
         ContentChunks::new(Arc::clone(&self.loader), content).claim_all(holds).await?;
         Ok(unknown.into_inner())

@@ -9,6 +9,7 @@ use credenza_model::{StoreKey, Timestamp};
 
 use super::*;
 use crate::latest::last_drill;
+use crate::share::Share;
 use crate::testing::{noise, open, repository, secret, snapshot, withheld};
 use crate::{Clock, DamageKind, Moment, RunContext};
 
@@ -81,7 +82,7 @@ async fn shards_read_each_pack_once_together() {
     let (_, repository) = five_snapshots().await;
     let mut read_packs = 0;
     for number in 0..3 {
-        read_packs += read(&repository, Sample::Shard { number, of: 3 }).await.packs_read;
+        read_packs += read(&repository, Sample::Shard(Share { number, of: 3 })).await.packs_read;
     }
     assert_eq!(read_packs, 10);
 }

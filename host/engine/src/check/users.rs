@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use credenza_format::{Bitmap, BlobIndex, PackBlob, PackRecord, PackState, PackUsage, Usage};
 use credenza_model::{ObjectId, SnapshotId};
 
+use crate::Result;
+
 /// Who uses which blobs of a pack, by the usage lists of snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct Use {
@@ -50,12 +52,21 @@ impl Users {
     }
 
     /// Whether a pack that was moved is needed no more: each blob in use has a place in another.
-    pub(super) fn has_replaced(&self, index: &BlobIndex, pack: &PackRecord) -> bool {
-        let Some(ordinal) = index.ordinal(&pack.id) else { return false };
-        let elsewhere = |blob: &PackBlob| {
-            let mut others = index.places(&blob.id).filter(|place| place.pack != ordinal);
-            others.any(|place| index.state(place.pack) < PackState::Gone)
-        };
-        index.pack(ordinal).is_some_and(|pack| pack.moved) && self.blobs(pack).all(elsewhere)
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(super) fn has_replaced(&self, index: &BlobIndex, pack: &PackRecord) -> Result<bool> {
+        let Some(ordinal) = index.ordinal(&pack.id) else { return Ok(false) };
+        if !index.pack(ordinal).is_some_and(|pack| pack.moved) {
+            return Ok(false);
+        }
+        for blob in self.blobs(pack) {
+            let places = index.places(&blob.id)?;
+            let mut others = places.iter().filter(|place| place.pack != ordinal);
+            if !others.any(|place| index.state(place.pack) < PackState::Gone) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -71,6 +71,29 @@ async fn that_a_snapshot_was_looked_at_counts_of_that_object_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_looked_at_is_not_suspect_again_when_it_is_brought_back_from_a_replica() {
+    let (_, [machine, _], handle) = machines().await;
+    let replica = repository(Arc::new(MemoryStore::new()), secret(), Some(&machine)).await;
+    put_flag(&machine, &handle, Verdict::Suspect, "all is gone").await.unwrap();
+    put_flag(&machine, &handle, Verdict::Cleared, "looked at this").await.unwrap();
+    let carry = async |from: &Repository, to: &Repository| {
+        sync::run(from, to, &SyncOptions::default(), &RunContext::default()).await.unwrap();
+    };
+    carry(&machine, &replica).await;
+    crate::remove::run(&machine, std::slice::from_ref(&handle), None).await.unwrap();
+    carry(&replica, &machine).await;
+    let back = machine.snapshots().await.unwrap().whole.pop().unwrap();
+    assert_ne!(back.digest, handle.digest);
+    assert_eq!(suspicion(&machine, &back).await, None);
+    // And that is the end of it.
+    let said = async || Flags::load(&machine).await.unwrap().of(&back).unwrap().at;
+    let before = said().await;
+    carry(&machine, &replica).await;
+    carry(&replica, &machine).await;
+    assert_eq!(said().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_note_that_cannot_be_read_is_told_to_who_removes() {
     let (store, [machine, _], handle) = machines().await;
     put_flag(&machine, &handle, Verdict::Suspect, "all is gone").await.unwrap();

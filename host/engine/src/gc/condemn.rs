@@ -5,13 +5,13 @@ use credenza_model::{ObjectId, StoreKey};
 
 use super::mark::{Needs, View};
 use super::{GcReport, delete};
+use crate::Result;
 use crate::clock::is_expired;
 use crate::repository::{Repository, random_id};
 use crate::write::put;
-use crate::{Damage, Result};
 
 /// What would be condemned and deleted if nobody else were at work.
-pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<(), Damage> {
+pub(super) fn foresee(view: &View, report: &mut GcReport) -> Result<()> {
     let needs = view.needs()?;
     let condemned = candidates(view, &needs);
     report.condemned = condemned.len() as u64;

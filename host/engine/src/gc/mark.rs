@@ -229,7 +229,14 @@ impl View {
             chunk: None,
             detail: detail.to_owned(),
         };
-        Ok(misfits.min().map(damage).or_else(|| self.needs().err()))
+        if let Some(misfit) = misfits.min() {
+            return Ok(Some(damage(misfit)));
+        }
+        match self.needs() {
+            Ok(_) => Ok(None),
+            Err(Error::Damage(damage)) => Ok(Some(damage)),
+            Err(cause) => Err(cause),
+        }
     }
 
     /// Which blobs must be kept where.
@@ -240,10 +247,11 @@ impl View {
     /// the last that is whole.
     ///
     /// # Errors
-    /// Damage when a needed chunk is nowhere.
-    pub(super) fn needs(&self) -> Result<Needs, Damage> {
+    /// Damage when a needed chunk is nowhere; when the index cannot be read.
+    pub(super) fn needs(&self) -> Result<Needs> {
         let mut needs = Needs { by_pack: vec![None; self.index.packs().len()] };
-        for (id, place) in self.index.iter() {
+        for known in self.index.iter() {
+            let (id, place) = known?;
             let Some(pack) = self.index.pack(place.pack) else { continue };
             if !self.used.get(&pack.id).is_some_and(|used| used.get(place.position)) {
                 continue;
@@ -255,39 +263,40 @@ impl View {
                     &pack.store_key(),
                     DamageKind::Missing,
                     "snapshots rely on it and it is not in the store",
-                ));
+                )
+                .into());
             } else {
                 needs.add(&self.index, &place);
                 if self.damaged.contains(&pack.id) {
-                    self.need_everywhere(&id, &mut needs);
+                    self.need_everywhere(&id, &mut needs)?;
                 }
             }
         }
         Ok(needs)
     }
 
-    fn need_anywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<(), Damage> {
-        match self.index.get(id) {
+    fn need_anywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<()> {
+        match self.index.get(id)? {
             None => Err(Damage::of_chunk(
                 "index",
                 DamageKind::Missing,
                 *id,
                 format!("no pack in the store holds chunk {id}, which snapshots use"),
-            )),
+            )
+            .into()),
             Some(best) if self.is_reliable(best.pack) => {
                 needs.add(&self.index, &best);
                 Ok(())
             }
-            Some(_) => {
-                self.need_everywhere(id, needs);
-                Ok(())
-            }
+            Some(_) => self.need_everywhere(id, needs),
         }
     }
 
-    fn need_everywhere(&self, id: &ChunkId, needs: &mut Needs) {
-        let there = self.index.places(id).filter(|place| self.index.state(place.pack) < PackState::Gone);
-        there.for_each(|place| needs.add(&self.index, &place));
+    fn need_everywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<()> {
+        let places = self.index.places(id)?;
+        let there = places.iter().filter(|place| self.index.state(place.pack) < PackState::Gone);
+        there.for_each(|place| needs.add(&self.index, place));
+        Ok(())
     }
 
     /// Whether a pack is there without reserve and not on record as damaged.

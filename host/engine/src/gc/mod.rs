@@ -24,7 +24,7 @@
 //!
 //! Writers that commit all the time never end a run: each look is at what was there when it began, and what came since stays.
 //!
-//! Bound: the index (52 bytes a blob; twice that while it is read, thrice while it is read again beside writers), two bits per blob, some 500 bytes per pack and per
+//! Bound: the index (as `repository::index` states it; once more while it is read again beside writers), two bits per blob, some 500 bytes per pack and per
 //! snapshot; while repacking, what `write` holds and the descriptions of one batch of packs.
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ pub(crate) async fn delete(repository: &Repository, keys: &[StoreKey]) -> Result
 
 impl GcReport {
     /// Names what is on record as damaged and there, unless all that snapshots need of it is elsewhere; notes that cannot be read, too.
-    fn name_remembered(&mut self, view: &View, health: &Health) -> Result<(), Damage> {
+    fn name_remembered(&mut self, view: &View, health: &Health) -> Result<()> {
         self.damages.extend(health.unreadable().iter().cloned());
         if view.damaged.is_empty() {
             return Ok(());

@@ -15,9 +15,10 @@ use credenza_model::{ChunkId, ObjectId};
 
 use super::GcReport;
 use super::mark::{Needs, View};
+use crate::blobs::Shares;
 use crate::repository::Repository;
 use crate::write::{Deduplicator, copy};
-use crate::{Damage, Error, Event, Listener, Result};
+use crate::{Error, Event, Listener, Result};
 
 /// Packs are sparse below this share of bytes in need, in percent.
 const LIVE_PERCENT_MIN: u64 = 60;
@@ -46,8 +47,8 @@ pub(super) fn foresee(
     view: &View,
     bytes_max: Option<u64>,
     report: &mut GcReport,
-) -> Result<(), Damage> {
-    let chosen = within(candidates(repository, view, &view.needs()?), bytes_max);
+) -> Result<()> {
+    let chosen = within(candidates(repository, view, &view.needs()?)?, bytes_max);
     report.repacked = chosen.len() as u64;
     report.bytes_repacked = chosen.iter().map(|one| one.live_bytes).sum();
     Ok(())
@@ -62,7 +63,7 @@ pub(super) async fn run(
     report: &mut GcReport,
 ) -> Result<()> {
     let mut needs = view.needs()?;
-    let chosen = within(candidates(repository, view, &needs), bytes_max);
+    let chosen = within(candidates(repository, view, &needs)?, bytes_max);
     listener.on(Event::Expected { entries: chosen.len() as u64, bytes: chosen.iter().map(|one| one.live_bytes).sum() });
     for batch in batches(&chosen) {
         let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
@@ -78,14 +79,14 @@ pub(super) async fn run(
 
 /// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted;
 /// and so is what is on record as damaged, until it is mended.
-fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candidate> {
+fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Result<Vec<Candidate>> {
     let movable = |candidate: &Candidate| {
         view.index.pack(candidate.pack).filter(|pack| !pack.moved && pack.state < PackState::Gone).is_some_and(|pack| {
             let is_kept = view.pinned.contains(&pack.id) || view.is_locked(&pack.id);
             !is_kept && !view.damaged.contains(&pack.id)
         })
     };
-    let mut all = weigh(view, needs);
+    let mut all = weigh(view, needs)?;
     all.retain(movable);
     let kind = |candidate: &Candidate| view.index.pack(candidate.pack).map(|pack| pack.kind);
     let is_small = |candidate: &Candidate| candidate.bytes < SMALL_BYTES;
@@ -107,22 +108,25 @@ fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Vec<Candid
         let share = |one: &Candidate, other: &Candidate| u128::from(one.live_bytes) * u128::from(other.bytes);
         share(a, b).cmp(&share(b, a)).then(a.pack.cmp(&b.pack))
     });
-    all
+    Ok(all)
 }
 
 /// What is needed of each pack that anything is needed of.
-fn weigh(view: &View, needs: &Needs) -> Vec<Candidate> {
+fn weigh(view: &View, needs: &Needs) -> Result<Vec<Candidate>> {
+    let shares = Shares::of(&view.index)?;
     let mut packs: HashMap<PackOrdinal, Candidate> = HashMap::new();
-    for (_, place) in view.index.iter() {
+    for known in view.index.iter() {
+        let (_, place) = known?;
         let Some(needed) = needs.of(place.pack) else { continue };
         let empty = Candidate { pack: place.pack, blobs: 0, live_bytes: 0, bytes: 0 };
         let pack = packs.entry(place.pack).or_insert(empty);
         let live = needed.get(place.position);
         pack.blobs += 1;
-        pack.bytes += u64::from(place.stored);
-        pack.live_bytes += if live { u64::from(place.stored) } else { 0 };
+        let bytes = shares.share(&place);
+        pack.bytes += bytes;
+        pack.live_bytes += if live { bytes } else { 0 };
     }
-    packs.into_values().collect()
+    Ok(packs.into_values().collect())
 }
 
 /// As many as the budget has bytes for.
@@ -160,7 +164,7 @@ async fn move_batch(
     listener: &dyn Listener,
     report: &mut GcReport,
 ) -> Result<()> {
-    let mut described = places_of(&view.index, batch);
+    let mut described = places_of(&view.index, batch)?;
     let mut moved = Vec::new();
     for one in batch {
         let places = described.remove(&one.pack).unwrap_or_default();
@@ -199,13 +203,16 @@ async fn copy_needed(
 ) -> Result<()> {
     let needed: Option<Bitmap> = needs.of(pack).cloned();
     let needed = places.iter().filter(|(_, place)| needed.as_ref().is_some_and(|needed| needed.get(place.position)));
-    let elsewhere = |id: &ChunkId| {
-        let mut others = view.index.places(id).filter(|place| place.pack != pack);
-        others.find(|place| view.is_reliable(place.pack))
-    };
-    let (held, alone): (Vec<_>, Vec<_>) = needed.copied().partition(|(id, _)| elsewhere(id).is_some());
+    let (mut held, mut alone) = (Vec::new(), Vec::new());
+    for (id, place) in needed {
+        let is_elsewhere = |other: &BlobPlace| other.pack != pack && view.is_reliable(other.pack);
+        match view.index.places(id)?.into_iter().find(is_elsewhere) {
+            Some(other) => held.push(other),
+            None => alone.push((*id, *place)),
+        }
+    }
     copy(repository, dedup.packs(), &view.index, alone).await?;
-    held.iter().filter_map(|(id, _)| elsewhere(id)).for_each(|place| needs.add(&view.index, &place));
+    held.iter().for_each(|place| needs.add(&view.index, place));
     if let Some(id) = view.index.pack(pack).map(|pack| pack.id) {
         view.index.demote(&id, PackState::Moved);
     }
@@ -213,14 +220,15 @@ async fn copy_needed(
 }
 
 /// The places in the packs of a batch, one pass over the index.
-fn places_of(index: &BlobIndex, batch: &[Candidate]) -> HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>> {
+fn places_of(index: &BlobIndex, batch: &[Candidate]) -> Result<HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>>> {
     let mut places: HashMap<PackOrdinal, Vec<_>> = batch.iter().map(|one| (one.pack, Vec::new())).collect();
-    for (id, place) in index.iter() {
+    for known in index.iter() {
+        let (id, place) = known?;
         if let Some(found) = places.get_mut(&place.pack) {
             found.push((id, place));
         }
     }
-    places
+    Ok(places)
 }
 
 /// The description of a pack that was moved.

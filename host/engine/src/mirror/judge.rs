@@ -84,6 +84,16 @@ impl Ground {
         base.is_some() && self.is_lacking && self.is_settled(found)
     }
 
+    /// Whether a version of a key that is there may be one that the cut has; of deletions there is one kind.
+    pub(super) fn are_one_version(&self, record: &Record, found: &Entry) -> bool {
+        let is_deletion = |entry: &Entry| entry.version.as_ref().is_some_and(|version| version.deleted);
+        match (is_deletion(&record.entry), is_deletion(found)) {
+            (true, true) => true,
+            (false, false) => self.may_be(record, found),
+            _ => false,
+        }
+    }
+
     /// Whether what is there may be what a record says, by what both state.
     fn may_be(&self, record: &Record, found: &Entry) -> bool {
         let entry = &record.entry;

@@ -11,25 +11,33 @@
 //! Owned here: the order, the marker, what is held back. Refused here: making the cut (`backup`), writing entries (`restore`), when it runs (`credenza_app::jobs`).
 //! Called by `credenza_app::jobs::mirror`.
 //!
+//! Where versions count, each key of the target gets those that it lacks, in their order: what it has is compared with what the cut has ([`history`]).
+//!
 //! Bound: that of a restore, a window of leaves for each of at most [`TOWARDS_MAX`] + 2 cuts, a page of a listing; keys lie in files without a name.
 
+mod cuts;
+mod history;
 mod join;
 mod judge;
 mod marker;
+mod remove;
+mod sides;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, ErrorClass, Source, ability};
-use credenza_model::{Entry, EntryKind, Key, SnapshotId, Timestamp, Version};
+use credenza_connect::{Destination, DestinationInfo, Source, ability};
+use credenza_model::{SnapshotId, Timestamp};
 
 use crate::key_list::KeyList;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::restore::{self, EXTRA_PERCENT_MAX, Overwrite, RestoreOptions, RestoreReport};
-use crate::{Error, Event, Left, Result, RunContext};
+use crate::{Error, Left, Result, RunContext};
 
-use join::{Cuts, Plan};
+use cuts::Cuts;
+use join::Plan;
 pub use marker::{MARKER, Marker, TOWARDS_MAX};
+use remove::Removal;
 
 /// Fewer objects are removed without a question, whatever share of all they are.
 const REMOVALS_MIN: u64 = 20;
@@ -37,9 +45,9 @@ const REMOVALS_MIN: u64 = 20;
 /// A place that is made to be what a snapshot holds.
 #[derive(Clone)]
 pub struct Target {
-    /// It as a place to write to; where it cannot be listed itself, with the right to lay delete markers.
+    /// It as a place to write to, with the right to remove.
     pub destination: Arc<dyn Destination>,
-    /// The same place as something to list and read.
+    /// The same place as something to list and read; with all versions where those count.
     pub listing: Arc<dyn Source>,
 }
 
@@ -64,6 +72,8 @@ pub struct MirrorOptions {
     pub tag: String,
     /// What becomes of what the source no longer has.
     pub deletes: Deletes,
+    /// Older versions and delete markers of the cut are to be there as well; the target must keep them.
+    pub versions: bool,
     /// Replace what somebody else has put or changed there, and take over the mirror of another policy.
     pub overwrite: bool,
     /// Remove also where that is more than [`EXTRA_PERCENT_MAX`] percent of what is there.
@@ -101,6 +111,8 @@ pub struct MirrorReport {
     pub missing: u64,
     /// Objects that are there as an older cut has them.
     pub changed: u64,
+    /// Keys of which only versions that are no more are to be written.
+    pub past: u64,
     /// Objects that are there as the cut has them.
     pub same: u64,
     /// Objects of the cut that somebody else has put there or changed.
@@ -159,6 +171,9 @@ pub async fn run(
     run: &RunContext,
 ) -> Result<MirrorReport> {
     let info = target.destination.info().await.map_err(Error::connector("opening the target"))?;
+    if options.versions && !info.has(ability::HISTORY) {
+        return Err(Error::NoHistory { destination: info.identity });
+    }
     let read = marker::read(target).await?;
     let known = read.map(|read| read.settled_marker());
     let mut report = MirrorReport { cut: Some(cut.snapshot.id), ..MirrorReport::default() };
@@ -183,9 +198,10 @@ pub async fn run(
         return Ok(report);
     }
     if !plan.is_nothing() {
-        let going = own.clone().going_on(known, cut.snapshot.id);
+        let going = own.clone().going_on(known.clone(), cut.snapshot.id);
         marker::write(target, &going).await?;
-        carry_out(repository, cut, target, (&info, &mut plan), run, &mut report).await?;
+        let work = Work { repository, cuts: &cuts, target, info: &info, options, run };
+        work.carry_out(&mut plan, &mut report).await?;
     }
     let whole =
         Marker { cut: Some(cut.snapshot.id), lacking: report.lacking() + (report.gone - report.removed), ..own };
@@ -194,8 +210,8 @@ pub async fn run(
 }
 
 fn held(report: &MirrorReport, plan: &Plan, options: &MirrorOptions) -> Option<Held> {
-    let is_much = plan.gone.len() > REMOVALS_MIN
-        && plan.gone.len().saturating_mul(100) > plan.listed.saturating_mul(EXTRA_PERCENT_MAX);
+    let is_much = plan.removals() > REMOVALS_MIN
+        && plan.removals().saturating_mul(100) > plan.listed.saturating_mul(EXTRA_PERCENT_MAX);
     match () {
         () if report.foreign.entries > 0 && !options.overwrite => Some(Held::Foreign),
         () if is_much && !options.force => Some(Held::Removals),
@@ -203,89 +219,44 @@ fn held(report: &MirrorReport, plan: &Plan, options: &MirrorOptions) -> Option<H
     }
 }
 
-/// Writes what is new, then what has changed, and removes what is gone when the rest is there.
-async fn carry_out(
-    repository: &Repository,
-    cut: &SnapshotHandle,
-    target: &Target,
-    (info, plan): (&DestinationInfo, &mut Plan),
-    run: &RunContext,
-    report: &mut MirrorReport,
-) -> Result<()> {
-    // What is new is put on the condition that nothing is there.
-    for (keys, overwrite) in [(plan.new.list()?, Overwrite::No), (plan.changed.list()?, Overwrite::Always)] {
-        if keys.is_empty() {
-            continue;
-        }
-        let options = RestoreOptions { overwrite, only: Some(Arc::new(keys)), ..RestoreOptions::default() };
-        let written = restore::run(repository, cut, Arc::clone(&target.destination), &options, run).await?;
-        report.written.add(written);
-    }
-    // What could not be written may be what is there under another name.
-    if report.lacking() > report.written.unread + report.unnamed.entries {
-        return Ok(());
-    }
-    let removal = Removal { target, info, run };
-    report.removed = run.stop.unless(removal.all(plan.gone.list()?)).await??;
-    Ok(())
-}
-
-/// Removes what is gone.
-struct Removal<'a> {
+/// What is to be done, and where.
+struct Work<'a> {
+    repository: &'a Repository,
+    cuts: &'a Cuts<'a>,
     target: &'a Target,
     info: &'a DestinationInfo,
+    options: &'a MirrorOptions,
     run: &'a RunContext,
 }
 
-impl Removal<'_> {
-    /// How many were removed; what refuses is told and stays.
-    async fn all(&self, keys: KeyList) -> Result<u64> {
-        let (mut removed, mut folders) = (0, Vec::new());
-        let mut cursor = keys.cursor();
-        while let Some(key) = cursor.next()? {
-            // Folders in which it does not lie are left: they are removed behind what was in them.
-            while let Some(folder) = folders.pop_if(|folder: &mut Key| !key.as_bytes().starts_with(folder.as_bytes())) {
-                removed += self.one(folder).await?;
-            }
-            if self.info.namespace == ability::TREE && key.as_bytes().ends_with(b"/") {
-                folders.push(key);
-            } else {
-                removed += self.one(key).await?;
-            }
+impl Work<'_> {
+    /// Writes what is new, then what has changed, and removes what is gone when the rest is there.
+    async fn carry_out(&self, plan: &mut Plan, report: &mut MirrorReport) -> Result<()> {
+        // What is new is put on the condition that nothing is there.
+        for (keys, overwrite) in [(plan.new.list()?, Overwrite::No), (plan.changed.list()?, Overwrite::Always)] {
+            report.written.add(self.write(keys, overwrite).await?);
         }
-        while let Some(folder) = folders.pop() {
-            removed += self.one(folder).await?;
+        // What could not be written may be what is there under another name.
+        if report.lacking() > report.written.unread + report.unnamed.entries {
+            return Ok(());
         }
-        Ok(removed)
+        let buried = self.write(plan.buried.list()?, Overwrite::Always).await?;
+        if buried.is_whole() {
+            report.removed += plan.buried.len();
+        }
+        report.written.add(buried);
+        let removal = Removal { cuts: self.cuts, target: self.target, info: self.info, run: self.run };
+        report.removed += self.run.stop.unless(removal.all(plan.gone.list()?)).await??;
+        Ok(())
     }
 
-    async fn one(&self, key: Key) -> Result<u64> {
-        let is_folder = self.info.namespace == ability::TREE && key.as_bytes().ends_with(b"/");
-        let kind = if is_folder { EntryKind::Directory } else { EntryKind::File };
-        let entry = Entry::new(key.clone(), kind);
-        let done = if self.info.has(ability::READABLE) {
-            self.target.destination.remove(&entry).await
-        } else {
-            let version = Some(Version { id: String::new(), latest: true, deleted: true });
-            match self.target.destination.create(&Entry { version, ..entry }, true).await {
-                Ok(Some(writer)) => {
-                    writer.abort().await;
-                    let message = format!("`{key}` stays: the connector of the target removes nothing");
-                    Err(ConnectError::new(ErrorClass::Unsupported, "mirror.remove", message))
-                }
-                done => done.map(drop),
-            }
-        };
-        match done {
-            Ok(()) => Ok(1),
-            Err(cause) if cause.is_transient() => {
-                Err(Error::connector(format!("removing `{key}` at the target"))(cause))
-            }
-            Err(cause) => {
-                self.run.events.on(Event::EntryFailed { key, reason: cause.message });
-                Ok(0)
-            }
+    async fn write(&self, keys: KeyList, overwrite: Overwrite) -> Result<RestoreReport> {
+        if keys.is_empty() {
+            return Ok(RestoreReport::default());
         }
+        let versions = self.options.versions;
+        let options = RestoreOptions { overwrite, versions, only: Some(Arc::new(keys)), ..RestoreOptions::default() };
+        restore::run(self.repository, self.cuts.cut, Arc::clone(&self.target.destination), &options, self.run).await
     }
 }
 

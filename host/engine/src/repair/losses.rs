@@ -32,8 +32,8 @@ pub(super) async fn find(repository: &Repository, survey: &Survey, salvaged: &Sa
 
 async fn loss(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, salvaged: &Salvaged) -> Result<SnapshotLoss> {
     let mut loss = SnapshotLoss { snapshot: handle.snapshot.id, entries: 0, problems: Vec::new() };
-    let is_here = |id: &ChunkId| !salvaged.lost.contains(id) && loader.index().get(id).is_some();
-    let is_there = |id: &ChunkId| salvaged.brought.contains(id) || is_here(id);
+    let is_here = |id: &ChunkId| Ok(!salvaged.lost.contains(id) && loader.index().get(id)?.is_some());
+    let is_there = |id: &ChunkId| if salvaged.brought.contains(id) { Ok(true) } else { is_here(id) };
     let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
     while let Some(step) = walk.next().await? {
         match step {

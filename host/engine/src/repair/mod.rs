@@ -255,7 +255,7 @@ async fn mend(
 ) -> Result<RepairReport> {
     let mut report = RepairReport::default();
     let salvaged = salvage::run(repository, &survey, dedup).await?;
-    let mut parities = Parities::find(repository, &survey, &salvaged);
+    let mut parities = Parities::find(repository, &survey, &salvaged)?;
     if options.apply {
         parities.write(repository).await?;
         // They were made of packs that are whole.

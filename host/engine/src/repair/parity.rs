@@ -18,21 +18,21 @@ use crate::repository::Repository;
 pub(super) struct Parities(Vec<PackRecord>);
 
 impl Parities {
-    pub(super) fn find(repository: &Repository, survey: &Survey, salvaged: &Salvaged) -> Self {
+    pub(super) fn find(repository: &Repository, survey: &Survey, salvaged: &Salvaged) -> Result<Self> {
         if repository.config().parity.is_none() {
-            return Self(Vec::new());
+            return Ok(Self(Vec::new()));
         }
         let names = survey.findings.iter().filter_map(|finding| StoreKey::new(finding.damage.object.clone()).ok());
         let hurt: HashSet<ObjectId> = names.filter_map(|name| parity_pack(&name)).collect();
         let replaced: HashSet<ObjectId> = salvaged.packs.iter().map(|pack| pack.id).collect();
         let ordinals: HashSet<PackOrdinal> =
             hurt.difference(&replaced).filter_map(|pack| survey.index.ordinal(pack)).collect();
-        let mut packs = check::described(&survey.index, &ordinals.into_iter().collect::<Vec<_>>());
+        let mut packs = check::described(&survey.index, &ordinals.into_iter().collect::<Vec<_>>())?;
         // Their run may have been cut off before it.
         packs.extend(survey.found.iter().filter(|pack| !replaced.contains(&pack.id)).cloned());
         packs.sort_unstable_by_key(|pack| pack.id);
         packs.dedup_by_key(|pack| pack.id);
-        Self(packs)
+        Ok(Self(packs))
     }
 
     pub(super) fn mends(&self) -> impl Iterator<Item = Mend> + '_ {

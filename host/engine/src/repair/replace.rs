@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobKind, ChainLink, Compressor, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict,
+    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict,
     body_digest,
 };
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
@@ -23,7 +23,7 @@ use crate::contents::ContentChunks;
 use crate::flags::{Flags, put_flag};
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::tags::TagEdits;
-use crate::write::{self, Deduplicator, Draft, TreeWriter, claim};
+use crate::write::{self, Deduplicator, Draft, GroupKeeper, TreeWriter, claim};
 use crate::{Error, Result, Stop};
 
 /// Blobs copied at once.
@@ -187,11 +187,13 @@ async fn carry(dedup: &Arc<Deduplicator>, loader: &Arc<BlobLoader>, level: i32, 
     }
     let homeless = RefCell::new(Vec::new());
     let note = |id: &ChunkId| {
-        let place = loader.index().get(id);
-        if let Some(place) = place.filter(|_| !dedup.holds(id)) {
+        let place = loader.index().get(id)?;
+        if let Some(place) = place
+            && !dedup.holds(id)?
+        {
             homeless.borrow_mut().push((*id, place.kind));
         }
-        place.is_some()
+        Ok(place.is_some())
     };
     if !ContentChunks::new(Arc::clone(loader), content).claim_all(note).await? {
         return Ok(false);
@@ -211,13 +213,13 @@ async fn copy(
     let mut fetched = loader.load(blobs.iter().map(|(id, _)| *id)).await?;
     let kept = Arc::clone(dedup);
     let work = move || {
-        let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+        let mut keeper = GroupKeeper::new(kept, level)?;
         for (id, kind) in blobs {
             if let Some(plain) = fetched.remove(&id) {
-                kept.keep(&mut compressor, kind, &plain?)?;
+                keeper.keep_blob(kind, &plain?)?;
             }
         }
-        Ok(())
+        keeper.flush()
     };
     dedup.packs().workers().work("copy", work).await
 }

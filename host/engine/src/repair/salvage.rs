@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, Compressor, PackBlob, PackRecord, PackState};
+use credenza_format::{BlobIndex, PackBlob, PackRecord, PackState};
 use credenza_model::{ChunkId, ObjectId};
 
 use super::survey::Survey;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::repository::Repository;
 use crate::window::WINDOW_BYTES;
-use crate::write::Deduplicator;
+use crate::write::{Deduplicator, GroupKeeper};
 use crate::{Error, Result};
 
 /// What became of the chunks of damaged packs.
@@ -36,12 +36,16 @@ pub(super) async fn run(
     dedup: Option<&Arc<Deduplicator>>,
 ) -> Result<Salvaged> {
     let loader = survey.loader(repository);
-    let mut salvaged = Salvaged { packs: survey.damaged_packs(), ..Salvaged::default() };
+    let mut salvaged = Salvaged { packs: survey.damaged_packs()?, ..Salvaged::default() };
     let damaged: HashSet<ObjectId> = salvaged.packs.iter().map(|pack| pack.id).collect();
     let level = repository.config().compression_level;
     for pack in &salvaged.packs {
-        let is_settled = |blob: &PackBlob| was_moved(&survey.index, pack) && has_home(&survey.index, &damaged, blob);
-        let wanted: Vec<PackBlob> = survey.users.blobs(pack).filter(|blob| !is_settled(blob)).copied().collect();
+        let mut wanted = Vec::new();
+        for blob in survey.users.blobs(pack) {
+            if !was_moved(&survey.index, pack) || !has_home(&survey.index, &damaged, blob)? {
+                wanted.push(*blob);
+            }
+        }
         let (mut copied, mut lost) = (0, 0);
         for window in windows(&wanted) {
             let fetched = fetch(&loader, window).await?;
@@ -49,8 +53,11 @@ pub(super) async fn run(
                 window.iter().partition(|blob| fetched.get(&blob.id).is_some_and(Result::is_ok));
             (copied, lost) = (copied + whole.len() as u64, lost + gone.len() as u64);
             salvaged.lost.extend(gone.iter().map(|blob| blob.id));
-            let is_brought = |id: &ChunkId| survey.index.get(id).is_none();
-            salvaged.brought.extend(whole.iter().map(|blob| blob.id).filter(is_brought));
+            for blob in &whole {
+                if survey.index.get(&blob.id)?.is_none() {
+                    salvaged.brought.insert(blob.id);
+                }
+            }
             if let Some(dedup) = dedup {
                 keep(dedup, level, whole, fetched).await?;
             }
@@ -66,9 +73,10 @@ pub(super) fn was_moved(index: &BlobIndex, pack: &PackRecord) -> bool {
 }
 
 /// Whether a pack with which nothing is wrong holds a blob.
-fn has_home(index: &BlobIndex, damaged: &HashSet<ObjectId>, blob: &PackBlob) -> bool {
-    let mut packs = index.places(&blob.id).filter_map(|place| index.pack(place.pack));
-    packs.any(|pack| pack.state < PackState::Condemned && !damaged.contains(&pack.id))
+fn has_home(index: &BlobIndex, damaged: &HashSet<ObjectId>, blob: &PackBlob) -> Result<bool> {
+    let places = index.places(&blob.id)?;
+    let mut packs = places.iter().filter_map(|place| index.pack(place.pack));
+    Ok(packs.any(|pack| pack.state < PackState::Condemned && !damaged.contains(&pack.id)))
 }
 
 /// Blobs whose plaintext fits into memory together.
@@ -96,13 +104,13 @@ async fn fetch(loader: &Arc<BlobLoader>, blobs: &[PackBlob]) -> Result<Fetched> 
 async fn keep(dedup: &Arc<Deduplicator>, level: i32, blobs: Vec<PackBlob>, fetched: Fetched) -> Result<()> {
     let kept = Arc::clone(dedup);
     let work = move || {
-        let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+        let mut keeper = GroupKeeper::new(kept, level)?;
         for blob in blobs {
             if let Some(Ok(plain)) = fetched.get(&blob.id) {
-                kept.keep(&mut compressor, blob.kind, plain)?;
+                keeper.keep_blob(blob.kind, plain)?;
             }
         }
-        Ok(())
+        keeper.flush()
     };
     dedup.packs().workers().work("salvage", work).await
 }

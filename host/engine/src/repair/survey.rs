@@ -112,13 +112,16 @@ impl Survey {
 
     /// The packs that something is wrong with, as the index describes them. Not those that the store fails to give for now: nothing is known of
     /// their bytes, and they may be whole.
-    pub(super) fn damaged_packs(&self) -> Vec<PackRecord> {
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(super) fn damaged_packs(&self) -> Result<Vec<PackRecord>> {
         let known = self.findings.iter().filter(|finding| finding.damage.kind != DamageKind::Unreadable);
         let ordinals: HashSet<PackOrdinal> =
             known.filter_map(pack).filter_map(|pack| self.index.ordinal(&pack)).collect();
-        let mut packs = check::described(&self.index, &ordinals.into_iter().collect::<Vec<_>>());
+        let mut packs = check::described(&self.index, &ordinals.into_iter().collect::<Vec<_>>())?;
         packs.sort_unstable_by_key(|pack| pack.id);
-        packs
+        Ok(packs)
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn rebuild(
 }
 
 /// Which place of a chunk a list names.
-type Choose = fn(&BlobIndex, &ChunkId) -> Option<BlobPlace>;
+type Choose = fn(&BlobIndex, &ChunkId) -> credenza_format::Result<Option<BlobPlace>>;
 
 /// The list of a snapshot that was committed before a repack names the packs that were moved since.
 async fn tell(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<Rebuilt> {
@@ -83,26 +83,26 @@ async fn tell(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<Rebui
 }
 
 /// The place of a chunk in a pack that was moved, if it is or was in one, else its best.
-fn before_moved(index: &BlobIndex, id: &ChunkId) -> Option<BlobPlace> {
-    let best = index.get(id)?;
+fn before_moved(index: &BlobIndex, id: &ChunkId) -> credenza_format::Result<Option<BlobPlace>> {
+    let Some(best) = index.get(id)? else { return Ok(None) };
     let was_moved = |place: &BlobPlace| index.pack(place.pack).is_some_and(|pack| pack.moved);
-    Some(index.places(id).find(was_moved).unwrap_or(best))
+    Ok(Some(index.places(id)?.into_iter().find(was_moved).unwrap_or(best)))
 }
 
 /// What a snapshot uses, and whether that is all of it.
 async fn used(loader: &Arc<BlobLoader>, handle: &SnapshotHandle, choose: Choose) -> Result<(Usage, bool)> {
     let (marks, mut complete) = (RefCell::new(UsageMap::default()), true);
     let mark = |id: &ChunkId| {
-        let place = choose(loader.index(), id);
+        let place = choose(loader.index(), id)?;
         place.iter().for_each(|place| marks.borrow_mut().mark(loader.index(), place));
-        place.is_some()
+        Ok(place.is_some())
     };
     let mut walk = Walk::new(Arc::clone(loader), &handle.snapshot.tree);
     while let Some(step) = walk.next().await? {
         match step {
-            Step::Inner(node) => complete &= mark(&node),
+            Step::Inner(node) => complete &= mark(&node)?,
             Step::Leaf(node, records) => {
-                complete &= mark(&node);
+                complete &= mark(&node)?;
                 for record in records {
                     let claimed = ContentChunks::new(Arc::clone(loader), &record.content).claim_all(mark).await;
                     complete &= claimed.or_else(|cause| match cause {

@@ -5,9 +5,9 @@
 //!
 //! Bound: both indexes, and a bit for each blob of the packs in use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackState, Usage};
+use credenza_format::{Bitmap, BlobIndex, BlobPlace, Encoding, PackState, Usage};
 use credenza_model::{ChunkId, ObjectId};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -56,24 +56,28 @@ async fn measure(
 ) -> Result<Lag> {
     let there = origin.readable_index().await?;
     let needed = Used::read(origin, missing).await?;
-    let has: Box<dyn Fn(&ChunkId) -> bool> = match lag.is_exact {
+    let has: Box<dyn Fn(&ChunkId) -> Result<bool>> = match lag.is_exact {
         true => {
             let here = target.load_index().await?;
-            Box::new(move |id| here.get(id).is_some_and(|place| here.state(place.pack) < PackState::Condemned))
+            Box::new(move |id| Ok(here.get(id)?.is_some_and(|place| here.state(place.pack) < PackState::Condemned)))
         }
         false => {
             let carried = Used::read(origin, shared).await?;
             let there = &there;
-            Box::new(move |id| there.places(id).any(|place| carried.covers(there, &place)))
+            Box::new(move |id| Ok(there.places(id)?.iter().any(|place| carried.covers(there, place))))
         }
     };
-    for (id, place) in there.iter() {
+    let mut groups = HashSet::new();
+    for known in there.iter() {
+        let (id, place) = known?;
         // A chunk that lies in two packs goes over once.
-        let first = there.places(&id).find(|place| needed.covers(&there, place));
+        let first = there.places(&id)?.into_iter().find(|place| needed.covers(&there, place));
         let is_first = first.is_some_and(|first| (first.pack, first.position) == (place.pack, place.position));
-        if is_first && !has(&id) {
+        if is_first && !has(&id)? {
             lag.chunks += 1;
-            lag.bytes = lag.bytes.saturating_add(u64::from(place.stored));
+            // A group goes over once, for all of its members.
+            let is_counted = place.encoding != Encoding::Group || groups.insert((place.pack, place.offset));
+            lag.bytes = lag.bytes.saturating_add(if is_counted { u64::from(place.stored) } else { 0 });
         }
     }
     drop(has);

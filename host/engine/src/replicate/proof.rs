@@ -61,19 +61,19 @@ impl Proofs {
                     let listed = list(&**target.bare_store(), &format!("{}/", kind.folder())).await?;
                     sizes.extend(listed.into_iter().map(|object| (object.key, object.size)));
                 }
-                Ok(Self::of(&index, |pack| sizes.get(&pack.store_key()) == Some(&pack.size)))
+                Self::of(&index, |pack| sizes.get(&pack.store_key()) == Some(&pack.size))
             }
             Prove::Read => {
                 let health = Health::load(target).await?;
                 let damaged = health.damaged_packs();
                 let index = target.readable_index().await?;
                 let is_read = |pack: &IndexedPack| health.read_at(&pack.id).is_some() && !damaged.contains(&pack.id);
-                Ok(Self::of(&index, is_read))
+                Self::of(&index, is_read)
             }
         }
     }
 
-    fn of(index: &BlobIndex, is_proven: impl Fn(&IndexedPack) -> bool) -> Self {
+    fn of(index: &BlobIndex, is_proven: impl Fn(&IndexedPack) -> bool) -> Result<Self> {
         let (mut packs, mut lacking) = (HashSet::new(), HashMap::new());
         for pack in index.packs() {
             if is_proven(pack) {
@@ -83,15 +83,17 @@ impl Proofs {
             }
         }
         if !lacking.is_empty() {
-            for (id, place) in index.iter() {
+            for known in index.iter() {
+                let (id, place) = known?;
                 let Some(lacking) = index.pack(place.pack).and_then(|pack| lacking.get_mut(&pack.id)) else { continue };
-                let mut others = index.places(&id).filter_map(|other| index.pack(other.pack));
+                let places = index.places(&id)?;
+                let mut others = places.iter().filter_map(|other| index.pack(other.pack));
                 if !others.any(|other| packs.contains(&other.id)) {
                     lacking.set(place.position);
                 }
             }
         }
-        Self { packs, lacking }
+        Ok(Self { packs, lacking })
     }
 
     /// Whether all that a snapshot of the target needs lies in packs that are proven.

@@ -1,16 +1,23 @@
 //! The index of a repository, and the records of condemned packs that say which of it is to be relied on.
 //!
-//! Bound: the index (52 bytes a blob; twice that while its runs merge) and a few segments on their way into it.
+//! Bound: an index of [`BLOBS_IN_MEMORY`] blobs (52 bytes each; twice that while its runs merge), the longer ones being on disk, sealed, in files that are gone with the command; some 300
+//! bytes a pack; and a few segments on their way into it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackState};
+use credenza_format::{
+    BlobIndex, Condemned, Error as FormatError, IndexSegment, ObjectKind, PackState, Scratch, Spill,
+};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::{Document, Repository, Rest};
-use crate::{Damage, DamageKind, Result};
+use crate::cached::TemporaryFolder;
+use crate::{Damage, DamageKind, Error, Result};
+
+/// Blobs of an index in memory, at most 110 MB while runs merge: 64 GiB of chunks of 64 KiB. Tests of this crate put nearly every index on disk.
+const BLOBS_IN_MEMORY: usize = if cfg!(test) { 16 } else { 1 << 20 };
 
 /// What a collector wants to know of an index segment beyond what is in the index.
 #[derive(Debug, Clone)]
@@ -22,7 +29,6 @@ pub(crate) struct SegmentInfo {
 }
 
 /// Everything that the segments say.
-#[derive(Default)]
 pub(crate) struct ReadIndex {
     pub(crate) index: BlobIndex,
     pub(crate) segments: Vec<SegmentInfo>,
@@ -82,20 +88,40 @@ impl Repository {
     }
 
     async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
-        let mut read = ReadIndex::default();
+        let mut read = ReadIndex { index: self.empty_index(), segments: Vec::new(), damaged: Vec::new() };
         let mut damaged: Vec<(ObjectId, Damage)> = Vec::new();
+        let mut failed = None;
         let take = |document: Document| {
             let id = document.id;
-            read.add(document).unwrap_or_else(|damage| {
-                damaged.push((id, damage));
-                true
-            })
+            match read.add(document) {
+                Ok(is_merged) => is_merged,
+                Err(Error::Damage(damage)) => {
+                    damaged.push((id, damage));
+                    true
+                }
+                Err(cause) => {
+                    failed.get_or_insert(cause);
+                    false
+                }
+            }
         };
         self.merged_documents(store, ObjectKind::Index, rest, take).await?;
+        // What was left out for it is not damaged.
+        failed.map_or(Ok(()), Err)?;
+        read.index.settle()?;
         let superseded: HashSet<ObjectId> = read.superseded().collect();
         read.damaged =
             damaged.into_iter().filter(|(id, _)| !superseded.contains(id)).map(|(_, damage)| damage).collect();
         Ok(read)
+    }
+
+    /// An index for all that a repository has, which is on disk as far as it is long.
+    fn empty_index(&self) -> BlobIndex {
+        let scratch: Arc<dyn Scratch> = match &self.cache {
+            Some(cache) => Arc::new(cache.clone()),
+            None => Arc::new(TemporaryFolder),
+        };
+        BlobIndex::spilling(Spill { scratch, blobs_in_memory: BLOBS_IN_MEMORY })
     }
 
     /// One index segment; `None` when it is not there.
@@ -145,9 +171,15 @@ impl ReadIndex {
     }
 
     /// Takes a segment in, and says whether others were merged into it.
-    fn add(&mut self, document: Document) -> Result<bool, Damage> {
+    ///
+    /// # Errors
+    /// Its damage; [`Error::Format`] when the index cannot be kept.
+    fn add(&mut self, document: Document) -> Result<bool> {
         let segment = decode(&document.key, &document.body?)?;
-        self.index.add(&segment).map_err(|cause| Damage::new(&document.key, DamageKind::Invalid, cause.to_string()))?;
+        self.index.add(&segment).map_err(|cause| match cause {
+            cause @ FormatError::Scratch { .. } => Error::from(cause),
+            cause => Damage::new(&document.key, DamageKind::Invalid, cause.to_string()).into(),
+        })?;
         let blobs = |pack: &credenza_format::PackRecord| u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX);
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
         let is_merged = !segment.supersedes.is_empty();

@@ -3,23 +3,19 @@
 //! A folder that the destination has already is somebody's own and stays as it is. Called by `restore::run`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use super::ground::folders_above;
+use super::scope::Origin;
 use super::work::{Lost, NotRestored, bare, refused};
 use super::writer::RestoreWriter;
-use crate::blobs::BlobLoader;
 use crate::parts::Parts;
-use crate::repository::{Repository, SnapshotHandle};
 use crate::{Conflict, Error, Result};
 
 /// The way to parts of a snapshot.
 pub(super) struct Way<'a> {
-    pub(super) repository: &'a Repository,
-    pub(super) snapshot: &'a SnapshotHandle,
-    pub(super) loader: &'a Arc<BlobLoader>,
+    pub(super) origin: Origin<'a>,
     pub(super) writer: &'a RestoreWriter<'a>,
 }
 
@@ -52,7 +48,7 @@ impl Way<'_> {
                 // What is in the way shows when something is written there.
                 Ok(Some(_)) | Err(_) => continue,
             }
-            match self.record(&key).await {
+            match self.origin.record(&key).await {
                 Ok(record) => found.extend(record),
                 Err(Error::Damage(damage)) => lost.push(Lost { key, failure: NotRestored::Damage(damage) }),
                 Err(cause) => return Err(cause),
@@ -65,10 +61,5 @@ impl Way<'_> {
     async fn is_taken(&self, key: &Key) -> Result<bool> {
         let is_named = self.writer.has_own_names() && !key.as_bytes().is_empty();
         Ok(is_named && self.writer.look(&Key::new(bare(key))).await?.is_ok_and(|found| found.is_some()))
-    }
-
-    async fn record(&self, key: &Key) -> Result<Option<Record>> {
-        let mut records = self.repository.walk(self.loader, &self.snapshot.snapshot.tree, key.as_bytes());
-        Ok(records.next().await?.filter(|record| record.entry.key == *key))
     }
 }

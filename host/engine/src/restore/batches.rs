@@ -2,19 +2,22 @@
 //!
 //! Owned here: the parts, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
 //!
-//! Bound: [`BATCH_RECORDS`] records, where versions are replayed those of one key more, and the folders above the last.
+//! Bound: records of [`BATCH_BYTES`], where versions are replayed those of one key more, and the folders above the last.
 
 use credenza_connect::Patterns;
-use credenza_model::{EntryKind, Key, Record};
+use credenza_model::{Attribute, Content, EntryKind, Key, Record};
 
 use super::RestoreOptions;
+use super::scope::Scope;
 use crate::Result;
 use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
-/// Records sorted by place at a time. Within them a pack is read once; 16,384 records of a kilobyte are 16 MB.
-const BATCH_RECORDS: usize = 16_384;
+/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 30,000 small files.
+const BATCH_BYTES: usize = 24 * 1024 * 1024;
+/// What a chunk takes of it, in its record and in the plan of what is read.
+const CHUNK_BYTES: usize = 200;
 
 /// What is to be restored, a batch of records at a time.
 pub(super) struct Batches<'a> {
@@ -29,14 +32,18 @@ pub(super) struct Batches<'a> {
     pub(super) versions_left: u64,
     /// The keys that alone are restored.
     only: Option<KeyCursor>,
+    /// Of the key whose records come, how many versions are passed over, from the oldest on.
+    passed: usize,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(options: &'a RestoreOptions) -> Self {
+    pub(super) fn new(options: &'a RestoreOptions, scope: &Scope) -> Self {
         // A snapshot that holds nothing is whole.
         let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
         let only = options.only.as_ref().map(|only| only.cursor());
-        Self { options, spans: options.parts.spans(), held: None, above: Vec::new(), found, versions_left: 0, only }
+        let is_let_in = |folder: &&Record| !options.exclude.cover(folder.entry.key.as_bytes());
+        let above = scope.above().iter().filter(is_let_in).cloned().collect();
+        Self { options, spans: scope.spans.clone(), held: None, above, found, versions_left: 0, only, passed: 0 }
     }
 
     /// Something of every part may be in what is lost.
@@ -45,14 +52,15 @@ impl<'a> Batches<'a> {
     }
 
     /// The parts of which nothing came.
-    pub(super) fn missing(&self) -> Vec<Key> {
+    pub(super) fn missing(&self) -> Vec<Part> {
         let parts = self.options.parts.as_slice().iter().zip(&self.found);
-        parts.filter(|(_, found)| !**found).map(|(part, _)| Part::key(part).clone()).collect()
+        parts.filter(|(_, found)| !**found).map(|(part, _)| part.clone()).collect()
     }
 
     /// The next records in key order; those of one key are never parted.
     pub(super) async fn gather(&mut self, records: &mut Records) -> Result<Vec<Record>> {
         let mut batch: Vec<Record> = self.held.take().into_iter().collect();
+        let mut bytes = batch.iter().map(memory_of).sum::<usize>();
         while let Some(record) = records.next().await? {
             let part = self.spans.part_of(&record.entry.key);
             if let Some(found) = part.and_then(|part| self.found.get_mut(part)) {
@@ -62,24 +70,36 @@ impl<'a> Batches<'a> {
                 self.versions_left += u64::from(self.options.selects(record.entry.key.as_bytes()));
                 continue;
             }
+            if batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+                self.pass_over(&mut batch);
+            }
             let Some(mut wanted) = self.select(record)? else { continue };
             let Some(record) = wanted.pop() else { continue };
+            bytes += wanted.iter().chain([&record]).map(memory_of).sum::<usize>();
             batch.append(&mut wanted);
-            if batch.len() >= BATCH_RECORDS && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+            if bytes >= BATCH_BYTES && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
                 self.held = Some(record);
-                break;
+                return Ok(batch);
             }
             batch.push(record);
         }
+        self.pass_over(&mut batch);
         Ok(batch)
+    }
+
+    /// Lets go of the versions of the last key that are passed over; the oldest came last.
+    fn pass_over(&mut self, batch: &mut Vec<Record>) {
+        let passed = std::mem::take(&mut self.passed);
+        batch.truncate(batch.len().saturating_sub(passed));
     }
 
     /// The record, behind the folders above it that were waiting for something to include.
     fn select(&mut self, record: Record) -> Result<Option<Vec<Record>>> {
         let key = record.entry.key.as_bytes();
         self.above.retain(|folder| key.starts_with(folder.entry.key.as_bytes()));
-        let is_listed = self.only.as_mut().map_or(Ok(true), |only| only.has(&record.entry.key))?;
-        if is_listed && self.options.selects(key) {
+        let listed = self.only.as_mut().map_or(Ok(Some(0)), |only| only.passed(&record.entry.key))?;
+        if let Some(passed) = listed.filter(|_| self.options.selects(key)) {
+            self.passed = if self.options.versions { passed } else { 0 };
             let mut wanted = std::mem::take(&mut self.above);
             wanted.push(record);
             return Ok(Some(wanted));
@@ -97,4 +117,17 @@ impl RestoreOptions {
         let is_included = self.include == Patterns::default() || self.include.cover(key);
         is_included && !self.exclude.cover(key)
     }
+}
+
+/// About what a record takes.
+fn memory_of(record: &Record) -> usize {
+    let Record { entry, content, .. } = record;
+    let chunks = match content {
+        Content::None => 0,
+        Content::Inline(bytes) => bytes.len(),
+        Content::Chunks(refs) => refs.len() * CHUNK_BYTES,
+        Content::Lists { lists, .. } => lists.len() * CHUNK_BYTES,
+    };
+    let attributes = entry.attributes.iter().map(|(name, _)| size_of::<Attribute>() + name.len());
+    size_of::<Record>() + entry.key.as_bytes().len() + chunks + attributes.sum::<usize>()
 }

@@ -30,11 +30,13 @@ use crate::window::WINDOW_BYTES;
 
 /// When an object was changed in the folder that it comes from, which a restore writes beside it.
 const TOLD_TIME: &str = "tree.modified";
-const HARD_LINK: &str = "posix.hardlink";
+/// Tells names of one file.
+pub(super) const HARD_LINK: &str = "posix.hardlink";
 /// Says who may do what beside the mode, and is taken away where the snapshot has none.
 const ACCESS_LISTS: &str = "xattr.system.posix_acl_";
 /// Attributes that only inform, or follow from how a file was written.
-const INFORMATIVE: [&str; 6] = ["posix.group", HARD_LINK, "posix.kind", "posix.rdev", "posix.sparse", "posix.user"];
+const INFORMATIVE: [&str; 7] =
+    ["posix.group", HARD_LINK, "posix.kind", "posix.links", "posix.rdev", "posix.sparse", "posix.user"];
 
 /// What is to become of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,18 +7,14 @@
 //!
 //! Bound: a page of a listing, a window of leaves, and the folders on one path.
 
-use std::sync::Arc;
-
-use credenza_connect::file::escape::key_of_path;
+use credenza_connect::file::escape::{is_unfinished, key_of_path};
 use credenza_connect::{Batches, Destination, DestinationInfo, Found, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 
+use super::scope::{Origin, Scope};
 use super::work::bare;
 use super::{Deletion, RestoreOptions};
-use crate::blobs::BlobLoader;
 use crate::listing::PAGE_ENTRIES;
-use crate::parts::Spans;
-use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::{Error, Event, Listener, Result, Standing};
 
@@ -31,11 +27,9 @@ const ESCAPED: &[u8] = b"%~";
 pub(super) struct Extras<'a> {
     destination: &'a dyn Destination,
     identity: String,
-    repository: &'a Repository,
-    loader: &'a Arc<BlobLoader>,
-    snapshot: &'a SnapshotHandle,
+    origin: Origin<'a>,
     options: &'a RestoreOptions,
-    spans: Spans,
+    scope: &'a Scope,
 }
 
 /// Something at the destination, beside the snapshot.
@@ -64,8 +58,8 @@ impl<'a> Extras<'a> {
     pub(super) fn of(
         destination: &'a dyn Destination,
         (info, namespace): (&DestinationInfo, &str),
-        (repository, loader, snapshot): (&'a Repository, &'a Arc<BlobLoader>, &'a SnapshotHandle),
-        options: &'a RestoreOptions,
+        origin: Origin<'a>,
+        (options, scope): (&'a RestoreOptions, &'a Scope),
     ) -> Result<Option<Self>> {
         let identity = info.identity.clone();
         // A bucket in a folder has other names and folders than its keys say.
@@ -78,10 +72,7 @@ impl<'a> Extras<'a> {
                 destination: identity,
                 action: "listed beside this snapshot, to remove what is not in it",
             }),
-            (_, true) => {
-                let spans = options.parts.spans();
-                Ok(Some(Self { destination, identity, repository, loader, snapshot, options, spans }))
-            }
+            (_, true) => Ok(Some(Self { destination, identity, origin, options, scope })),
         }
     }
 
@@ -130,7 +121,7 @@ impl<'a> Extras<'a> {
             Err(cause) => return Err(failed(cause)),
         }
         let Some(scanner) = self.destination.scan().await.map_err(failed)? else { return Ok(None) };
-        let records = self.repository.walk_parts(self.loader, &self.snapshot.snapshot.tree, &self.options.parts);
+        let records = self.origin.walk(self.scope.spans.clone());
         Ok(Some(Walk {
             extras: self,
             listed: Batches::new(scanner),
@@ -141,9 +132,9 @@ impl<'a> Extras<'a> {
         }))
     }
 
-    async fn record(&self, key: &Key) -> Result<Option<Entry>> {
-        let mut records = self.repository.walk(self.loader, &self.snapshot.snapshot.tree, key.as_bytes());
-        Ok(records.next().await?.map(|record| record.entry).filter(|entry| entry.key == *key))
+    /// What a folder becomes again once something in it was removed.
+    fn as_it_was(&self, folder: Entry) -> Option<Entry> {
+        self.scope.map(folder).map(|(folder, _)| folder)
     }
 }
 
@@ -169,11 +160,13 @@ impl Walk<'_> {
             let path = found.key.as_bytes();
             let key = if has_escape(path) { key_of_path(path).map(Key::new) } else { Some(found.key.clone()) };
             let place = key.as_ref().unwrap_or(&found.key);
-            if self.extras.spans.part_of(place).is_none() || !options.selects(place.as_bytes()) {
-                return Ok(Some(Seen::foreign(found)));
+            let scope = self.extras.scope;
+            let is_others = scope.is_shared() && is_unfinished(path);
+            if is_others || scope.spans.part_of(place).is_none() || !options.selects(place.as_bytes()) {
+                return Ok(Some(Seen { kept: scope.folder_above(place), ..Seen::foreign(found) }));
             }
             let kept = match &key {
-                Some(key) if has_escape(path) => self.extras.record(key).await?,
+                Some(key) if has_escape(path) => self.extras.origin.record(key).await?.map(|record| record.entry),
                 Some(key) => self.beside(key).await?,
                 None => None,
             };
@@ -257,7 +250,9 @@ impl Removal<'_> {
         while let Some(open) = self.path.pop_if(|open| is_left(open)) {
             if open.seen.is_extra {
                 self.remove(&open.seen.found).await;
-            } else if let Some(kept) = open.seen.kept.filter(|_| open.is_touched) {
+            } else if let Some(kept) =
+                open.seen.kept.filter(|_| open.is_touched).and_then(|kept| self.extras.as_it_was(kept))
+            {
                 let set = self.extras.destination.set_metadata(&[kept]).await;
                 set.map_err(Error::connector("setting metadata at the destination"))?;
             }

@@ -9,7 +9,7 @@
 //! Owned here: the order of work, what may be replaced and removed, and what happens to an entry whose chunks are lost. Refused here: what a
 //! destination can hold (`connect`). Called by `cli` and `mirror`.
 //!
-//! Bound: a batch of records, and where versions are replayed those of one key more, [`WINDOW_BYTES`](crate::window::WINDOW_BYTES) of plaintext being written and twice as much being fetched, and the folders
+//! Bound: two batches of records, and where versions are replayed those of one key more, what `plan` holds of the one that is written, and the folders
 //! that are not yet complete.
 
 mod above;
@@ -25,6 +25,9 @@ mod leftover_tests;
 mod mapping;
 mod plan;
 mod replay;
+mod scope;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -37,10 +40,13 @@ use std::sync::Arc;
 
 use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
+use futures_util::future::join;
 
+use crate::blobs::BlobLoader;
 use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
+use crate::share::Share;
 use crate::{Conflict, Damage, Error, Event, Left, Phase, Result, RunContext};
 
 use above::Way;
@@ -48,6 +54,7 @@ use batches::Batches;
 use extras::Extras;
 pub(crate) use mapping::AttributeMapping;
 use plan::Planner;
+use scope::{Origin, Scope};
 use writer::RestoreWriter;
 
 /// What becomes of what exists and differs. What is there as the snapshot has it is never written again, and where only times, mode, owner or
@@ -101,6 +108,8 @@ pub struct RestoreOptions {
     pub no_sync: bool,
     /// Only the keys of a list, with the folders above; everything without one.
     pub only: Option<Arc<KeyList>>,
+    /// Only what this one of several processes takes, each a range of keys with about as much work; everything without. They may run at once.
+    pub share: Option<Share>,
 }
 
 /// What a restore did, or in a trial would do.
@@ -220,14 +229,11 @@ pub async fn run(
     let namespace = &snapshot.snapshot.source.namespace;
     let index = Arc::new(repository.readable_index().await?);
     let loader = repository.loader_going_on(index);
-    let mut records = repository.walk_parts(&loader, &snapshot.snapshot.tree, &options.parts).salvaging();
-    let extras = Extras::of(&*destination, (&info, namespace), (repository, &loader, snapshot), options)?;
-    if options.parts.is_all() {
-        let statistics = &snapshot.snapshot.statistics;
-        listener.on(Event::Expected { entries: statistics.entries, bytes: statistics.bytes });
-    }
+    let origin = Origin { repository, snapshot, loader: &loader };
+    let scope = run.stop.unless(Box::pin(Scope::of(origin, &info, options))).await??;
+    let extras = Extras::of(&*destination, (&info, namespace), origin, (options, &scope))?;
+    scope.expected(snapshot, options).into_iter().for_each(|event| listener.on(event));
     listener.on(Event::Phase { phase: Phase::Restoring });
-    let mapping = AttributeMapping::between(namespace, &info.namespace);
     let is_tree = info.namespace == ability::TREE;
     let writer = RestoreWriter::new((Arc::clone(&destination), info), (repository, &loader), namespace, options, run);
     let _heeding = run.stop.heeding();
@@ -241,37 +247,17 @@ pub async fn run(
         None => 0,
     };
     let mut folders = Folders::default();
-    if is_tree {
-        let way = Way { repository, snapshot, loader: &loader, writer: &writer };
-        let (found, lost) = way.missing_above(&options.parts).await?;
+    if is_tree && !scope.spans.is_empty() {
+        let (found, lost) = Way { origin, writer: &writer }.missing_above(&options.parts).await?;
         writer.lose_above(lost)?;
-        folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(mapping, record))).await?);
+        folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(&scope, record))).await?);
     }
     let counted = options.counting();
-    let mut batches = Batches::new(&counted);
-    let mut is_whole = true;
-    loop {
-        let batch = run.stop.unless(batches.gather(&mut records)).await??;
-        for lost in records.take_lost() {
-            batches.found_all();
-            is_whole = false;
-            writer.lose(lost);
-        }
-        let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { break };
-        let mapped = batch.into_iter().filter_map(|record| writer.map(mapping, record));
-        let (held, contents): (Vec<Record>, Vec<Record>) =
-            mapped.partition(|record| record.entry.kind != EntryKind::File);
-        folders.open(writer.begin(held).await?);
-        if options.versions {
-            replay::write_all(&loader, contents, &writer).await?;
-        } else {
-            Planner::new(Arc::clone(&loader), contents).write_all(&writer).await?;
-        }
-        writer.verify().await?;
-        writer.close(folders.closed_before(&last)).await?;
-        writer.forget_before(&last);
-    }
-    let parts_missing = batches.missing();
+    let mut batches = Batches::new(&counted, &scope);
+    let mut is_whole = write_all(origin, (&mut batches, &scope), &writer, &mut folders).await?;
+    let nowhere = scope.nowhere(origin, &counted, batches.missing());
+    let (parts_missing, is_rest_whole) = run.stop.unless(Box::pin(nowhere)).await??;
+    is_whole &= is_rest_whole;
     require_part(&parts_missing, options, snapshot)?;
     let (include_unmatched, exclude_unmatched) = counted.unmatched();
     counted.require_match(&include_unmatched, is_whole, snapshot)?;
@@ -292,6 +278,54 @@ pub async fn run(
         destination.sync().await.map_err(Error::connector("waiting until what was restored is durable"))?;
     }
     Ok(RestoreReport { healed: repository.take_healed(), spared: repository.take_spared(), ..report })
+}
+
+/// Writes all that is restored, a batch of records at a time; what comes next is read from the tree meanwhile. Whether nothing of the tree was lost.
+async fn write_all(
+    origin: Origin<'_>,
+    (batches, scope): (&mut Batches<'_>, &Scope),
+    writer: &RestoreWriter<'_>,
+    folders: &mut Folders,
+) -> Result<bool> {
+    let mut records = origin.walk(scope.spans.clone()).salvaging().in_one_go();
+    let mut is_whole = true;
+    let mut batch = writer.stop().unless(batches.gather(&mut records)).await??;
+    loop {
+        for lost in records.take_lost() {
+            batches.found_all();
+            is_whole = false;
+            writer.lose(lost);
+        }
+        if batch.is_empty() {
+            return Ok(is_whole);
+        }
+        let written = write_batch(batch, (origin, scope), writer, folders);
+        let (written, next) = join(written, writer.stop().unless(batches.gather(&mut records))).await;
+        written?;
+        batch = next??;
+    }
+}
+
+/// Writes a batch: what has no content first, then contents, then the metadata of folders in which nothing more comes.
+async fn write_batch(
+    batch: Vec<Record>,
+    (origin, scope): (Origin<'_>, &Scope),
+    writer: &RestoreWriter<'_>,
+    folders: &mut Folders,
+) -> Result<()> {
+    let Some(last) = batch.last().map(|record| record.entry.key.clone()) else { return Ok(()) };
+    let mapped = batch.into_iter().filter_map(|record| writer.map(scope, record));
+    let (held, contents): (Vec<Record>, Vec<Record>) = mapped.partition(|record| record.entry.kind != EntryKind::File);
+    folders.open(writer.begin(held).await?);
+    if writer.is_replaying() {
+        replay::write_all(origin.loader, contents, writer).await?;
+    } else {
+        Planner::new(Arc::clone(origin.loader), contents).write_all(writer).await?;
+    }
+    writer.verify().await?;
+    writer.close(folders.closed_before(&last)).await?;
+    writer.forget_before(&last);
+    Ok(())
 }
 
 /// Demands that something of one part at least was there.
@@ -322,7 +356,13 @@ impl RestoreOptions {
     /// The patterns of what to restore, and of what to leave out, that have matched nothing.
     fn unmatched(&self) -> (Vec<String>, Vec<String>) {
         let unmatched = |patterns: &Patterns| patterns.unmatched().map(ToString::to_string).collect();
-        (unmatched(&self.include), unmatched(&self.exclude))
+        match self.share {
+            None => (unmatched(&self.include), unmatched(&self.exclude)),
+            // What is to be left out may be in another range, and keeps nothing from being restored.
+            Some(Share { number: 0, .. }) => (unmatched(&self.include), Vec::new()),
+            // The first answers for all.
+            Some(_) => (Vec::new(), Vec::new()),
+        }
     }
 
     /// Demands that a pattern of what to restore has matched, if there are any and the whole tree was read.

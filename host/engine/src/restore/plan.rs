@@ -1,17 +1,24 @@
 //! Plan: contents in the order of the packs that hold them, in windows that fit into memory.
 //!
-//! Owned here: the order, the windows, and comparing and fetching one window while the one before is written. Called by `restore::run` and `replay`.
+//! ```text
+//! sift all > cut windows > take from the course > load the rest > 1 > write > describe
+//! ```
+//!
+//! Owned here: the order, the windows, and that comparing, fetching and writing go on side by side. Called by `restore::run` and `replay`.
+//!
+//! Bound: the plaintext of six windows of [`SMALL_BYTES`], of which one content may make one of [`WINDOW_BYTES`], and what a course holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ChunkRef, Content, Key, Record};
 use futures_util::future::join;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
 
 use super::work::{Item, Window};
 use super::writer::RestoreWriter;
-use crate::blobs::{BlobLoader, Fetched};
+use crate::blobs::{BlobLoader, Course, Fetched, Taken};
 use crate::contents::ContentChunks;
 use crate::view::never_read;
 use crate::window::{WINDOW_BYTES, weight};
@@ -19,38 +26,36 @@ use crate::{Error, Result};
 
 /// Entries in one window, so that many tiny files do not make it long.
 const WINDOW_ENTRIES: usize = 4096;
+/// Plaintext of a window of several contents, or of a part of a long one.
+const SMALL_BYTES: u64 = 4 * 1024 * 1024;
+/// Windows of which the course hears before their turn, so that what the last of them needs is asked for while the first is read.
+const WINDOWS_AHEAD: usize = 8;
+/// Windows of which the chunks that lie by themselves are loaded at once, and windows that get their metadata while the next is written.
+const WINDOWS_AT_ONCE: usize = 2;
+/// How much of a long content is planned at once: some packs.
+const PORTION_BYTES: u64 = 256 * 1024 * 1024;
 
 pub(super) struct Planner {
     loader: Arc<BlobLoader>,
-    small: VecDeque<Record>,
+    small: Vec<Record>,
     large: Vec<Record>,
 }
 
 impl Planner {
     pub(super) fn new(loader: Arc<BlobLoader>, mut records: Vec<Record>) -> Self {
         records.sort_by_cached_key(|record| {
-            first_chunk(&record.content).and_then(|id| loader.index().get(&id)).map(|place| (place.pack, place.offset))
+            // An index that cannot be read is met by whoever loads: here it costs the order.
+            let place = first_chunk(&record.content).and_then(|id| loader.index().get(&id).ok().flatten());
+            place.map(|place| (place.pack, place.offset))
         });
-        let (small, large): (Vec<Record>, Vec<Record>) = records.into_iter().partition(fits_window);
-        Self { loader, small: small.into(), large }
+        let (small, large) = records.into_iter().partition(fits_window);
+        Self { loader, small, large }
     }
 
     /// Compares everything with what is there, and fetches and writes what is not.
-    pub(super) async fn write_all(mut self, writer: &RestoreWriter<'_>) -> Result<()> {
-        let large = std::mem::take(&mut self.large);
-        let loader = Arc::clone(&self.loader);
-        let windows = std::iter::from_fn(|| self.next_window());
-        let fetched = futures_util::stream::iter(windows)
-            .map(|items| writer.stop().unless(prepare(&loader, items, writer)))
-            .buffered(2);
-        let mut fetched = std::pin::pin!(fetched.map(Result::flatten));
-        let mut next = fetched.try_next().await?;
-        while let Some(window) = next {
-            // What is buffered gets on only as long as somebody waits for it: a window is written and the next are fetched side by side.
-            let (written, following) = join(writer.write(window), fetched.try_next()).await;
-            written?;
-            next = following?;
-        }
+    pub(super) async fn write_all(self, writer: &RestoreWriter<'_>) -> Result<()> {
+        let Self { loader, small, large } = self;
+        write_small(&loader, small, writer).await?;
         for record in large {
             let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
             for item in left {
@@ -59,87 +64,202 @@ impl Planner {
         }
         Ok(())
     }
+}
 
-    fn next_window(&mut self) -> Option<Vec<Item>> {
+/// Contents of which many fit into a window. What is read in one go follows from all that is not there, so that is found out first.
+async fn write_small(loader: &Arc<BlobLoader>, records: Vec<Record>, writer: &RestoreWriter<'_>) -> Result<()> {
+    let is_looking = writer.is_looking();
+    let mut records = records.into_iter();
+    let mut left = VecDeque::new();
+    while records.len() > 0 {
+        let item = |record: Record| Item { refs: refs_of(&record.content).to_vec(), record, replaces: false };
+        let items = records.by_ref().take(WINDOW_ENTRIES).map(item).collect();
+        left.extend(writer.stop().unless(writer.sift(items)).await??);
+    }
+    let course = Course::plan(loader, left.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
+    let windows = Windows { course, left, ahead: VecDeque::new(), is_looking };
+    let (to_write, fetched) = mpsc::channel(1);
+    let fetching = async {
+        let loaded = windows.taken(writer).map(|taken| async {
+            let (items, taken) = taken?;
+            let fetched = writer.stop().unless(loader.complete(taken)).await??;
+            Ok::<_, Error>(Window { items, fetched })
+        });
+        let mut loaded = std::pin::pin!(loaded.buffered(WINDOWS_AT_ONCE));
+        while let Some(window) = loaded.try_next().await? {
+            if to_write.send(window).await.is_err() {
+                break;
+            }
+        }
+        drop(to_write);
+        Ok(())
+    };
+    let fetched = futures_util::stream::unfold(fetched, |mut fetched| async {
+        let window = fetched.recv().await?;
+        Some((window, fetched))
+    });
+    // A further name of a file is made with the metadata, so contents are whole window by window.
+    let written = fetched.then(|window| writer.write(window));
+    let writing = written.map(|written| async { writer.describe(written?).await }).buffered(WINDOWS_AT_ONCE);
+    let (fetched, written): (Result<()>, Result<()>) = join(fetching, writing.try_collect()).await;
+    written.and(fetched)
+}
+
+/// Windows of what is to be written, which get their chunks one after the other.
+struct Windows {
+    course: Course,
+    left: VecDeque<Item>,
+    /// Those of which it is known to the course that they come soon.
+    ahead: VecDeque<Vec<Item>>,
+    /// Whether each of them was looked for at the destination.
+    is_looking: bool,
+}
+
+impl Windows {
+    fn taken<'a>(self, writer: &'a RestoreWriter<'_>) -> impl Stream<Item = Result<(Vec<Item>, Taken)>> + 'a {
+        futures_util::stream::try_unfold(self, move |mut this| async move {
+            let Some(mut items) = this.next() else { return Ok(None) };
+            if writer.is_looking() && !this.is_looking {
+                items = writer.stop().unless(writer.sift(items)).await??;
+            }
+            let taken = writer.stop().unless(take(&mut this.course, &items, writer)).await?;
+            Ok(Some(((items, taken), this)))
+        })
+    }
+
+    /// The next window; what those behind it need is begun.
+    fn next(&mut self) -> Option<Vec<Item>> {
+        while self.ahead.len() <= WINDOWS_AHEAD && !self.left.is_empty() {
+            let window = self.cut();
+            self.course.begin(window.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
+            self.ahead.push_back(window);
+        }
+        self.ahead.pop_front()
+    }
+
+    fn cut(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         let mut bytes = 0;
-        while items.len() < WINDOW_ENTRIES {
-            let Some(next) = self.small.front() else { break };
-            let weight = weight(&next.content);
-            if !items.is_empty() && bytes + weight > WINDOW_BYTES {
+        while items.len() < WINDOW_ENTRIES
+            && let Some(next) = self.left.pop_front()
+        {
+            let weight = weight(&next.record.content);
+            if !items.is_empty() && bytes + weight > SMALL_BYTES {
+                self.left.push_front(next);
                 break;
             }
             bytes += weight;
-            let Some(record) = self.small.pop_front() else { break };
-            let refs = match &record.content {
-                Content::Chunks(refs) => refs.clone(),
-                Content::None | Content::Inline(_) | Content::Lists { .. } => Vec::new(),
-            };
-            items.push(Item { record, refs, replaces: false });
+            items.push(next);
         }
-        (!items.is_empty()).then_some(items)
+        items
     }
 }
 
-fn first_chunk(content: &Content) -> Option<ChunkId> {
-    match content {
-        Content::Chunks(refs) => refs.first().map(|chunk| chunk.id),
-        Content::None | Content::Inline(_) | Content::Lists { .. } => None,
+/// Takes what a window needs: of a file that is replaced, what that has, and else of the course. What a replaced file has not lies by itself.
+async fn take(course: &mut Course, items: &[Item], writer: &RestoreWriter<'_>) -> Taken {
+    let (replacing, new): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.replaces);
+    let mut taken = course.take(new.into_iter().flat_map(needed).map(id_of).collect()).await;
+    for item in replacing {
+        let reused = writer.reuse(&item.record.entry.key, &item.refs, 0).await;
+        taken.fetched.extend(reused);
+        taken.rest.extend(missing(needed(item), &taken.fetched));
     }
+    taken
+}
+
+/// The chunks that an item is written from.
+fn needed(item: &Item) -> &[ChunkRef] {
+    if never_read(&item.record).is_none() { &item.refs } else { &[] }
+}
+
+fn refs_of(content: &Content) -> &[ChunkRef] {
+    match content {
+        Content::Chunks(refs) => refs,
+        Content::None | Content::Inline(_) | Content::Lists { .. } => &[],
+    }
+}
+
+const fn id_of(chunk: &ChunkRef) -> ChunkId {
+    chunk.id
+}
+
+fn first_chunk(content: &Content) -> Option<ChunkId> {
+    refs_of(content).first().map(id_of)
 }
 
 fn fits_window(record: &Record) -> bool {
     weight(&record.content) <= WINDOW_BYTES
 }
 
-/// Takes out what is there as it was, and fetches the rest.
-async fn prepare(loader: &BlobLoader, items: Vec<Item>, writer: &RestoreWriter<'_>) -> Result<Window> {
-    let items = writer.sift(items).await?;
-    let mut fetched = Fetched::new();
-    for item in items.iter().filter(|item| item.replaces) {
-        fetched.extend(writer.reuse(&item.record.entry.key, &item.refs, 0).await);
-    }
-    let readable = items.iter().filter(|item| never_read(&item.record).is_none());
-    let missing = missing(readable.flat_map(|item| &item.refs), &fetched);
-    fetched.extend(loader.load(missing).await?);
-    Ok(Window { items, fetched })
+fn missing(refs: &[ChunkRef], fetched: &Fetched) -> Vec<ChunkId> {
+    refs.iter().map(id_of).filter(|id| !fetched.contains_key(id)).collect()
 }
 
-fn missing<'a>(refs: impl Iterator<Item = &'a ChunkRef>, fetched: &Fetched) -> Vec<ChunkId> {
-    refs.map(|chunk| chunk.id).filter(|id| !fetched.contains_key(id)).collect()
-}
-
-/// One content larger than a window: its windows follow each other, the next being fetched while one is written.
+/// One content larger than a window: its parts follow each other, the next being fetched while one is written.
 async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWriter<'_>) -> Result<()> {
     let Item { record, replaces, .. } = item;
-    let key = &record.entry.key;
-    let chunks = ContentChunks::new(Arc::clone(loader), &record.content);
-    let windows = futures_util::stream::try_unfold((chunks, 0), |(mut chunks, offset)| async move {
-        let refs = chunks.next(WINDOW_BYTES).await?;
-        let length: u64 = refs.iter().map(|chunk| u64::from(chunk.length)).sum();
-        Ok::<_, Error>((!refs.is_empty()).then_some(((refs, offset), (chunks, offset + length))))
+    let long = Long {
+        loader: Arc::clone(loader),
+        chunks: ContentChunks::new(Arc::clone(loader), &record.content),
+        planned: VecDeque::new(),
+        course: Course::plan(loader, std::iter::empty()),
+        offset: 0,
+        replaced: replaces.then(|| &record.entry.key),
+    };
+    let parts = futures_util::stream::try_unfold(long, |mut long| async move {
+        let part = long.next(writer).await?;
+        Ok::<_, Error>(part.map(|part| (part, long)))
     });
-    let fetched = windows.map(|window| async {
-        let (refs, offset) = window?;
-        let fetched = fetch_part(loader, key, &refs, replaces.then_some(offset), writer).await?;
+    let fetched = parts.map(|part| async {
+        let (refs, taken) = part?;
+        let fetched = loader.complete(taken).await?;
         Ok::<_, Error>((refs, fetched))
     });
-    writer.write_stream(&record, replaces, Box::pin(fetched.buffered(2))).await
+    writer.write_stream(&record, replaces, Box::pin(fetched.buffered(WINDOWS_AT_ONCE))).await
 }
 
-/// The chunks of a part of a content, those that the file in its place has there from `old` on, the others from the repository.
-async fn fetch_part(
-    loader: &BlobLoader,
-    key: &Key,
-    refs: &[ChunkRef],
-    old: Option<u64>,
-    writer: &RestoreWriter<'_>,
-) -> Result<Fetched> {
-    let mut fetched = match old {
-        Some(offset) => writer.reuse(key, refs, offset).await,
-        None => Fetched::new(),
-    };
-    let missing = missing(refs.iter(), &fetched);
-    fetched.extend(loader.load(missing).await?);
-    Ok(fetched)
+/// A content on its way, part by part.
+struct Long<'a> {
+    loader: Arc<BlobLoader>,
+    chunks: ContentChunks,
+    /// Those of the course that are still to come.
+    planned: VecDeque<ChunkRef>,
+    course: Course,
+    /// Where the next part begins in the content.
+    offset: u64,
+    /// The file that it replaces, which may have some of it there.
+    replaced: Option<&'a Key>,
+}
+
+impl Long<'_> {
+    /// The chunks of the next part, those that the file in its place has there from the file, the others from the repository.
+    async fn next(&mut self, writer: &RestoreWriter<'_>) -> Result<Option<(Vec<ChunkRef>, Taken)>> {
+        if self.planned.is_empty() {
+            self.planned = self.chunks.next(PORTION_BYTES).await?.into();
+            // Of what is replaced, the most is there.
+            let planned = self.planned.iter().filter(|_| self.replaced.is_none());
+            self.course = Course::plan(&self.loader, planned.map(id_of));
+        }
+        let mut refs = Vec::new();
+        let mut bytes = 0;
+        while let Some(chunk) = self.planned.front().copied() {
+            if !refs.is_empty() && bytes + u64::from(chunk.length) > SMALL_BYTES {
+                break;
+            }
+            bytes += u64::from(chunk.length);
+            refs.push(chunk);
+            self.planned.pop_front();
+        }
+        if refs.is_empty() {
+            return Ok(None);
+        }
+        let reused = match self.replaced {
+            Some(key) => writer.reuse(key, &refs, self.offset).await,
+            None => Fetched::new(),
+        };
+        let mut taken = self.course.take(missing(&refs, &reused)).await;
+        taken.fetched.extend(reused);
+        self.offset += bytes;
+        Ok(Some((refs, taken)))
+    }
 }

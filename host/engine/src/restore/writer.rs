@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::compare::{Alike, Comparer, Verdict};
 use super::entry_writer::EntryWriter;
 use super::ground::Ground;
-use super::mapping::AttributeMapping;
+use super::scope::Scope;
 use super::work::{ChunkWindows, Item, Lost, NotRestored, Window, Written, refused, writing};
 use super::{Overwrite, RestoreOptions, RestoreReport};
 use crate::blobs::{BlobLoader, Fetched};
@@ -72,6 +72,8 @@ impl<'a> RestoreWriter<'a> {
         let row = Mutex::new(liveness.row());
         let is_looking =
             !options.versions && (info.has(ability::LOCAL) || options.dry_run || options.overwrite != Overwrite::No);
+        // Others make folders at the same time.
+        let is_looking = is_looking || options.share.is_some() && info.namespace == ability::TREE;
         let is_same = |name: &str| namespace == name && info.namespace == name;
         let (has_own_names, has_etags) = (is_same(ability::TREE), is_same(ability::FLAT));
         let entry_writer = EntryWriter {
@@ -114,6 +116,16 @@ impl<'a> RestoreWriter<'a> {
         &self.entry_writer.stop
     }
 
+    /// Whether entries are looked for before their content is fetched; what was sifted before that is to be sifted again.
+    pub(super) fn is_looking(&self) -> bool {
+        self.is_looking.load(Relaxed)
+    }
+
+    /// Whether every version of a key is written, one after the other, not the current one alone.
+    pub(super) const fn is_replaying(&self) -> bool {
+        self.options.versions
+    }
+
     pub(super) fn into_report(self) -> RestoreReport {
         let (presumed, reused) = (self.comparer.presumed.load(Relaxed), self.comparer.reused.load(Relaxed));
         let report = self.report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -126,8 +138,8 @@ impl<'a> RestoreWriter<'a> {
     }
 
     /// The record as the destination is to have it, if at all.
-    pub(super) fn map(&self, mapping: AttributeMapping, record: Record) -> Option<Record> {
-        let (entry, lost) = mapping.apply(record.entry)?;
+    pub(super) fn map(&self, scope: &Scope, record: Record) -> Option<Record> {
+        let (entry, lost) = scope.map(record.entry)?;
         count(&mut lock_unpoisoned(&self.report).unrestored, lost);
         Some(Record { entry, ..record })
     }
@@ -319,9 +331,8 @@ impl<'a> RestoreWriter<'a> {
         })
     }
 
-    /// Writes the entries of a window, many at once, then sets their metadata: a further name of a file is made there, when
-    /// the file itself is whole.
-    pub(super) async fn write(&self, window: Window) -> Result<()> {
+    /// Writes the contents of a window, many at once; those that are written are to be [described](Self::describe).
+    pub(super) async fn write(&self, window: Window) -> Result<Vec<Entry>> {
         let Window { items, fetched } = window;
         let fetched = Arc::new(fetched);
         let (group, in_flight) = self.pace();
@@ -342,6 +353,11 @@ impl<'a> RestoreWriter<'a> {
         }
         ended?;
         self.compare_met(met).await?;
+        Ok(written)
+    }
+
+    /// Sets the metadata of files, many at once: a further name of a file is made there, when the file itself is whole.
+    pub(super) async fn describe(&self, written: Vec<Entry>) -> Result<()> {
         let batches = grouped(written, METADATA_BATCH).map(|batch| self.set_metadata(batch));
         futures_util::stream::iter(batches).buffered(self.cores).try_collect().await
     }

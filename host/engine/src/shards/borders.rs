@@ -10,11 +10,10 @@
 //! Bound: the keys of [`PROBES`] pages and one, and the borders.
 
 use credenza_connect::{Batches, ScanOptions, Source};
-use credenza_format::{Node, TreeRoot};
 use credenza_model::Key;
 
-use crate::blobs::BlobLoader;
-use crate::{Damage, DamageKind, Error, Result};
+use crate::share::{KeyRange, Share};
+use crate::{Error, Result};
 
 /// Pages of a listing that are looked at.
 const PROBES: usize = 64;
@@ -25,50 +24,22 @@ const PLACE_BYTES: usize = 8;
 /// Behind all keys: the last character there is.
 const END: &str = "\u{10ffff}";
 
-/// The last keys of the first `of - 1` ranges, by a snapshot; fewer where it has nothing.
-pub(super) async fn of_tree(loader: &BlobLoader, root: &TreeRoot, of: u32) -> Result<Vec<Key>> {
-    let mut borders = Vec::new();
-    for number in 1..of {
-        let share = u128::from(root.entries).saturating_mul(u128::from(number)) / u128::from(of);
-        let entry = u64::try_from(share).unwrap_or(u64::MAX);
-        match key_at(loader, root, entry.saturating_sub(1)).await? {
-            Some(key) => borders.push(key),
-            None => break,
-        }
-    }
-    Ok(borders)
+/// The keys that one process takes.
+pub(super) async fn range(source: &dyn Source, options: &ScanOptions, share: Share) -> Result<KeyRange> {
+    let borders = of_listing(source, options, share.of).await?;
+    // Behind the last border that was found there is one range, and those before it are empty.
+    let border = |number: u32| {
+        let found = borders.get(usize::try_from(number).unwrap_or(usize::MAX));
+        found.or_else(|| borders.last()).cloned().unwrap_or_default()
+    };
+    Ok(KeyRange {
+        after: share.number.checked_sub(1).map(border),
+        until: if share.is_last() { None } else { Some(border(share.number)) },
+    })
 }
 
-/// The key of the record of that number.
-async fn key_at(loader: &BlobLoader, root: &TreeRoot, mut number: u64) -> Result<Option<Key>> {
-    let (mut id, mut level) = (root.id, root.level);
-    loop {
-        let bytes = loader.load_one(id).await?;
-        let node = Node::decode(&bytes, level)
-            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string()))?;
-        match node {
-            Node::Leaf(records) => {
-                let place = usize::try_from(number).unwrap_or(usize::MAX);
-                return Ok(records.into_iter().nth(place).map(|record| record.entry.key));
-            }
-            Node::Inner(children) => {
-                let mut below = None;
-                for child in children {
-                    if number < child.entries {
-                        below = Some(child.id);
-                        break;
-                    }
-                    number -= child.entries;
-                }
-                let Some(below) = below else { return Ok(None) };
-                (id, level) = (below, level.saturating_sub(1));
-            }
-        }
-    }
-}
-
-/// The same by probes of the listing; fewer where it has fewer keys.
-pub(super) async fn of_listing(source: &dyn Source, options: &ScanOptions, of: u32) -> Result<Vec<Key>> {
+/// The last keys of the first `of - 1` ranges; fewer where there are fewer keys.
+async fn of_listing(source: &dyn Source, options: &ScanOptions, of: u32) -> Result<Vec<Key>> {
     let first = Page { from: Key::default(), keys: page(source, options, None).await? };
     let mut known = Known { pages: vec![first], end: Key::from(END) };
     for _ in 0..PROBES {

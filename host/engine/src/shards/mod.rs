@@ -5,8 +5,9 @@
 //! merge    the parts of a group > do they meet? > their trees joined > a snapshot > the parts are removed
 //! ```
 //!
-//! Owned here: which range of keys a process takes (`borders`), holding a listing to it (`within`), and joining the parts (`merge`). Refused
-//! here: reading what is in a range (`backup`), the joined tree (`credenza_format::join_trees`). Called by `backup` and by `cli`.
+//! Owned here: which range of a source's keys a process takes (`borders` without a snapshot before, else `share`), holding a listing to it
+//! (`within`), and joining the parts (`merge`). Refused here: reading what is in a range (`backup`), the joined tree
+//! (`credenza_format::join_trees`). Called by `backup` and by `cli`.
 //!
 //! **No process talks to another, and no write is conditional.** Each finds the same borders in the same things: the snapshot before, else
 //! probes of the listing. Where these have changed in between, ranges may not meet. A process that finds parts of its neighbours begins and
@@ -23,7 +24,9 @@ use credenza_format::{Hex, Part};
 use credenza_model::Key;
 
 use crate::blobs::BlobLoader;
+use crate::parts::Spans;
 use crate::repository::{SnapshotHandle, Snapshots};
+use crate::share::{KeyRange, Measure, Share, SharedTree};
 use crate::{Error, Result};
 pub use merge::{Group, MergeOptions, MergeReport, groups, merge};
 pub(crate) use within::Within;
@@ -49,22 +52,6 @@ pub fn group_of(name: &str) -> Hex<[u8; 16]> {
     let mut group = [0; 16];
     group.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     Hex(group)
-}
-
-/// The keys that one process takes: those behind `after`, up to and with `until`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct KeyRange {
-    /// None for the first key.
-    pub(crate) after: Option<Key>,
-    /// None for the last.
-    pub(crate) until: Option<Key>,
-}
-
-impl KeyRange {
-    /// Whether no key can lie in it.
-    fn is_empty(&self) -> bool {
-        self.after.as_ref().zip(self.until.as_ref()).is_some_and(|(after, until)| after >= until)
-    }
 }
 
 impl Shard {
@@ -127,24 +114,16 @@ impl Shard {
                 reason: "its keys cannot be listed from one on; buckets can".to_owned(),
             });
         }
-        let (is_first, is_last) = (self.number == 0, self.number.saturating_add(1) >= self.of);
-        let knows = (is_first || met.after.is_some()) && (is_last || met.until.is_some());
-        let borders = match parent {
-            _ if knows => Vec::new(),
+        let share = Share { number: self.number, of: self.of };
+        let knows = (self.number == 0 || met.after.is_some()) && (share.is_last() || met.until.is_some());
+        let computed = match parent {
+            _ if knows => KeyRange::default(),
             Some(parent) if parent.snapshot.tree.entries > 0 => {
-                borders::of_tree(loader, &parent.snapshot.tree, self.of).await?
+                let tree = SharedTree { loader, root: &parent.snapshot.tree, measure: Measure::Entries };
+                tree.range(&Spans::between(None, None), share).await?
             }
             // A tree without entries tells nothing of those that are there now.
-            _ => borders::of_listing(source, options, self.of).await?,
-        };
-        // Behind the last border that was found there is one range, and those before it are empty.
-        let border = |number: u32| {
-            let found = borders.get(usize::try_from(number).unwrap_or(usize::MAX));
-            found.or_else(|| borders.last()).cloned().unwrap_or_default()
-        };
-        let computed = KeyRange {
-            after: self.number.checked_sub(1).map(border),
-            until: if is_last { None } else { Some(border(self.number)) },
+            _ => borders::range(source, options, share).await?,
         };
         Ok(KeyRange { after: met.after.or(computed.after), until: met.until.or(computed.until) })
     }

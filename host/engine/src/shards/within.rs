@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use credenza_connect::{Batch, Error, ErrorClass, Found, Result, Scanner};
 
-use super::KeyRange;
+use crate::share::KeyRange;
 
 /// A listing that was asked to begin behind the first key of a range, and ends with its last.
 pub(crate) struct Within {

@@ -199,7 +199,8 @@ impl Operation {
 async fn expect_uploaded_once(store: &MemoryStore, at: usize) {
     let repository = open(Arc::new(store.clone()), secret()).await;
     let mut places: HashMap<_, usize> = HashMap::new();
-    repository.load_index().await.unwrap().iter().for_each(|(id, _)| *places.entry(id).or_default() += 1);
+    let index = repository.load_index().await.unwrap();
+    index.iter().for_each(|known| *places.entry(known.unwrap().0).or_default() += 1);
     let twice = places.values().filter(|count| **count > 1).count();
     assert_eq!(twice, 0, "of {} chunks, stopped at request {at}", places.len());
     let options = CheckOptions::default();

@@ -10,16 +10,18 @@
 use std::sync::Arc;
 
 use credenza_format::{
-    Bitmap, BlobIndex, BlobKind, BlobPlace, Node, ObjectKind, TreeRoot, Usage, body_digest, decode_list,
+    Bitmap, BlobIndex, BlobKind, BlobPlace, Compressor, Node, ObjectKind, PackState, TreeRoot, Usage, body_digest,
+    decode_list,
 };
 use credenza_model::{ChunkId, Content, ObjectId, StoreKey};
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use super::Stopped;
-use crate::blobs::{BlobLoader, Keep, Opened, Run, coalesce};
+use crate::blobs::{BlobLoader, Keep, Moved, Run, Verified, coalesce};
 use crate::repository::{Repository, SnapshotHandle};
-use crate::write::Deduplicator;
+use crate::share::Share;
+use crate::write::{Deduplicator, keep_together};
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Ranges read at once: an object store answers each in some 30 ms, and most are short where snapshots differ little.
@@ -27,50 +29,99 @@ const RANGES_IN_FLIGHT: usize = 16;
 /// Plaintext of the ranges that are read at once.
 const BYTES_IN_FLIGHT: usize = 24 * 1024 * 1024;
 
-/// Copies all that a snapshot needs and the target lacks. Its tree is then the same in both.
+/// Copies all that a snapshot needs and the target lacks; what is left of a group is compressed again at `level`. Its tree is then the same in both.
 pub(super) async fn copy(
     origin: &Repository,
     loader: &Arc<BlobLoader>,
-    dedup: &Arc<Deduplicator>,
+    (dedup, level): (&Arc<Deduplicator>, i32),
     handle: &SnapshotHandle,
     listener: &dyn Listener,
 ) -> Result<TreeRoot, Stopped> {
+    let used = bring((origin, loader), (dedup, level), handle, None, listener).await?;
+    let root = handle.snapshot.tree;
+    if dedup.holds(&root.id)? { Ok(root) } else { Err(used.left_out(root.id).into()) }
+}
+
+/// Copies what the target lacks of a snapshot, or of that what one of several processes carries: of the packs of the origin that are its own.
+pub(super) async fn bring(
+    (origin, loader): (&Repository, &Arc<BlobLoader>),
+    (dedup, level): (&Arc<Deduplicator>, i32),
+    handle: &SnapshotHandle,
+    share: Option<Share>,
+    listener: &dyn Listener,
+) -> Result<Arc<Used>, Stopped> {
     let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
-    let lacking = lacking(&used, loader.index(), dedup).await?;
+    let lacking = lacking(&used, share, dedup).await?;
     let runs = coalesce(lacking);
     listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
-    copy_runs(loader, runs, keeper(&used, dedup).await?, listener).await?;
-    let root = handle.snapshot.tree;
-    if dedup.holds(&root.id) { Ok(root) } else { Err(used.left_out(root.id).into()) }
+    copy_runs(loader, runs, keeper(&used, dedup, level).await?, listener).await?;
+    Ok(used)
+}
+
+/// Whether the target has all that a snapshot needs, by its index.
+pub(super) async fn is_there(
+    (origin, loader): (&Repository, &Arc<BlobLoader>),
+    target: Arc<BlobIndex>,
+    handle: &SnapshotHandle,
+) -> Result<bool> {
+    let used = Used::read(origin, loader.index(), handle).await?;
+    let looked = tokio::task::spawn_blocking(move || {
+        for known in used.index.iter() {
+            let (id, place) = known?;
+            let is_reliable = |place: BlobPlace| target.state(place.pack) < PackState::Condemned;
+            if used.covers_place(&place) && !target.get(&id)?.is_some_and(is_reliable) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    });
+    looked.await.map_err(Error::worker("look-up"))?
 }
 
 /// The chunks in use that the target does not have, with their places at the origin; marks those that it has.
 async fn lacking(
     used: &Arc<Used>,
-    index: &Arc<BlobIndex>,
+    share: Option<Share>,
     dedup: &Arc<Deduplicator>,
 ) -> Result<Vec<(ChunkId, BlobPlace)>> {
-    let (used, index, dedup) = (Arc::clone(used), Arc::clone(index), Arc::clone(dedup));
+    let (used, dedup) = (Arc::clone(used), Arc::clone(dedup));
     let looked = tokio::task::spawn_blocking(move || {
-        let lacks = |(id, place): &(ChunkId, BlobPlace)| used.covers_place(place) && !dedup.use_known(id);
-        index.iter().filter(lacks).collect()
+        let is_own = |pack| share.is_none_or(|share| used.index.pack(pack).is_some_and(|pack| share.has(&pack.id)));
+        let mut lacking = Vec::new();
+        for known in used.index.iter() {
+            let (id, place) = known?;
+            if used.covers_place(&place) && is_own(place.pack) && !dedup.holds(&id)? {
+                lacking.push((id, place));
+            }
+        }
+        Ok(lacking)
     });
-    looked.await.map_err(Error::worker("look-up"))
+    looked.await.map_err(Error::worker("look-up"))?
 }
 
 /// Puts a verified chunk into the target, if all that it refers to goes there too.
-async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>) -> Result<Keep> {
+async fn keeper(used: &Arc<Used>, dedup: &Arc<Deduplicator>, level: i32) -> Result<Keep> {
     let (used, dedup) = (Arc::clone(used), Arc::clone(dedup));
     let place = dedup.packs().workers().join().await?;
-    Ok(Arc::new(move |opened: Opened| {
+    Ok(Arc::new(move |frame: Verified| {
         // At work as long as anybody may call this.
         let _ = &place;
-        let frame = opened.frame();
-        let references = references(frame.kind, &opened.plain)
-            .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, frame.id, cause.to_string()))?;
-        match references.into_iter().find(|id| !used.covers(id)) {
-            Some(id) => Err(used.left_out(id)),
-            None => dedup.keep_stored(frame),
+        for chunk in frame.chunks() {
+            let references = references(chunk.kind(), &chunk.plain)
+                .map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, chunk.id(), cause.to_string()))?;
+            for id in references {
+                if !used.covers(&id)? {
+                    return Err(used.left_out(id));
+                }
+            }
+        }
+        match frame.moved() {
+            None => Ok(()),
+            Some(Moved::Alone(frame)) => dedup.keep_stored(frame),
+            Some(Moved::Together(kind, members, whole)) => {
+                let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+                keep_together(&dedup, &mut compressor, kind, &members, whole)
+            }
         }
     }))
 }
@@ -116,7 +167,7 @@ fn references(kind: BlobKind, plain: &[u8]) -> credenza_format::Result<Vec<Chunk
 }
 
 /// What a snapshot of the origin uses.
-struct Used {
+pub(super) struct Used {
     index: Arc<BlobIndex>,
     /// By the ordinals of its packs.
     by_pack: Vec<Option<Bitmap>>,
@@ -154,8 +205,8 @@ impl Used {
         bitmap.is_some_and(|bitmap| bitmap.get(place.position))
     }
 
-    fn covers(&self, id: &ChunkId) -> bool {
-        self.index.places(id).any(|place| self.covers_place(&place))
+    fn covers(&self, id: &ChunkId) -> Result<bool> {
+        Ok(self.index.places(id)?.iter().any(|place| self.covers_place(place)))
     }
 
     fn left_out(&self, id: ChunkId) -> Error {

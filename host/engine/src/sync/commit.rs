@@ -94,7 +94,7 @@ pub(super) async fn adopt(
     }
     // Whoever put the list had described all of its packs before.
     index.renew().await?;
-    if usage.encode()? == body && is_reliable(&usage, &index.current(), tree) {
+    if usage.encode()? == body && is_reliable(&usage, &index.current(), tree)? {
         return Ok(Some(usage));
     }
     match expired {
@@ -105,13 +105,14 @@ pub(super) async fn adopt(
 }
 
 /// Whether a snapshot of that tree may rely on a list: it was made for this root, and each of its packs is there and not condemned.
-fn is_reliable(usage: &Usage, index: &BlobIndex, tree: &TreeRoot) -> bool {
-    let is_used = |place: BlobPlace| {
+fn is_reliable(usage: &Usage, index: &BlobIndex, tree: &TreeRoot) -> Result<bool> {
+    let is_used = |place: &BlobPlace| {
         let pack = index.pack(place.pack);
         pack.is_some_and(|pack| usage.packs.iter().any(|one| one.pack == pack.id && one.used.get(place.position)))
     };
     let is_alive = |pack: &ObjectId| index.ordinal(pack).is_some_and(|pack| index.state(pack) < PackState::Condemned);
-    (tree.entries == 0 || index.places(&tree.id).any(is_used)) && usage.packs.iter().all(|one| is_alive(&one.pack))
+    let is_rooted = tree.entries == 0 || index.places(&tree.id)?.iter().any(is_used);
+    Ok(is_rooted && usage.packs.iter().all(|one| is_alive(&one.pack)))
 }
 
 /// Removes the usage list of a snapshot that is not there: names are never written twice.

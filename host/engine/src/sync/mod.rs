@@ -6,6 +6,8 @@
 //! both       packs > index > intent, recheck > usage > snapshot, as in every run that writes (`write`)
 //! ```
 //!
+//! Several processes carry the same snapshots together (`shared`) where the repositories are alike.
+//!
 //! Owned here: which snapshots are carried, in which order, and what becomes of one that is damaged. Refused here: the
 //! protocol of committing (`write`). Called by `cli`.
 //!
@@ -20,6 +22,9 @@ mod ancestor;
 mod commit;
 mod index;
 mod rekey;
+mod shared;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +39,7 @@ use crate::findings::{Finding, Findings};
 use crate::flags::{self, Flags};
 use crate::replica::{self, KeepOptions, KeptHeads, Retreat, Role};
 use crate::repository::{Chain, Repository, SnapshotHandle, SnapshotName, Snapshots, list};
+use crate::share::Share;
 use crate::tags::{self, TagEdits};
 use crate::write::Deduplicator;
 use crate::{Damage, Error, Event, Phase, Result, RunContext, json};
@@ -55,6 +61,8 @@ pub struct SyncOptions {
     pub signing_key: Option<SigningKey>,
     /// Which are carried first.
     pub order: Order,
+    /// Only what this one of several processes takes, of packs of the origin; everything without. Whoever finds all there commits.
+    pub share: Option<Share>,
 }
 
 /// In which order snapshots are carried.
@@ -77,6 +85,8 @@ pub struct SyncReport {
     pub skipped: u64,
     /// Snapshots that were not carried, because something that they need is damaged.
     pub failed: u64,
+    /// Snapshots that wait for what other processes carry of them.
+    pub waiting: u64,
     /// That damage. As data each is a line of its own.
     #[serde(skip)]
     pub findings: Vec<Finding>,
@@ -96,12 +106,20 @@ pub struct SyncReport {
     pub heads: Option<KeptHeads>,
 }
 
+impl SyncReport {
+    /// Counts what was added.
+    fn add(&mut self, dedup: &Deduplicator) {
+        self.chunks += dedup.record().chunks_added();
+        self.chunk_bytes += dedup.record().chunk_bytes_added();
+        self.bytes += dedup.record().bytes_added();
+    }
+}
+
 /// Carries snapshots from `origin` to `target`, in the order of the options. Those that the target has are skipped; those that are damaged are reported and left out.
-/// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 /// A target that is a replica tells what the origin has lost since, and keeps the heads of the origin as they are now.
 ///
 /// # Errors
-/// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
+/// [`Error::ReplicaOfAnother`], [`Error::Promoted`], [`Error::KeysDiffer`], [`Error::PlaintextTarget`] without leave, [`Error::NoSnapshot`] for a name that means none, and whatever keeps either repository from being read or
 /// written at all; [`Error::Cancelled`] when it was to stop. What was committed before stays, and what was uploaded of the next snapshot is found by the next
 /// run ([`Event::Kept`]).
 pub async fn run(
@@ -117,6 +135,9 @@ pub async fn run(
     if origin.config().encrypted && !target.config().encrypted && !options.allow_plaintext {
         let info = target.store().info().await.map_err(Error::connector("opening the store"))?;
         return Err(Error::PlaintextTarget { place: info.identity });
+    }
+    if options.share.is_some() && !origin.keys().is_like(target.keys()) {
+        return Err(Error::KeysDiffer);
     }
     let there = run.stop.unless(Box::pin(origin.snapshots())).await??;
     let mut meant = choose(&there, &options.snapshots)?;
@@ -147,12 +168,9 @@ pub async fn run(
         let opening = Carrier::open((origin, there), (target, &here, at_target), options, run);
         let mut carrier = run.stop.unless(Box::pin(opening)).await??;
         listener.on(Event::Phase { phase: Phase::Copying });
-        for handle in missing {
-            let id = handle.snapshot.id;
-            // It goes with the snapshot, because what is committed is not looked at again.
-            carrier.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
-            let damages = carrier.carry(handle, &mut report).await?;
-            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
+        match options.share {
+            Some(share) => carrier.carry_share(share, &missing, (&mut report, &mut findings)).await?,
+            None => carrier.carry_all(&missing, (&mut report, &mut findings)).await?,
         }
         at_target = carrier.at_target;
     }
@@ -160,7 +178,7 @@ pub async fn run(
         meant.iter().map(|handle| handle.snapshot.id).filter(|id| at_target.contains_key(id)).collect();
     report.tags = run.stop.unless(Box::pin(tags::carry(&tags, target, &carried))).await??;
     run.stop.unless(Box::pin(flags::carry(&flags, target, &carried))).await??;
-    if let Some(there) = heads {
+    if let Some(there) = heads.filter(|_| report.waiting == 0) {
         let keep = KeepOptions { signing_key: options.signing_key.clone(), ..KeepOptions::default() };
         let keeping = Box::pin(replica::keep_heads_of((origin, &there), target, &keep));
         report.heads = Some(run.stop.unless(keeping).await??);
@@ -235,10 +253,27 @@ impl<'a> Carrier<'a> {
         })
     }
 
+    /// Carries snapshots, one after the other.
+    async fn carry_all(
+        &mut self,
+        missing: &[&SnapshotHandle],
+        (report, findings): (&mut SyncReport, &mut Findings<'_>),
+    ) -> Result<()> {
+        for handle in missing {
+            let id = handle.snapshot.id;
+            // It goes with the snapshot, because what is committed is not looked at again.
+            self.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
+            let damages = self.carry(handle, report).await?;
+            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
+        }
+        Ok(())
+    }
+
     /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
     async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
         let stop = &self.run.stop;
         stop.check()?;
+        stop.unless(Box::pin(self.index.catch_up())).await??;
         let dedup = self.index.dedup(self.chain.writer()).await?;
         let carrying = Box::pin(self.tree(handle, &dedup));
         let tree = stop.unless(dedup.packs().describing(carrying)).await;
@@ -263,11 +298,9 @@ impl<'a> Carrier<'a> {
             }
             Err(Stopped::Run(cause)) => return Err(cause),
         }
-        report.chunks += dedup.record().chunks_added();
-        report.chunk_bytes += dedup.record().chunk_bytes_added();
-        report.bytes += dedup.record().bytes_added();
+        report.add(&dedup);
         drop(dedup);
-        self.run.stop.unless(Box::pin(self.index.renew())).await??;
+        self.index.fall_behind();
         Ok(damages)
     }
 
@@ -290,11 +323,11 @@ impl<'a> Carrier<'a> {
     }
 
     async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
+        let level = self.target.config().compression_level;
         if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, dedup, handle, &*self.run.events).await;
+            return alike::copy(self.origin, &self.loader, (dedup, level), handle, &*self.run.events).await;
         }
         let ancestor = self.ancestor(handle);
-        let level = self.target.config().compression_level;
         rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 

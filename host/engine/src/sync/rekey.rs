@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use credenza_format::{BlobKind, Compressor, ListBuilder, TreeRoot};
+use credenza_format::{BlobKind, ListBuilder, TreeRoot};
 use credenza_model::{ChunkRef, Content, Record};
 use futures_util::StreamExt;
 
@@ -22,7 +22,7 @@ use crate::contents::ContentChunks;
 use crate::repository::{Repository, SnapshotHandle};
 use crate::walk::Records;
 use crate::window::{self, WINDOW_BYTES, Window};
-use crate::write::{Deduplicator, TreeWriter};
+use crate::write::{Deduplicator, GroupKeeper, TreeWriter};
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Windows read from the origin at once.
@@ -146,7 +146,10 @@ impl Rekey {
             return Ok(vec![self.keep_large(record).await?]);
         }
         let mut line = self.line()?;
-        let work = move || items.into_iter().map(|item| line.settle(item, &fetched)).collect();
+        let work = move || {
+            let settled = items.into_iter().map(|item| line.settle(item, &fetched)).collect::<Result<_>>()?;
+            line.keeper.flush().map(|()| settled)
+        };
         self.dedup.packs().workers().work("re-key", work).await
     }
 
@@ -157,7 +160,8 @@ impl Rekey {
         loop {
             let refs = chunks.next(WINDOW_BYTES).await?;
             if refs.is_empty() {
-                let content = workers.work("re-key", move || line.finish()).await?;
+                let close = move || line.finish().and_then(|content| line.keeper.flush().map(|()| content));
+                let content = workers.work("re-key", close).await?;
                 return Ok(Record { content, ..record });
             }
             let fetched = self.loader.load(refs.iter().map(|chunk| chunk.id)).await?;
@@ -166,15 +170,15 @@ impl Rekey {
     }
 
     fn line(&self) -> Result<ContentLine> {
-        let compressor = Compressor::new(self.level).map_err(Error::encode("starting a compressor"))?;
-        Ok(ContentLine { list: ListBuilder::new(self.dedup.keys()), compressor, dedup: Arc::clone(&self.dedup) })
+        let keeper = GroupKeeper::new(Arc::clone(&self.dedup), self.level)?;
+        Ok(ContentLine { list: ListBuilder::new(self.dedup.keys()), keeper, dedup: Arc::clone(&self.dedup) })
     }
 }
 
 /// One content after another, under the target's keys. All of it blocks.
 struct ContentLine {
     dedup: Arc<Deduplicator>,
-    compressor: Compressor,
+    keeper: GroupKeeper,
     list: ListBuilder,
 }
 
@@ -191,20 +195,20 @@ impl ContentLine {
     }
 
     fn append(&mut self, refs: &[ChunkRef], fetched: &Fetched) -> Result<()> {
-        let Self { dedup, compressor, list } = self;
+        let Self { keeper, list, .. } = self;
         for chunk in refs {
             let missing = || Damage::of_chunk("index", DamageKind::Missing, chunk.id, "a chunk was not found");
             let plain = fetched.get(&chunk.id).cloned().unwrap_or_else(|| Err(missing()))?;
-            let kept = dedup.keep(compressor, BlobKind::Data, &plain)?;
-            list.push(kept, &mut |_, bytes: Vec<u8>| dedup.keep(compressor, BlobKind::List, &bytes).map(drop))?;
+            let kept = keeper.keep(&plain)?;
+            list.push(kept, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))?;
         }
         Ok(())
     }
 
     /// The content of what was appended; the next begins.
     fn finish(&mut self) -> Result<Content> {
-        let Self { dedup, compressor, list } = self;
+        let Self { dedup, keeper, list } = self;
         let list = std::mem::replace(list, ListBuilder::new(dedup.keys()));
-        list.finish(&mut |_, bytes: Vec<u8>| dedup.keep(compressor, BlobKind::List, &bytes).map(drop))
+        list.finish(&mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))
     }
 }

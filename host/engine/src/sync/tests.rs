@@ -196,7 +196,7 @@ async fn a_sync_that_dies_at_any_put_is_taken_up_again() {
 }
 
 /// What a dead run leaves harms nothing that was committed.
-async fn expect_whole_but_for_leftovers(target: &Repository) {
+pub(super) async fn expect_whole_but_for_leftovers(target: &Repository) {
     let options = crate::check::CheckOptions::reading(crate::check::Sample::All);
     let report = crate::check::run(target, &options, &RunContext::default()).await.unwrap();
     assert!(report.findings.iter().all(|finding| finding.affects.is_empty()), "{:?}", report.findings);

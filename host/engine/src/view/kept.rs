@@ -1,13 +1,16 @@
-//! Blobs that were read last, verified, for whoever asks again.
+//! Blobs that were read last, verified, for whoever asks again. Of several who ask for one at a time the first loads it, and the others wait for that.
 //!
 //! Bound: the bytes that it is made with, and what one call loads.
 
+use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use credenza_format::TreeRoot;
 use credenza_model::ChunkId;
 use lru::LruCache;
+use tokio::sync::Notify;
 
 use crate::blobs::{BlobLoader, Fetched};
 use crate::poison::lock_unpoisoned;
@@ -20,16 +23,47 @@ pub(crate) struct KeptBlobs {
     loader: Arc<BlobLoader>,
     bytes_max: usize,
     kept: Mutex<Kept>,
+    /// Tells whoever waits that something was loaded, or could not be.
+    loaded: Notify,
 }
 
 struct Kept {
     blobs: LruCache<ChunkId, Bytes>,
     bytes: usize,
+    /// What somebody loads at the moment.
+    loading: HashSet<ChunkId>,
+}
+
+/// What becomes of a question for a blob.
+enum Asked<'a> {
+    Kept(Bytes),
+    /// Somebody loads it.
+    Awaited,
+    /// Whoever asks loads it.
+    Missing(Claim<'a>),
+}
+
+/// Blobs that one call loads. When it ends, however it ends, others may.
+struct Claim<'a> {
+    of: &'a KeptBlobs,
+    ids: Vec<ChunkId>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.of.lock();
+        self.ids.iter().for_each(|id| {
+            kept.loading.remove(id);
+        });
+        drop(kept);
+        self.of.loaded.notify_waiters();
+    }
 }
 
 impl KeptBlobs {
     pub(super) fn new(loader: Arc<BlobLoader>, bytes_max: usize) -> Self {
-        Self { loader, bytes_max, kept: Mutex::new(Kept { blobs: LruCache::unbounded(), bytes: 0 }) }
+        let kept = Kept { blobs: LruCache::unbounded(), bytes: 0, loading: HashSet::new() };
+        Self { loader, bytes_max, kept: Mutex::new(kept), loaded: Notify::new() }
     }
 
     /// As [`BlobLoader::note_tree`].
@@ -37,18 +71,19 @@ impl KeptBlobs {
         self.loader.note_tree(root);
     }
 
-    /// Whether a blob is kept.
-    pub(super) fn holds(&self, id: &ChunkId) -> bool {
-        self.lock().blobs.contains(id)
-    }
-
     /// One blob. What `ahead` names is loaded along, if anything must be loaded at all; damage to it is met when it is asked for.
     pub(crate) async fn get(&self, id: ChunkId, ahead: &[ChunkId]) -> Result<Bytes> {
-        if let Some(bytes) = self.lock().blobs.get(&id) {
-            return Ok(bytes.clone());
-        }
-        let missing: Vec<ChunkId> = ahead.iter().copied().filter(|id| !self.holds(id)).chain([id]).collect();
-        let mut fetched: Fetched = self.loader.load(missing).await?;
+        let claim = loop {
+            // Whoever ends between the question and the waiting is heard as well.
+            let mut loaded = pin!(self.loaded.notified());
+            loaded.as_mut().enable();
+            match self.asked(id, ahead) {
+                Asked::Kept(bytes) => return Ok(bytes),
+                Asked::Awaited => loaded.await,
+                Asked::Missing(claim) => break claim,
+            }
+        };
+        let mut fetched: Fetched = self.loader.load(claim.ids.iter().copied()).await?;
         let lost = || Damage::of_chunk("index", DamageKind::Missing, id, format!("chunk {id} was not found"));
         let wanted = fetched.remove(&id).unwrap_or_else(|| Err(lost()));
         let loaded = fetched.into_iter().filter_map(|(id, bytes)| Some((id, bytes.ok()?)));
@@ -57,6 +92,20 @@ impl KeptBlobs {
             .chain(wanted.iter().map(|bytes| (id, bytes.clone())))
             .for_each(|(id, bytes)| kept.keep(id, bytes, self.bytes_max));
         Ok(wanted?)
+    }
+
+    fn asked(&self, id: ChunkId, ahead: &[ChunkId]) -> Asked<'_> {
+        let mut kept = self.lock();
+        if let Some(bytes) = kept.blobs.get(&id) {
+            return Asked::Kept(bytes.clone());
+        }
+        if kept.loading.contains(&id) {
+            return Asked::Awaited;
+        }
+        let is_missing = |id: &ChunkId| !kept.blobs.contains(id) && !kept.loading.contains(id);
+        let ids: Vec<ChunkId> = ahead.iter().copied().filter(is_missing).chain([id]).collect();
+        kept.loading.extend(&ids);
+        Asked::Missing(Claim { of: self, ids })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -1,19 +1,22 @@
 //! Any bytes of a content: the chunks that hold them, verified, and when reading goes on where it was, those behind them.
 //!
-//! Bound: the references of one content, [`AHEAD_BYTES`] beside what is asked for, and what the view keeps.
+//! Bound: the references of one content, the lists of the last range, [`AHEAD_BYTES`] beside what is asked for, and what the view keeps.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use credenza_model::{ChunkId, Content, ListRef};
-use tokio::sync::Mutex;
 
 use super::kept::KeptBlobs;
 use crate::contents;
+use crate::poison::lock_unpoisoned;
 use crate::{Damage, DamageKind, Result};
 
 /// Bytes loaded beyond those asked for, when a read begins where the one before it ended.
 const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// Lists that are remembered: one a height, and the next where a range lies in two.
+const LISTS_MAX: usize = 4;
 /// Longest answer to one read.
 pub(super) const READ_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -22,8 +25,12 @@ pub struct Reader {
     chunks: Arc<KeptBlobs>,
     content: Content,
     size: u64,
+    /// Chunks of other contents that are loaded along with the last of this one.
+    beside: Vec<ChunkId>,
     /// Where the last read ended.
-    ended: Mutex<u64>,
+    ended: AtomicU64,
+    /// The lists that the last range was found by.
+    lists: Mutex<Vec<(ChunkId, Arc<Content>)>>,
 }
 
 /// A chunk, with the offset of its first byte in the content.
@@ -35,9 +42,9 @@ struct Span {
 }
 
 impl Reader {
-    pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content) -> Self {
+    pub(super) fn new(chunks: Arc<KeptBlobs>, content: Content, beside: Vec<ChunkId>) -> Self {
         let size = content.bytes();
-        Self { chunks, content, size, ended: Mutex::new(u64::MAX) }
+        Self { chunks, content, size, beside, ended: AtomicU64::new(u64::MAX), lists: Mutex::default() }
     }
 
     /// Bytes of the content.
@@ -55,7 +62,7 @@ impl Reader {
         if offset >= end {
             return Ok(Bytes::new());
         }
-        let goes_on = std::mem::replace(&mut *self.ended.lock().await, end) == offset;
+        let goes_on = self.ended.swap(end, Ordering::Relaxed) == offset;
         let wanted = end.saturating_add(if goes_on { AHEAD_BYTES } else { 0 }).min(self.size);
         let mut spans = Vec::new();
         if let Content::Inline(bytes) = &self.content {
@@ -64,8 +71,9 @@ impl Reader {
         self.locate(&self.content, 0, (offset, wanted), &mut spans).await?;
         let mut answer = BytesMut::new();
         for (number, span) in spans.iter().enumerate().take_while(|(_, span)| span.start < end) {
-            let following: Vec<ChunkId> = spans.iter().skip(number + 1).map(|span| span.id).collect();
-            let bytes = self.chunks.get(span.id, &following).await?;
+            let beside = if end == self.size { self.beside.as_slice() } else { &[] };
+            let following = spans.iter().skip(number + 1).map(|span| span.id).chain(beside.iter().copied());
+            let bytes = self.chunks.get(span.id, &following.collect::<Vec<_>>()).await?;
             if bytes.len() as u64 != span.end - span.start {
                 let detail = format!("a chunk of {} bytes is said to have {}", bytes.len(), span.end - span.start);
                 return Err(Damage::of_chunk("tree", DamageKind::Invalid, span.id, detail).into());
@@ -106,9 +114,20 @@ impl Reader {
         Ok(())
     }
 
-    async fn list(&self, height: u8, list: &ListRef) -> Result<Content> {
+    async fn list(&self, height: u8, list: &ListRef) -> Result<Arc<Content>> {
+        let known =
+            lock_unpoisoned(&self.lists).iter().find(|(id, _)| *id == list.id).map(|(_, items)| Arc::clone(items));
+        if let Some(items) = known {
+            return Ok(items);
+        }
         let bytes = self.chunks.get(list.id, &[]).await?;
-        Ok(contents::items(&bytes, height, list)?)
+        let items = Arc::new(contents::items(&bytes, height, list)?);
+        let mut lists = lock_unpoisoned(&self.lists);
+        if lists.len() >= LISTS_MAX {
+            lists.remove(0);
+        }
+        lists.push((list.id, Arc::clone(&items)));
+        Ok(items)
     }
 }
 

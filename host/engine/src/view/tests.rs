@@ -110,6 +110,88 @@ async fn any_bytes_of_a_long_content_are_read_with_one_list_a_level() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn small_reads_anywhere_fetch_a_chunk_each_and_none_twice() {
+    let (store, repository) = recorded().await;
+    let content = noise(2, 24 << 20);
+    let source = MemorySource::new();
+    source.put("long", content.clone());
+    let snapshot = snapshot(&repository, &source).await;
+    let snapshot = handle(&repository, snapshot).await;
+    let view = repository.view().await.unwrap();
+    let record = view.entry(&snapshot, &Key::from("long")).await.unwrap();
+    let reader = view.reader(&record);
+    // The list, once for all of them.
+    reader.read_at(0, 1).await.unwrap();
+    let offsets: Vec<usize> = (1..200_usize).map(|number| number * 7_919_993 % (content.len() - 4096)).collect();
+    for again in [false, true] {
+        for offset in &offsets {
+            store.clear();
+            assert_eq!(reader.read_at(*offset as u64, 4096).await.unwrap(), content[*offset..offset + 4096]);
+            // Bytes on both sides of a cut are in two chunks, which lie beside each other.
+            assert!(reads(&store) <= usize::from(!again), "{} reads at {offset}, again: {again}", reads(&store));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_contents_that_are_opened_in_a_row_cost_few_reads_and_one_alone_a_chunk() {
+    const FILES: u64 = 400;
+    let (store, repository) = recorded().await;
+    let source = MemorySource::new();
+    (0..FILES).for_each(|number| source.put(format!("file-{number:03}").as_str(), noise(number, 8000)));
+    let snapshot = snapshot(&repository, &source).await;
+    let snapshot = handle(&repository, snapshot).await;
+    let view = repository.view().await.unwrap();
+    let read = async |number: u64| {
+        let record = view.entry(&snapshot, &Key::from(format!("file-{number:03}").as_str())).await.unwrap();
+        let reader = view.reader_among(&snapshot, &record).await.unwrap();
+        assert_eq!(reader.read_at(0, 1 << 20).await.unwrap(), noise(number, 8000));
+    };
+    // The tree, once for all of them.
+    view.page(&snapshot, b"", None, 1000).await.unwrap();
+    read(399).await;
+    store.clear();
+    for number in [0, 200, 100] {
+        read(number).await;
+    }
+    assert_eq!(reads(&store), 3, "each alone, without others");
+    store.clear();
+    // As clients do that ask for some at once.
+    for number in 0..FILES {
+        read(number ^ 3).await;
+    }
+    assert!(reads(&store) <= 20, "{} reads for {FILES} files in a row", reads(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_at_a_position_is_what_was_found_there() {
+    let (_, repository) = recorded().await;
+    let snapshot = synthetic(&repository, (0..50_000).map(numbered)).await;
+    let view = repository.view().await.unwrap();
+    assert!(snapshot.snapshot.tree.level > 0);
+    for number in [0, 1, 777, 25_000, 49_998, 49_999] {
+        let record = numbered(number);
+        let (position, found) = view.located(&snapshot, &record.entry.key).await.unwrap();
+        assert_eq!(found.entry.key, record.entry.key);
+        assert_eq!(view.record_at(&snapshot, position).await.unwrap(), Some(found));
+    }
+    let (mut after, mut next) = (None::<Vec<u8>>, 0);
+    loop {
+        let page = view.page(&snapshot, b"", after.as_deref(), 999).await.unwrap();
+        assert_eq!(page.positions, (next..next + page.items.len() as u64).collect::<Vec<_>>());
+        next += page.items.len() as u64;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(next, 50_000);
+    for behind in [50_000, u64::MAX] {
+        assert_eq!(view.record_at(&snapshot, behind).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_lost_is_damage_and_never_an_entry_that_is_not_there() {
     let inner = Arc::new(MemoryStore::new());
     let repository = repository(inner.clone(), secret(), None).await;
@@ -119,6 +201,14 @@ async fn what_is_lost_is_damage_and_never_an_entry_that_is_not_there() {
     let entry = view.entry(&snapshot, &Key::from("folder-0000/file-0000")).await;
     assert!(matches!(&entry, Err(Error::Damage(damage)) if damage.object.starts_with("meta/")), "{entry:?}");
     assert!(matches!(view.folder(&snapshot, b"", None, 10).await, Err(Error::Damage(_))));
+}
+
+/// What a cut at any delimiter should show.
+fn expected_cut(keys: &BTreeSet<String>, prefix: &str, delimiter: &str) -> Vec<String> {
+    let cut = |rest: &str| rest.find(delimiter).map_or(rest.len(), |at| at + delimiter.len());
+    let rests = keys.iter().filter_map(|key| key.strip_prefix(prefix));
+    let shown: BTreeSet<String> = rests.map(|rest| format!("{prefix}{}", &rest[..cut(rest)])).collect();
+    shown.into_iter().collect()
 }
 
 /// What a folder should show: what has no further slash, and each folder once.
@@ -156,6 +246,27 @@ proptest! {
                 let pages = pages(&view, &snapshot, prefix, max).await;
                 assert!(pages.iter().all(|page| page.len() <= max));
                 assert_eq!(pages.concat(), expected(&keys, prefix, is_tree), "{prefix} of {keys:?}");
+                let page = view.folder(&snapshot, prefix.as_bytes(), None, 100).await.unwrap();
+                for (item, position) in page.items.iter().zip(page.positions) {
+                    let there = view.record_at(&snapshot, position).await.unwrap().unwrap();
+                    match item {
+                        FolderItem::Entry(record) => assert_eq!(there, **record),
+                        FolderItem::Prefix(prefix) => assert!(there.entry.key.as_bytes().starts_with(prefix.as_bytes())),
+                    }
+                }
+            }
+            for (prefix, delimiter) in [("", "b"), ("", "a."), ("a", "c"), ("", "/"), ("a/", "bb")] {
+                let (mut shown, mut after) = (Vec::new(), None);
+                loop {
+                    let cut = (prefix.as_bytes(), delimiter.as_bytes());
+                    let page = view.cut_page(&snapshot, cut, after.as_deref(), max).await.unwrap();
+                    shown.extend(page.items.iter().map(|item| item.key().to_string()));
+                    match page.next {
+                        Some(next) => after = Some(next),
+                        None => break,
+                    }
+                }
+                assert_eq!(shown, expected_cut(&keys, prefix, delimiter), "{prefix} {delimiter} of {keys:?}");
             }
             for key in &keys {
                 assert_eq!(view.entry(&snapshot, &Key::from(key.as_str())).await.unwrap().entry.key, Key::from(key.as_str()));

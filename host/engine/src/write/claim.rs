@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub(crate) async fn claim(dedup: &Deduplicator, loader: &Arc<BlobLoader>, content: &Content) -> Result<bool> {
     match content {
         Content::None | Content::Inline(_) => Ok(true),
-        Content::Chunks(refs) => Ok(refs.iter().all(|chunk| dedup.holds(&chunk.id))),
+        Content::Chunks(refs) => Ok(dedup.first_unheld(refs.iter().map(|chunk| chunk.id))?.is_none()),
         Content::Lists { .. } => {
             let mut chunks = ContentChunks::new(Arc::clone(loader), content);
             match chunks.claim_all(|id| dedup.holds(id)).await {

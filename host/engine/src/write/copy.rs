@@ -1,16 +1,18 @@
-//! Copying blobs from one pack into another as they are stored: nothing is inflated but to verify it.
+//! Copying blobs from one pack into another as they are stored: nothing is inflated but to verify it, and nothing compressed but what is left of a
+//! group.
 //!
 //! Called by `relocate` and by `gc::repack`. Bound: one range of a pack, sealed and opened.
 
 use std::sync::Arc;
 
-use credenza_format::{BlobIndex, BlobPlace, IndexedPack};
+use credenza_format::{BlobIndex, BlobPlace, Compressor, IndexedPack};
 use credenza_model::ChunkId;
 
+use super::group::pack_together;
 use super::packs::PackWriter;
-use crate::blobs::{Run, SealedRun, coalesce, copy_run, forged, healed, read_range};
+use crate::blobs::{Moved, Run, SealedRun, Verified, coalesce, copy_run, forged, healed, read_range};
 use crate::repository::Repository;
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
 /// Copies blobs into the packs that are being filled.
 ///
@@ -37,7 +39,8 @@ async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &Blob
     })?;
     if let Some(tally) = repository.unread(Some(&pack)) {
         let (opened, filled) = (forged(tally, &pack, &run), Arc::clone(packs));
-        let fill = move || opened.iter().try_for_each(|opened| filled.push(opened.frame()));
+        let level = repository.config().compression_level;
+        let fill = move || Verified::split(opened).try_for_each(|frame| put(&filled, level, &frame));
         return packs.workers().work("copy", fill).await;
     }
     let damages = match read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await? {
@@ -59,6 +62,18 @@ async fn copy_sealed(
     sealed: SealedRun,
 ) -> Result<Vec<Damage>> {
     let (keys, filled, pack, run) = (repository.keys().clone(), Arc::clone(packs), pack.clone(), run.clone());
-    let copy = move || copy_run(&keys, &pack, &run, sealed, |opened| filled.push(opened.frame()));
+    let level = repository.config().compression_level;
+    let copy = move || copy_run(&keys, &pack, &run, sealed, |frame| put(&filled, level, &frame));
     packs.workers().work("copy", copy).await
+}
+
+fn put(packs: &PackWriter, level: i32, frame: &Verified) -> Result<()> {
+    match frame.moved() {
+        None => Ok(()),
+        Some(Moved::Alone(frame)) => packs.push(frame),
+        Some(Moved::Together(kind, members, whole)) => {
+            let mut compressor = Compressor::new(level).map_err(Error::encode("starting a compressor"))?;
+            pack_together(packs, &mut compressor, kind, &members, whole)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Owned here: deduplication, and which chunks of older packs the run relies on. Refused here: what a chunk means, packs (`packs`), what was
 //! written (`record`). Called by `backup::pipeline` (data), `tree` (nodes), `sync` and `repair`.
 //!
-//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`] or [`Deduplicator::holds`], and the tree
+//! **A snapshot lacks no chunk.** A chunk comes into a tree only by [`Deduplicator::keep`], [`Deduplicator::keep_stored`], [`keep_together`](super::keep_together) or [`Deduplicator::holds`], and the tree
 //! ([`TreeWriter`](super::TreeWriter)) asks again for each that a record names. Each of them says yes when the index that the run loaded has
 //! the chunk, which is then marked in the usage list, or when the chunk is in a pack of this run. What is in packs is noted in `fresh`, and noted
 //! once more when the index segment that describes its pack is in the store. Before a commit the two notes must be the same set: [`Deduplicator::prove`].
@@ -64,10 +64,7 @@ impl Deduplicator {
     /// while another packs the same chunk: call it from a thread of the workers.
     pub(crate) fn keep(&self, compressor: &mut Compressor, kind: BlobKind, plain: &[u8]) -> Result<ChunkRef> {
         let id = self.keys().blob_id(kind, plain);
-        let length = u32::try_from(plain.len()).map_err(|_| Error::Encode {
-            doing: "packing a chunk".into(),
-            cause: format!("{} bytes are more than any chunk has", plain.len()),
-        })?;
+        let length = length_of(plain)?;
         self.keep_once(id, || {
             let (encoding, stored) = compressor.compress(plain)?;
             self.packs.push(Frame { id, kind, encoding, plain_length: length, stored })
@@ -81,7 +78,7 @@ impl Deduplicator {
     }
 
     fn keep_once(&self, id: ChunkId, pack: impl FnOnce() -> Result<()>) -> Result<()> {
-        if self.use_known(&id) {
+        if self.use_known(&id)? {
             return Ok(());
         }
         match self.record.fresh().begin(id) {
@@ -94,19 +91,27 @@ impl Deduplicator {
         }
     }
 
+    /// Leave to pack a chunk, without waiting for whoever packs it at this moment: `None` then.
+    pub(super) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
+        if self.use_known(&id) { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) }
+    }
+
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.
-    pub(crate) fn use_known(&self, id: &ChunkId) -> bool {
-        let reliable = self.index.get(id).filter(|place| self.index.state(place.pack) < PackState::Condemned);
-        reliable.is_some_and(|place| {
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) fn use_known(&self, id: &ChunkId) -> Result<bool> {
+        let reliable = self.index.get(id)?.filter(|place| self.index.state(place.pack) < PackState::Condemned);
+        Ok(reliable.is_some_and(|place| {
             lock_unpoisoned(&self.usage).mark(&self.index, &place);
             true
-        })
+        }))
     }
 
     /// Notes that the snapshot relies on all that another does, by its usage list. What a repack has moved since is relied on where it is now.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a collector took some of it.
+    /// [`Error::Conflict`] when a collector took some of it. When the index cannot be read.
     pub(crate) fn rely_on(&self, other: &Usage) -> Result<()> {
         let mut usage = lock_unpoisoned(&self.usage);
         let mut moved = HashMap::new();
@@ -117,26 +122,39 @@ impl Deduplicator {
                 None => return Err(Error::Conflict { packs: 1 }),
             }
         }
-        match moved.is_empty() || usage.rehouse(&self.index, &moved).is_empty() {
+        match moved.is_empty() || usage.rehouse(&self.index, &moved)?.is_empty() {
             true => Ok(()),
             false => Err(Error::Conflict { packs: moved.len() }),
         }
     }
 
     /// Whether the chunk is known or is in a pack of this run. One that is on its way there is not.
-    pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        self.use_known(id) || self.record.fresh().holds(id)
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) fn holds(&self, id: &ChunkId) -> Result<bool> {
+        Ok(self.use_known(id)? || self.record.fresh().holds(id))
+    }
+
+    /// The first of some chunks that it does not hold.
+    pub(super) fn first_unheld(&self, ids: impl IntoIterator<Item = ChunkId>) -> Result<Option<ChunkId>> {
+        for id in ids {
+            if !self.holds(&id)? {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// Demands that every chunk which a record names is held.
     ///
     /// # Errors
-    /// [`Error::Unkept`] when one is not: whoever made the record did not keep its content.
+    /// [`Error::Unkept`] when one is not: whoever made the record did not keep its content. When the index cannot be read.
     pub(super) fn vouch(&self, content: &Content) -> Result<()> {
         let unkept = match content {
             Content::None | Content::Inline(_) => None,
-            Content::Chunks(refs) => refs.iter().map(|chunk| chunk.id).find(|id| !self.holds(id)),
-            Content::Lists { lists, .. } => lists.iter().map(|list| list.id).find(|id| !self.holds(id)),
+            Content::Chunks(refs) => self.first_unheld(refs.iter().map(|chunk| chunk.id))?,
+            Content::Lists { lists, .. } => self.first_unheld(lists.iter().map(|list| list.id))?,
         };
         unkept.map_or(Ok(()), |example| Err(Error::Unkept { chunks: 1, example }))
     }
@@ -186,4 +204,12 @@ impl Deduplicator {
         self.record.packs().into_iter().for_each(|(pack, blobs)| usage.unite(pack, &Bitmap::full(blobs)));
         usage.to_usage()
     }
+}
+
+/// The length of a chunk.
+pub(super) fn length_of(plain: &[u8]) -> Result<u32> {
+    u32::try_from(plain.len()).map_err(|_| Error::Encode {
+        doing: "packing a chunk".into(),
+        cause: format!("{} bytes are more than any chunk has", plain.len()),
+    })
 }

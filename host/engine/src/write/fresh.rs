@@ -61,6 +61,11 @@ impl Fresh {
         }
     }
 
+    /// As [`begin`](Self::begin), but `None` while the chunk is being packed: who has leave to pack several may not wait for another's.
+    pub(crate) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
+        self.turn(&mut lock_unpoisoned(&self.states), id)
+    }
+
     /// `None` while somebody else packs the chunk.
     fn turn(&self, states: &mut MutexGuard<'_, HashMap<ChunkId, State>>, id: ChunkId) -> Option<Turn<'_>> {
         match states.get(&id) {

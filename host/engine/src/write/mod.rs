@@ -1,6 +1,6 @@
 //! Writing to a repository: what backup, sync and repacking share.
 //!
-//! Owned here: deduplication (`dedup`, `fresh`), packing and upload (`packs`, `workers`), what was written (`record`), which packs a snapshot relies on
+//! Owned here: deduplication (`dedup`, `fresh`), small chunks that share a frame (`group`), packing and upload (`packs`, `workers`), what was written (`record`), which packs a snapshot relies on
 //! (`usage`), the protocol that makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between
 //! packs (`copy`). Refused here: what a snapshot says.
 
@@ -9,6 +9,7 @@ mod commit;
 mod copy;
 mod dedup;
 mod fresh;
+mod group;
 mod hold;
 mod locks;
 mod packs;
@@ -25,6 +26,7 @@ pub(crate) use claim::claim;
 pub(crate) use commit::{Committed, Draft, commit};
 pub(crate) use copy::copy;
 pub(crate) use dedup::Deduplicator;
+pub(crate) use group::{GroupKeeper, keep_together};
 pub(crate) use put::put;
 pub(crate) use record::put_intent;
 pub(crate) use tree::TreeWriter;

@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use credenza_format::{BlobKind, Frame, PackBuilder, PackKind};
+use credenza_format::{BlobKind, Frame, GroupFrame, PackBuilder, PackKind};
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -94,14 +94,30 @@ impl PackWriter {
     /// # Errors
     /// [`Error::PacksClosed`] after the last pack, and whatever an upload failed with.
     pub(crate) fn push(&self, frame: Frame<'_>) -> Result<()> {
-        let lane = if frame.kind == BlobKind::Data { &self.data } else { &self.meta };
+        self.fill(frame.kind, |pack| pack.push(frame).map(drop))
+    }
+
+    /// Packs blobs that share a frame, as [`push`](Self::push) does one.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub(crate) fn push_group(&self, frame: GroupFrame<'_>) -> Result<()> {
+        self.fill(frame.kind, |pack| pack.push_group(frame))
+    }
+
+    fn fill(
+        &self,
+        kind: BlobKind,
+        push: impl FnOnce(&mut PackBuilder) -> credenza_format::Result<()>,
+    ) -> Result<()> {
+        let lane = if kind == BlobKind::Data { &self.data } else { &self.meta };
         let mut slot = lock_unpoisoned(&lane.slot);
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.
         if matches!(*slot, Slot::Empty) {
             *slot = Slot::Filling(Box::new(self.begin_pack(lane)?));
         }
         let Slot::Filling(filling) = &mut *slot else { return Err(self.failed().unwrap_or(Error::PacksClosed)) };
-        filling.pack.push(frame).map_err(Error::encode("packing a chunk"))?;
+        push(&mut filling.pack).map_err(Error::encode("packing a chunk"))?;
         if filling.pack.stored_bytes() >= lane.bytes_target {
             self.dispatch(std::mem::replace(&mut *slot, Slot::Empty))?;
         }

@@ -4,7 +4,7 @@
 //! that the index describes and no snapshot uses yet for rubbish, its locks, its lease and its count of bytes. Refused here: filling packs
 //! (`packs`), which chunks go there (`dedup`). Called by both, and by whoever commits.
 //!
-//! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs; 20 bytes a pack; what `fresh` and `locks` state.
+//! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs, or of [`BLOBS_PER_SEGMENT`] blobs and those of one pack; 20 bytes a pack; what `fresh` and `locks` state.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,8 @@ use crate::{Error, Result};
 
 /// Packs after which an index segment is written at the latest, whatever time has passed: some 2 GiB.
 const PACKS_PER_SEGMENT: usize = 64;
+/// The same by their blobs, which are many where chunks are small: some 7 MB. A segment of more than [`DOCUMENT_BYTES_MAX`](credenza_model::limits::DOCUMENT_BYTES_MAX) could not be read.
+const BLOBS_PER_SEGMENT: usize = 1 << 17;
 
 /// What a run has written.
 pub(crate) struct RunRecord {
@@ -114,9 +116,10 @@ impl RunRecord {
         let mut written = lock_unpoisoned(&self.written);
         written.packs.push((pack.id, u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX)));
         written.bytes += length;
-        written.chunk_bytes += pack.blobs.iter().map(|blob| u64::from(blob.stored)).sum::<u64>();
+        written.chunk_bytes += pack.stored_bytes();
         written.unindexed.push(pack);
-        let is_enough = written.unindexed.len() >= PACKS_PER_SEGMENT;
+        let blobs: usize = written.unindexed.iter().map(|pack| pack.blobs.len()).sum();
+        let is_enough = written.unindexed.len() >= PACKS_PER_SEGMENT || blobs >= BLOBS_PER_SEGMENT;
         Ok(is_enough.then(|| std::mem::take(&mut written.unindexed)))
     }
 

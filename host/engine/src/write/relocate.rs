@@ -37,7 +37,7 @@ pub(super) async fn relocate(
             kept.unite(used.pack, &used.used);
         }
     }
-    let homeless = kept.rehouse(&index, &lost);
+    let homeless = kept.rehouse(&index, &lost)?;
     let before: HashSet<ObjectId> = dedup.record().packs().into_iter().map(|(pack, _)| pack).collect();
     let packs = PackWriter::begin(Arc::clone(dedup.record()));
     let copied = stop.unless(copy(repository, &packs, &index, homeless)).await.flatten();

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use credenza_format::{Bitmap, BlobIndex, BlobPlace, PackOrdinal, PackState, PackUsage, Usage};
 use credenza_model::{ChunkId, ObjectId};
 
+use crate::Result;
+
 #[derive(Default)]
 pub(crate) struct UsageMap {
     by_pack: HashMap<ObjectId, Bitmap>,
@@ -26,21 +28,25 @@ impl UsageMap {
     }
 
     /// Marks the other places of chunks that are lost where they were; what has none comes back with the place where it still may be.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
     pub(super) fn rehouse(
         &mut self,
         index: &BlobIndex,
         lost: &HashMap<PackOrdinal, &Bitmap>,
-    ) -> Vec<(ChunkId, BlobPlace)> {
+    ) -> Result<Vec<(ChunkId, BlobPlace)>> {
         let mut homeless = Vec::new();
-        for (id, place) in index.iter() {
+        for known in index.iter() {
+            let (id, place) = known?;
             if lost.get(&place.pack).is_some_and(|used| used.get(place.position)) {
-                match index.get(&id).filter(|other| index.state(other.pack) < PackState::Condemned) {
+                match index.get(&id)?.filter(|other| index.state(other.pack) < PackState::Condemned) {
                     Some(other) => self.mark(index, &other),
                     None => homeless.push((id, place)),
                 }
             }
         }
-        homeless
+        Ok(homeless)
     }
 
     pub(crate) fn to_usage(&self) -> Usage {

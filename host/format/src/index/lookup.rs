@@ -1,12 +1,18 @@
 //! The look-up from a blob's id to its places.
 //!
-//! Memory: 52 bytes a blob, some 300 a pack and some 50 a locked object; while runs are merged, those exist twice. Each run is at least twice as long as the next, so a look-up
-//! searches log₂ of the blobs at most, and adding moves each blob as often at most.
+//! Blobs are in runs that are sorted by id. Each run in memory is at least twice as long as the next, so a look-up searches log₂ of the blobs at most, and adding moves each blob as
+//! often at most. Where there is a place for it on disk, what is in memory goes there as one run when it is more than [`Spill::blobs_in_memory`] (`paged`); runs there
+//! are merged [`RUNS_MERGED`] at a time, and all of them to one by [`BlobIndex::settle`].
+//!
+//! Memory: 52 bytes a blob in memory, twice that while its runs merge; on disk 0.0016. Some 300 bytes a pack and some 50 a locked object. While runs on disk are merged,
+//! 64 KiB for each of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 
+use super::paged::{self, Entries, PagedRun, Scratch};
 use super::segment::{pack_position, unpack_position};
 use crate::container::HEADER_BYTES;
 use crate::{BlobKind, Encoding, Error, IndexSegment, LockRecord, PackBlob, PackKind, PackRecord, Result};
@@ -88,17 +94,33 @@ impl BlobPlace {
     }
 }
 
+/// Where a blob is, as runs hold it.
 #[derive(Clone, Copy)]
-struct Entry {
-    id: ChunkId,
-    pack: u32,
-    position: u32,
-    offset: u32,
-    stored: u32,
-    plain: u32,
+pub(super) struct Entry {
+    pub(super) id: ChunkId,
+    pub(super) pack: u32,
+    pub(super) position: u32,
+    pub(super) offset: u32,
+    pub(super) stored: u32,
+    pub(super) plain: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 52);
+/// Bytes of an entry, in memory and on disk.
+pub(super) const ENTRY_BYTES: usize = 52;
+
+const _: () = assert!(size_of::<Entry>() == ENTRY_BYTES);
+
+/// Runs on disk that are merged into one of the next level: a blob is written again at most log₃₂ of the runs times.
+const RUNS_MERGED: usize = 32;
+
+/// Where an index goes that is too long for memory.
+#[derive(Clone)]
+pub struct Spill {
+    /// Gives the files.
+    pub scratch: Arc<dyn Scratch>,
+    /// Blobs in memory, at 52 bytes each, beyond which they go to disk.
+    pub blobs_in_memory: usize,
+}
 
 /// All blobs that are known, from any number of segments and from packs that were just sealed.
 #[derive(Default)]
@@ -107,29 +129,45 @@ pub struct BlobIndex {
     ordinals: HashMap<ObjectId, PackOrdinal>,
     /// Sorted by id, each at least twice as long as the next.
     runs: Vec<Vec<Entry>>,
+    /// On disk, those that were merged most first.
+    paged: Vec<PagedRun>,
+    spill: Option<Spill>,
     /// When locks end, the latest of what segments say.
     locks: HashMap<ObjectId, Timestamp>,
 }
 
 impl BlobIndex {
-    /// An empty index.
+    /// An empty index that stays in memory.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// An empty index that goes to disk when it is long.
+    #[must_use]
+    pub fn spilling(spill: Spill) -> Self {
+        Self { spill: Some(spill), ..Self::default() }
+    }
+
     /// Adds all packs of a segment; of those known already it only takes that they were moved.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond 2³² packs.
+    /// [`Error::TooLarge`] beyond 2³² packs, [`Error::Scratch`] when blobs cannot go to disk.
     pub fn add(&mut self, segment: &IndexSegment) -> Result<()> {
         let mut run = Vec::with_capacity(segment.packs.iter().map(|pack| pack.blobs.len()).sum());
         for pack in &segment.packs {
             self.take_pack(pack, &mut run)?;
         }
-        self.add_run(run);
         segment.locks.iter().for_each(|lock| self.add_lock(lock));
-        Ok(())
+        self.add_run(run)
+    }
+
+    /// Merges what is on disk, so that a look-up searches one run there. For when nearly all is in it that will be.
+    ///
+    /// # Errors
+    /// [`Error::Scratch`] when it cannot be read or written there.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.paged.len() > 1 { self.merge_paged(self.paged.len()) } else { Ok(()) }
     }
 
     /// Takes a lock that the store has promised, unless a later one is known.
@@ -148,20 +186,21 @@ impl BlobIndex {
     /// Adds one pack, unless it is known already.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond 2³² packs.
+    /// [`Error::TooLarge`] beyond 2³² packs, [`Error::Scratch`] when blobs cannot go to disk.
     pub fn add_pack(&mut self, pack: &PackRecord) -> Result<()> {
         let mut run = Vec::with_capacity(pack.blobs.len());
         self.take_pack(pack, &mut run)?;
-        self.add_run(run);
-        Ok(())
+        self.add_run(run)
     }
 
     /// The place of a blob in the pack of the best state, the one with the lowest id among equals; none in a pack that is gone.
-    #[must_use]
-    pub fn get(&self, id: &ChunkId) -> Option<BlobPlace> {
+    ///
+    /// # Errors
+    /// [`Error::Scratch`] when what is on disk cannot be read.
+    pub fn get(&self, id: &ChunkId) -> Result<Option<BlobPlace>> {
         let ranked = |place: &BlobPlace| self.pack(place.pack).map(|pack| (pack.state, pack.id));
-        let places = self.places(id).filter(|place| self.state(place.pack) < PackState::Gone);
-        places.min_by_key(ranked)
+        let places = self.places(id)?.into_iter().filter(|place| self.state(place.pack) < PackState::Gone);
+        Ok(places.min_by_key(ranked))
     }
 
     /// How far a pack is to be relied on; one that is not known is not there.
@@ -181,21 +220,33 @@ impl BlobIndex {
     }
 
     /// Every place of a blob: writers that did not know of each other may have stored it twice.
-    pub fn places<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = BlobPlace> + 'a {
-        self.runs.iter().flat_map(move |run| {
+    ///
+    /// # Errors
+    /// [`Error::Scratch`] when what is on disk cannot be read.
+    pub fn places(&self, id: &ChunkId) -> Result<Vec<BlobPlace>> {
+        let mut found = Vec::new();
+        for run in &self.runs {
             let start = run.partition_point(|entry| entry.id < *id);
-            run.iter().skip(start).take_while(move |entry| entry.id == *id).filter_map(Entry::place)
-        })
+            found.extend(run.iter().skip(start).take_while(|entry| entry.id == *id));
+        }
+        self.paged.iter().try_for_each(|run| run.entries(id, &mut found))?;
+        Ok(found.iter().filter_map(Entry::place).collect())
     }
 
-    /// Every place of every blob, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (ChunkId, BlobPlace)> + '_ {
-        self.runs.iter().flatten().filter_map(|entry| Some((entry.id, entry.place()?)))
+    /// Every place of every blob, in no order. What is on disk and cannot be read is an [`Error::Scratch`] in between.
+    pub fn iter(&self) -> impl Iterator<Item = Result<(ChunkId, BlobPlace)>> + '_ {
+        let in_memory = self.runs.iter().flatten().map(|entry| Ok(*entry));
+        let entries = in_memory.chain(self.paged.iter().flat_map(PagedRun::iter));
+        entries.filter_map(|entry| entry.map(|entry| Some((entry.id, entry.place()?))).transpose())
     }
 
     /// Places of blobs, a blob in two packs counted twice.
     #[must_use]
-    pub fn blob_count(&self) -> usize {
+    pub fn blob_count(&self) -> u64 {
+        self.in_memory() as u64 + self.paged.iter().map(PagedRun::len).sum::<u64>()
+    }
+
+    fn in_memory(&self) -> usize {
         self.runs.iter().map(Vec::len).sum()
     }
 
@@ -220,6 +271,11 @@ impl BlobIndex {
     #[cfg(test)]
     pub(super) fn run_count(&self) -> usize {
         self.runs.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn disk_runs(&self) -> usize {
+        self.paged.len()
     }
 
     fn take_pack(&mut self, pack: &PackRecord, run: &mut Vec<Entry>) -> Result<()> {
@@ -251,15 +307,49 @@ impl BlobIndex {
         Ok(())
     }
 
-    fn add_run(&mut self, mut run: Vec<Entry>) {
+    fn add_run(&mut self, mut run: Vec<Entry>) -> Result<()> {
         if run.is_empty() {
-            return;
+            return Ok(());
         }
         run.sort_unstable_by_key(|entry| (entry.id, entry.pack));
         while let Some(shorter) = self.runs.pop_if(|last| last.len() < run.len() * 2) {
             run = merge(&shorter, &run);
         }
         self.runs.push(run);
+        match &self.spill {
+            Some(spill) if self.in_memory() > spill.blobs_in_memory => self.spill_runs(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings what is in memory to disk.
+    fn spill_runs(&mut self) -> Result<()> {
+        let Some(spill) = self.spill.clone() else { return Ok(()) };
+        let runs = self.runs.iter().map(|run| Box::new(run.iter().map(|entry| Ok(*entry))) as Entries<'_>);
+        let written = paged::write(&spill.scratch, 0, paged::merged(runs.collect()))?;
+        self.runs.clear();
+        self.paged.push(written);
+        loop {
+            let level = self.paged.last().map(|run| run.level);
+            let alike = self.paged.iter().rev().take_while(|run| Some(run.level) == level).count();
+            if alike < RUNS_MERGED {
+                return Ok(());
+            }
+            self.merge_paged(alike)?;
+        }
+    }
+
+    /// Merges the last runs on disk.
+    fn merge_paged(&mut self, count: usize) -> Result<()> {
+        let Some(spill) = self.spill.clone() else { return Ok(()) };
+        let first = self.paged.len().saturating_sub(count);
+        let last = self.paged.iter().skip(first);
+        let level = last.clone().map(|run| run.level).max().unwrap_or(0) + 1;
+        let runs = last.map(|run| Box::new(run.iter()) as Entries<'_>);
+        let written = paged::write(&spill.scratch, level, paged::merged(runs.collect()))?;
+        self.paged.truncate(first);
+        self.paged.push(written);
+        Ok(())
     }
 }
 

@@ -26,6 +26,17 @@ pub struct Frame<'a> {
     pub stored: &'a [u8],
 }
 
+/// Blobs on their way into a pack in one frame.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupFrame<'a> {
+    /// What they are.
+    pub kind: BlobKind,
+    /// Their ids, and the bytes of their plaintexts, in the order of the frame.
+    pub members: &'a [(ChunkId, u32)],
+    /// What they have in common, as [`Compressor::compress_group`](crate::Compressor::compress_group) gave it.
+    pub stored: &'a [u8],
+}
+
 /// A pack ready for the store, and what the index is to know of it.
 #[derive(Debug, Clone)]
 pub struct SealedPack {
@@ -81,7 +92,7 @@ impl PackBuilder {
             plain: frame.plain_length,
         };
         check_blob(self.kind, &blob)?;
-        if position >= PACK_BLOBS_MAX || self.sealed_bytes_with(u64::from(blob.stored)) > PACK_BYTES_MAX {
+        if position >= PACK_BLOBS_MAX || self.sealed_bytes_with(1, u64::from(blob.stored)) > PACK_BYTES_MAX {
             return Err(Error::PackFull);
         }
         self.sealer.write(frame.stored)?;
@@ -90,15 +101,23 @@ impl PackBuilder {
     }
 
     /// Appends blobs that share one frame.
-    #[cfg(test)]
-    pub(crate) fn push_group(&mut self, kind: BlobKind, members: &[(ChunkId, &[u8])]) -> Result<()> {
-        let stored = super::group::encode(members)?;
-        let offset = self.sealer.plain_bytes() as u32;
-        for (id, plain) in members {
-            let (stored, plain) = (stored.len() as u32, plain.len() as u32);
-            self.blobs.push(PackBlob { id: *id, kind, encoding: Encoding::Group, offset, stored, plain });
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_group(&mut self, frame: GroupFrame<'_>) -> Result<()> {
+        let offset = u32::try_from(self.sealer.plain_bytes()).map_err(|_| Error::PackFull)?;
+        let stored = length_u32("a group", frame.stored.len())?;
+        let (kind, encoding) = (frame.kind, Encoding::Group);
+        let blob = |&(id, plain): &(ChunkId, u32)| PackBlob { id, kind, encoding, offset, stored, plain };
+        let blobs: Vec<PackBlob> = frame.members.iter().map(blob).collect();
+        blobs.iter().try_for_each(|blob| check_blob(self.kind, blob))?;
+        let count = self.blobs.len() + blobs.len();
+        if count > PACK_BLOBS_MAX as usize || self.sealed_bytes_with(blobs.len(), u64::from(stored)) > PACK_BYTES_MAX {
+            return Err(Error::PackFull);
         }
-        self.sealer.write(&stored)
+        self.sealer.write(frame.stored)?;
+        self.blobs.extend(blobs);
+        Ok(())
     }
 
     /// Stored bytes of all blobs so far.
@@ -148,9 +167,9 @@ impl PackBuilder {
         (blobs * FOOTER_ENTRY_BYTES + TRAILER_BYTES) as u64
     }
 
-    /// An upper bound of the object's size with one more blob: a tag for each 64 KiB is less than a thousandth.
-    fn sealed_bytes_with(&self, stored: u64) -> u64 {
-        let plain = self.suite.padded(self.sealer.plain_bytes() + stored + self.end_bytes(self.blobs.len() + 1));
+    /// An upper bound of the object's size with more blobs: a tag for each 64 KiB is less than a thousandth.
+    fn sealed_bytes_with(&self, blobs: usize, stored: u64) -> u64 {
+        let plain = self.suite.padded(self.sealer.plain_bytes() + stored + self.end_bytes(self.blobs.len() + blobs));
         plain + plain / 1024 + 1024 + (HEADER_BYTES + CHECKSUM_BYTES) as u64
     }
 }

@@ -7,18 +7,20 @@
 
 mod builder;
 mod footer;
-mod group;
+pub(crate) mod group;
 #[cfg(test)]
 mod tests;
 
 use credenza_model::limits::BLOB_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};
 
-pub use builder::{Frame, PackBuilder, SealedPack};
+pub use builder::{Frame, GroupFrame, PackBuilder, SealedPack};
 #[cfg(feature = "fuzzing")]
 pub(crate) use footer::encode as encode_footer;
 pub(crate) use footer::{FOOTER_ENTRY_BYTES, check_layout};
 pub use footer::{PackTail, read_footer};
+pub(crate) use group::GroupMemory;
+pub use group::group_head;
 
 use crate::container::HEADER_BYTES;
 use crate::{Encoding, Error, Inflater, Keys, ObjectKind, Result};
@@ -125,7 +127,16 @@ pub struct PackRecord {
     pub version: Option<String>,
 }
 
-/// The plaintext of a blob, verified to be the one that its id names: `stored` itself when it is raw, else what `out` is replaced by.
+impl PackRecord {
+    /// Bytes that its blobs take in it, each group once.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.blobs.last().map_or(0, |last| u64::from(last.offset) + u64::from(last.stored))
+    }
+}
+
+/// The plaintext of a blob, verified to be the one that its id names: `stored` itself when it is raw, else what `out` is replaced by. Members of a
+/// group that are opened one after another inflate it once.
 ///
 /// # Errors
 /// [`Error::Blob`], which names the pack and the blob, around the cause.
@@ -138,7 +149,7 @@ pub fn open_blob<'a>(
     out: &'a mut Vec<u8>,
 ) -> Result<&'a [u8]> {
     let plain = match blob.encoding {
-        Encoding::Group => group::open_member(stored, &blob.id, blob.plain, inflater, out),
+        Encoding::Group => group::open_member(pack, blob, stored, inflater, out),
         encoding => inflater.inflate(encoding, stored, blob.plain, out),
     };
     let opened = plain.and_then(|plain| {

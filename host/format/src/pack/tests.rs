@@ -24,6 +24,18 @@ fn build(keys: &Keys, kind: PackKind, plains: &[Vec<u8>]) -> SealedPack {
     builder.finish().unwrap()
 }
 
+fn push_group(builder: &mut PackBuilder, members: &[(ChunkId, &[u8])]) {
+    let mut content = Vec::new();
+    group::lay_out(members, &mut content).unwrap();
+    // As any writer may compress it, and whether that pays or not.
+    let frame = zstd::bulk::compress(&content, 3).unwrap();
+    let stored = [(content.len() as u32).to_le_bytes().as_slice(), &frame].concat();
+    let members: Vec<_> = members.iter().map(|(id, plain)| (*id, plain.len() as u32)).collect();
+    assert!(stored.starts_with(&group_head(members.iter().map(|(_, length)| *length))));
+    assert!(!stored.starts_with(&group_head(members.iter().skip(1).map(|(_, length)| *length))));
+    builder.push_group(GroupFrame { kind: BlobKind::Data, members: &members, stored: &stored }).unwrap();
+}
+
 fn open(keys: &Keys, pack: &PackRecord, object: &[u8], span: &crate::SegmentSpan) -> Vec<u8> {
     let opener = Opener::new(keys, &Header::decode(&pack.header).unwrap(), (pack.kind.object_kind(), pack.id)).unwrap();
     let mut sealed = object[span.object_range.start as usize..span.object_range.end as usize].to_vec();
@@ -58,8 +70,8 @@ proptest! {
         let members: Vec<(ChunkId, &[u8])> =
             plains.iter().map(|plain| (keys.blob_id(BlobKind::Data, plain), plain.as_slice())).collect();
         let mut builder = PackBuilder::new(&keys, PackKind::Data).unwrap();
-        builder.push_group(BlobKind::Data, &members).unwrap();
-        builder.push_group(BlobKind::Data, &members[..1]).unwrap();
+        push_group(&mut builder, &members);
+        push_group(&mut builder, &members[..1]);
         let SealedPack { object, pack } = builder.finish().unwrap();
         let bytes = object.pieces().concat();
         let tail = open(&keys, &pack, &bytes, &PackTail::needed(pack.size).unwrap());
@@ -107,6 +119,37 @@ proptest! {
             prop_assert!(same_places || blobs.is_empty());
         }
     }
+}
+
+#[test]
+fn a_group_that_pays_takes_fewer_bytes_than_its_members_by_themselves_and_noise_makes_none() {
+    let (keys, mut compressor) = (keys(), Compressor::new(1).unwrap());
+    let plains: Vec<Vec<u8>> =
+        (0..20).map(|number| format!("{number}: the same words in each of them\n").repeat(8).into_bytes()).collect();
+    let alone: usize = plains.iter().map(|plain| compressor.compress(plain).unwrap().1.len()).sum();
+    let members: Vec<(ChunkId, &[u8])> =
+        plains.iter().map(|plain| (keys.blob_id(BlobKind::Data, plain), plain.as_slice())).collect();
+    let together = compressor.compress_group(&members).unwrap().unwrap().len();
+    assert!(together < alone / 2 + 20 * 36, "{together} of {alone}");
+    let mut noise = vec![0; 100_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let (one, other) = noise.split_at(30_000);
+    assert_eq!(compressor.compress_group(&[(keys.content_id(one), one), (keys.content_id(other), other)]), Ok(None));
+    let kept = Compressor::new(0).unwrap().compress_group(&members).map(|group| group.is_some());
+    assert_eq!(kept, Ok(false), "without compression there are no groups");
+}
+
+#[test]
+fn a_group_has_the_place_that_all_of_it_takes() {
+    let keys = keys();
+    let mut builder = PackBuilder::new(&keys, PackKind::Data).unwrap();
+    let members: Vec<(ChunkId, u32)> = (0..4_u8).map(|number| (ChunkId::new([number; 32]), 9)).collect();
+    let stored = vec![0; 8 * 1024 * 1024];
+    let frame = GroupFrame { kind: BlobKind::Data, members: &members, stored: &stored };
+    assert!(matches!(builder.push_group(GroupFrame { kind: BlobKind::Node, ..frame }), Err(Error::Malformed { .. })));
+    while builder.push_group(frame).is_ok() {}
+    assert_eq!(builder.push_group(frame), Err(Error::PackFull));
+    assert!(builder.blob_count() >= 29 * 4 && builder.blob_count() % 4 == 0);
 }
 
 #[test]

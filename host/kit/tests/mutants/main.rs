@@ -64,7 +64,7 @@ const SOURCES: [(SourceFlaw, &str); 15] = [
     (SourceFlaw::ForgetsTheTime, "source.as-of.added"),
 ];
 
-const DESTINATIONS: [(DestinationFlaw, &str); 13] = [
+const DESTINATIONS: [(DestinationFlaw, &str); 14] = [
     (DestinationFlaw::OverwritesAnyway, "destination.no-overwrite.refuses"),
     (DestinationFlaw::PublishesEarly, "destination.finish.new"),
     (DestinationFlaw::LeavesWhatIsGivenUp, "destination.abort.nothing-left"),
@@ -78,6 +78,7 @@ const DESTINATIONS: [(DestinationFlaw, &str); 13] = [
     (DestinationFlaw::LosesModes, "destination.metadata.not-posix"),
     (DestinationFlaw::KeepsTheLatestVersion, "destination.history.kept"),
     (DestinationFlaw::PassesOverDeletions, "destination.history.deleted"),
+    (DestinationFlaw::PassesOverDeletions, "destination.removal.file"),
 ];
 
 /// A line of the table: the flaw, the check that is for it, and what failed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credenza_connect::{Check, Destination, DestinationInfo, Error, ErrorClass, Payload, Result, Writer};
-use credenza_model::{Entry, Key};
+use credenza_model::{Entry, Key, Version};
 use wasmtime::component::ResourceAny;
 
 use crate::guest::bindings::{destination, types};
@@ -106,6 +106,16 @@ impl Destination for SandboxedDestination {
             Ok(answers.into_iter().map(|answer| answer.map_err(|e| convert::reported(state, e))).collect())
         };
         self.pool.call("set-metadata", call, take).await
+    }
+
+    /// As the contract has it: by the creation of an entry that is deleted.
+    async fn remove(&self, found: &Entry) -> Result<()> {
+        let version = Some(Version { id: String::new(), latest: true, deleted: true });
+        let gone = Entry { version, ..Entry::new(found.key.clone(), found.kind) };
+        let Some(writer) = self.create(&gone, true).await? else { return Ok(()) };
+        writer.abort().await;
+        let message = format!("`{}` stays: its connector removes nothing", found.key);
+        Err(Error::new(ErrorClass::Unsupported, "destination.remove", message))
     }
 }
 

@@ -115,8 +115,6 @@ pub(crate) fn conforms(skipped: &[&str], suite: impl AsyncFnOnce(u64) -> Vec<Cas
 /// What stands in for a provider, with a place for each connector that is made.
 #[async_trait]
 pub(crate) trait Service: Send + Sync {
-    /// What a destination may do besides writing.
-    const DESTINATION: &'static [Role] = &[Role::Destination];
     /// Whether what writes tries again: who moves to a name while another does waits for its lock on some servers.
     const RETRIES: bool = false;
 
@@ -183,7 +181,7 @@ impl<S: Service> SourceBed for Bed<S> {
 #[async_trait]
 impl<S: Service> DestinationBed for Bed<S> {
     async fn fresh(&self) -> Result<Arc<dyn Destination>> {
-        let destination = self.0.configured(S::DESTINATION).await.destination().unwrap();
+        let destination = self.0.configured(&[Role::Destination, Role::Replay]).await.destination().unwrap();
         Ok(if S::RETRIES { Arc::new(Retry::new(destination, RetryPolicy::default())) } else { destination })
     }
 

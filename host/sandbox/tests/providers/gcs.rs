@@ -32,8 +32,6 @@ impl Buckets {
 
 #[async_trait]
 impl Service for Buckets {
-    const DESTINATION: &'static [Role] = &[Role::Destination, Role::Replay];
-
     async fn configured(&self, roles: &[Role]) -> Configured {
         let bucket = self.component.next_place();
         self.server.make_bucket(&bucket, true);

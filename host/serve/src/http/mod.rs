@@ -12,18 +12,19 @@
 //!
 //! Owned here: methods and headers. Refused here: who is let in (`door`), what a path names (`place`), pages (`page`). Called by `cli`.
 //!
-//! Bound: what `listen`, `entry` and `body` state; [`ARCHIVES_MAX`] archives at once.
+//! Bound: what `listen` and `entry` state; [`ARCHIVES_MAX`] archives at once.
 
 mod body;
 mod door;
 mod page;
 mod place;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use credenza_engine::archive::{self, ArchiveFormat, Chosen};
 use credenza_engine::view::never_read;
-use credenza_engine::{Clock, Parts, RunContext, Stop, SystemClock};
+use credenza_engine::{Clock, Error as EngineError, Event, Listener, Parts, RunContext, Stop, SystemClock};
+use credenza_listen::written;
 use credenza_model::{EntryKind, Key, Record};
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -34,14 +35,14 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
-use self::body::{Sent, written};
+use self::body::Sent;
 use self::door::{Door, Refusal, by_link, parameter};
 use self::place::Node;
-use crate::Result;
 use crate::entry::{Readers, Trouble, etag_of, http_date, is_printable, size_of, text_of};
 use crate::listen::{Answering, Listening, Reach};
 use crate::shelf::Shelf;
 use crate::tree::SnapshotTree;
+use crate::{Error, Result};
 
 pub use self::door::USER;
 
@@ -159,7 +160,7 @@ impl Site {
     }
 
     /// Tells of an error, and what the reader gets for it: never that something is not there.
-    fn broken(&self, cause: &credenza_engine::Error) -> Answer {
+    fn broken(&self, cause: &EngineError) -> Answer {
         self.readers.tell(cause);
         said(StatusCode::INTERNAL_SERVER_ERROR, &cause.to_string())
     }
@@ -276,21 +277,44 @@ impl Site {
         };
         let chosen = [Chosen { snapshot: tree.snapshot().clone(), parts: Parts::under(Key::new(prefix)) }];
         let (view, readers) = (tree.view().clone(), self.readers.clone());
-        let context = RunContext { stop: self.stop.child(), ..RunContext::default() };
+        let lacking = Arc::new(Lacking::default());
+        let context =
+            RunContext { stop: self.stop.child(), events: Arc::clone(&lacking) as _, ..RunContext::default() };
         let (mut pen, sent) = written();
         tokio::spawn(async move {
-            match archive::write(&view, &chosen, format, &mut pen, &context).await {
+            match (archive::write(&view, &chosen, format, &mut pen, &context).await, lacking.first()) {
+                (Ok(_), None) => pen.end().await,
                 // What lacks entries is not to pass for the whole.
-                Ok(report) if report.unread == 0 => pen.end().await,
-                Ok(_) => {}
-                Err(cause) => readers.tell(&cause),
+                (Ok(_), Some(lacks)) => readers.told(&lacks),
+                // Whoever asked is gone, or the server ends.
+                (Err(EngineError::Output { .. } | EngineError::Cancelled), _) => {}
+                (Err(cause), _) => readers.tell(&cause),
             }
             drop(turn);
         });
-        let mut answer = Response::new(sent);
+        let mut answer = Response::new(Sent::Written(sent));
         put(&mut answer, CONTENT_TYPE, kind);
         put(&mut answer, CONTENT_DISPOSITION, &format!("attachment; filename=\"snapshot.{end}\""));
         answer
+    }
+}
+
+/// Hears which entry an archive lacks first.
+#[derive(Default)]
+struct Lacking(Mutex<Option<(Key, String)>>);
+
+impl Listener for Lacking {
+    fn on(&self, event: Event) {
+        if let Event::EntryFailed { key, reason } = event {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((key, reason));
+        }
+    }
+}
+
+impl Lacking {
+    fn first(&self) -> Option<Error> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.map(|(key, reason)| Error::Lacks { key: key.to_string(), reason })
     }
 }
 

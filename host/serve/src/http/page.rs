@@ -1,8 +1,9 @@
 //! A folder as a plain page, and as the answer to PROPFIND; both are written while they are read.
 
+use credenza_listen::{Pen, written};
 use credenza_model::Timestamp;
 
-use super::body::{Pen, Sent, written};
+use super::body::Sent;
 use super::place::{Node, Row, Rows};
 use crate::entry::{Readers, etag_of, http_date};
 
@@ -30,7 +31,7 @@ pub(super) fn listing(node: Node, path: &str, readers: &Readers) -> Sent {
             pen.end().await;
         }
     });
-    sent
+    Sent::Written(sent)
 }
 
 /// A resource, and with `deep` what lies in it, for a client of WebDAV.
@@ -47,7 +48,7 @@ pub(super) fn properties(node: Node, path: &str, deep: bool, readers: &Readers) 
             pen.end().await;
         }
     });
-    sent
+    Sent::Written(sent)
 }
 
 /// Writes what lies in a folder; false where that breaks off.

@@ -174,7 +174,7 @@ impl Rows {
 }
 
 fn row(tree: &Arc<SnapshotTree>, child: Child) -> Option<Row> {
-    let Child { name, place, record } = child;
+    let Child { name, place, record, .. } = child;
     let is_other = record.as_ref().is_some_and(|record| record.entry.kind == EntryKind::Other);
     (!is_other).then(|| Row { name, node: Node::In(Arc::clone(tree), place, record) })
 }

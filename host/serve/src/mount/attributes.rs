@@ -41,8 +41,8 @@ pub(super) fn of_record(ino: INodeNo, record: &Record, owner: Owner) -> FileAttr
         size,
         blocks: allocated(record, size).div_ceil(BLOCK_BYTES),
         perm: number("posix.mode").map_or(usual, |mode| u16::try_from(mode & 0o7777).unwrap_or(usual)),
-        // How many names there are is not told; that there are others is.
-        nlink: if hard_link(entry).is_some() { 2 } else { 1 },
+        // Where nobody told how many names there are, there are others all the same.
+        nlink: number("posix.links").unwrap_or(if hard_link(entry).is_some() { 2 } else { 1 }),
         uid: number("posix.uid").unwrap_or(owner.uid),
         gid: number("posix.gid").unwrap_or(owner.gid),
         rdev: device(entry).unwrap_or(0),

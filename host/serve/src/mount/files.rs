@@ -11,7 +11,7 @@ use fuser::{Errno, FileAttr, FileType, INodeNo};
 
 use super::attributes::{self, Owner};
 use super::folders::Item;
-use super::nodes::{Identity, Node, Nodes};
+use super::nodes::{Meaning, Node, Nodes, Numbered, Spot};
 use crate::entry::{Trouble, system_time};
 use crate::shelf::{Shelf, Shelved, Standing};
 use crate::tree::{Child, Listing, Place, SnapshotTree};
@@ -28,20 +28,35 @@ pub(super) struct Files {
     pub(super) trouble: Trouble,
 }
 
-/// A node, with what is said of it.
+/// What is said of something.
 pub(super) struct Found {
-    pub(super) node: Node,
-    pub(super) identity: Identity,
-    pub(super) attributes: FileAttr,
+    numbered: Numbered,
+    attributes: FileAttr,
     /// How long that holds.
     pub(super) holds: Duration,
 }
 
 impl Found {
+    /// The kind of file.
+    pub(super) const fn kind(&self) -> FileType {
+        self.attributes.kind
+    }
+
     /// With the number by which the kernel is told of it.
     pub(super) fn told(&self, nodes: &Nodes) -> FileAttr {
-        FileAttr { ino: nodes.tell(&self.node, self.identity), ..self.attributes }
+        FileAttr { ino: nodes.tell(&self.numbered), ..self.attributes }
     }
+
+    /// The number alone, which the kernel does not remember.
+    pub(super) fn number(&self) -> INodeNo {
+        self.numbered.number()
+    }
+}
+
+/// A node that the kernel asks for, with its entry where that had to be read to find it.
+struct Met {
+    node: Node,
+    record: Option<Record>,
 }
 
 /// Bytes of all that is shown, and how many entries they are in.
@@ -51,18 +66,61 @@ pub(super) struct Extent {
 }
 
 impl Files {
-    /// What a number means. That of the root is the shelf, or the one snapshot that is shown.
+    /// What a number means.
     pub(super) async fn node(&self, number: INodeNo) -> Result<Node, Errno> {
-        if number != INodeNo::ROOT {
-            return self.nodes.get(number).ok_or(Errno::ESTALE);
+        Ok(self.met(number).await?.node)
+    }
+
+    /// The same, with its entry where that is known now. That of the root is the shelf, or the one snapshot that is shown.
+    async fn met(&self, number: INodeNo) -> Result<Met, Errno> {
+        if number == INodeNo::ROOT {
+            let alone = self.shelf.standing().await.alone;
+            let node = alone.map_or_else(|| Node::Shelf(Vec::new()), |id| Node::In(id, Place::root()));
+            return Ok(Met { node, record: None });
         }
-        let alone = self.shelf.standing().await.alone;
-        Ok(alone.map_or_else(|| Node::Shelf(Vec::new()), |id| Node::In(id, Place::root())))
+        match self.nodes.get(number).ok_or(Errno::ESTALE)? {
+            Meaning::Node(node) => Ok(Met { node, record: None }),
+            Meaning::At(id, Spot { position, depth }) => {
+                let found = self.tree(id)?.at(position, depth).await.map_err(|cause| self.told(&cause))?;
+                let (place, record) = found.ok_or(Errno::ESTALE)?;
+                Ok(Met { node: Node::In(id, place), record })
+            }
+        }
+    }
+
+    /// The entry of a number, with its snapshot; none of what is no entry.
+    async fn entry(&self, number: INodeNo) -> Result<Option<(SnapshotTree, Record)>, Errno> {
+        let Met { node: Node::In(id, place), record } = self.met(number).await? else { return Ok(None) };
+        let tree = self.tree(id)?;
+        let record = match record {
+            Some(record) => Some(record),
+            None => tree.record(&place).await.map_err(|cause| self.told(&cause))?,
+        };
+        Ok(record.map(|record| (tree, record)))
+    }
+
+    /// Whether what stands in a folder stays as it is as long as it is mounted.
+    pub(super) fn is_for_ever(&self, folder: &Node) -> bool {
+        match folder {
+            Node::Shelf(_) => false,
+            Node::In(_, place) => !(self.shelf.follows() && *place == Place::root()),
+        }
     }
 
     /// What is said of a number.
     pub(super) async fn attributes(&self, number: INodeNo) -> Result<(FileAttr, Duration), Errno> {
-        let found = self.found(self.node(number).await?).await?;
+        let found = match self.met(number).await? {
+            Met { node: Node::In(id, place), record: Some(record) } => {
+                self.described(id, place, Some(&record), None)?
+            }
+            Met { node: Node::In(id, place), record: None } => self.in_tree(id, place).await?,
+            Met { node: Node::Shelf(path), .. } => {
+                let standing = self.shelf.standing().await;
+                let root = path.is_empty().then_some(&Shelved::Folder);
+                let shelved = root.or_else(|| standing.at(&path)).ok_or(Errno::ENOENT)?.clone();
+                self.shelved(&standing, path, &shelved).await?
+            }
+        };
         // The root may become another snapshot.
         let holds = if number == INodeNo::ROOT { A_MOMENT } else { found.holds };
         Ok((FileAttr { ino: number, ..found.attributes }, holds))
@@ -113,34 +171,29 @@ impl Files {
 
     /// The content of a file, to be read anywhere.
     pub(super) async fn open(&self, number: INodeNo) -> Result<Reader, Errno> {
-        let Node::In(id, place) = self.node(number).await? else { return Err(Errno::EISDIR) };
-        let tree = self.tree(id)?;
-        let record = self.record(&tree, &place).await?.ok_or(Errno::EISDIR)?;
+        let (tree, record) = self.entry(number).await?.ok_or(Errno::EISDIR)?;
         if never_read(&record).is_some() {
             return Err(Errno::ENODATA);
         }
-        Ok(tree.reader(&record))
+        tree.reader(&record).await.map_err(|cause| self.told(&cause))
     }
 
     /// Where a link points.
     pub(super) async fn link(&self, number: INodeNo) -> Result<Vec<u8>, Errno> {
-        match self.node(number).await? {
-            Node::Shelf(path) => match self.shelf.standing().await.at(&path) {
+        if let Some(Meaning::Node(Node::Shelf(path))) = self.nodes.get(number) {
+            return match self.shelf.standing().await.at(&path) {
                 Some(Shelved::Link(target)) => Ok(target.clone()),
                 _ => Err(Errno::EINVAL),
-            },
-            Node::In(id, place) => {
-                let record = self.record(&self.tree(id)?, &place).await?;
-                record.and_then(|record| record.entry.link_target).ok_or(Errno::EINVAL)
-            }
+            };
         }
+        let target = self.entry(number).await?.and_then(|(_, record)| record.entry.link_target);
+        target.ok_or(Errno::EINVAL)
     }
 
     /// The extended attributes of a file.
     pub(super) async fn extended(&self, number: INodeNo) -> Result<Vec<(String, Vec<u8>)>, Errno> {
-        let Node::In(id, place) = self.node(number).await? else { return Ok(Vec::new()) };
-        let record = self.record(&self.tree(id)?, &place).await?;
-        Ok(record.map(|record| attributes::extended(&record.entry).collect()).unwrap_or_default())
+        let entry = self.entry(number).await?;
+        Ok(entry.map(|(_, record)| attributes::extended(&record.entry).collect()).unwrap_or_default())
     }
 
     pub(super) async fn extent(&self) -> Extent {
@@ -154,7 +207,7 @@ impl Files {
 
     /// Tells of an error, and what the reader gets for it.
     pub(super) fn told(&self, cause: &EngineError) -> Errno {
-        (self.trouble)(cause);
+        (self.trouble)(&cause.clone().into());
         Errno::EIO
     }
 
@@ -162,32 +215,13 @@ impl Files {
         self.shelf.tree(id).ok_or(Errno::ESTALE)
     }
 
-    async fn record(&self, tree: &SnapshotTree, place: &Place) -> Result<Option<Record>, Errno> {
-        tree.record(place).await.map_err(|cause| self.told(&cause))
-    }
-
-    /// What is said of a node.
-    async fn found(&self, node: Node) -> Result<Found, Errno> {
-        match node {
-            Node::In(id, place) => self.in_tree(id, place).await,
-            Node::Shelf(path) => {
-                let standing = self.shelf.standing().await;
-                if path.is_empty() {
-                    return self.shelved(&standing, path, &Shelved::Folder).await;
-                }
-                let shelved = standing.at(&path).ok_or(Errno::ENOENT)?.clone();
-                self.shelved(&standing, path, &shelved).await
-            }
-        }
-    }
-
     async fn shelved(&self, standing: &Standing, path: Vec<u8>, shelved: &Shelved) -> Result<Found, Errno> {
         let time = system_time(standing.newest);
         match shelved {
             Shelved::Snapshot(id) => self.in_tree(*id, Place::root()).await,
-            Shelved::Folder => Ok(self.without_entry(Node::Shelf(path), FileType::Directory, time, A_MOMENT)),
+            Shelved::Folder => Ok(self.without_entry(&Node::Shelf(path), None, (FileType::Directory, time), A_MOMENT)),
             Shelved::Link(target) => {
-                let mut found = self.without_entry(Node::Shelf(path), FileType::Symlink, time, A_MOMENT);
+                let mut found = self.without_entry(&Node::Shelf(path), None, (FileType::Symlink, time), A_MOMENT);
                 (found.attributes.size, found.attributes.perm) = (target.len() as u64, 0o777);
                 Ok(found)
             }
@@ -195,37 +229,47 @@ impl Files {
     }
 
     async fn in_tree(&self, id: SnapshotId, place: Place) -> Result<Found, Errno> {
-        let record = self.record(&self.tree(id)?, &place).await?;
-        self.described(id, place, record.as_ref())
+        let found = self.tree(id)?.located(&place).await.map_err(|cause| self.told(&cause))?;
+        let (position, record) = found.map_or((None, None), |(position, record)| (Some(position), Some(record)));
+        self.described(id, place, record.as_ref(), position)
     }
 
     /// What is said of something in a snapshot. A folder that is only what keys have in common is as old as the snapshot.
-    fn described(&self, id: SnapshotId, place: Place, record: Option<&Record>) -> Result<Found, Errno> {
+    fn described(
+        &self,
+        id: SnapshotId,
+        place: Place,
+        record: Option<&Record>,
+        position: Option<u64>,
+    ) -> Result<Found, Errno> {
+        let spot = position.and_then(|position| Some(Spot { position, depth: place.depth(record)? }));
         let node = Node::In(id, place);
         if let Some(record) = record {
-            return Ok(self.with_entry(node, record));
+            let numbered = self.nodes.numbered(&node, spot, attributes::hard_link(&record.entry));
+            let attributes = attributes::of_record(numbered.number(), record, self.owner);
+            return Ok(Found { numbered, attributes, holds: FOR_EVER });
         }
         let time = system_time(self.tree(id)?.snapshot().snapshot.finished);
-        Ok(self.without_entry(node, FileType::Directory, time, FOR_EVER))
+        Ok(self.without_entry(&node, spot, (FileType::Directory, time), FOR_EVER))
     }
 
     /// What is said of a child of a folder. The children of a root that may become another snapshot may become others.
     fn listed(&self, id: SnapshotId, folder: &Place, child: Child) -> Result<Found, Errno> {
-        let found = self.described(id, child.place, child.record.as_deref())?;
+        let found = self.described(id, child.place, child.record.as_deref(), child.position)?;
         let is_passing = self.shelf.follows() && *folder == Place::root();
         Ok(Found { holds: if is_passing { A_MOMENT } else { found.holds }, ..found })
     }
 
-    fn with_entry(&self, node: Node, record: &Record) -> Found {
-        let identity = Identity::of(&node, attributes::hard_link(&record.entry));
-        let attributes = attributes::of_record(INodeNo(identity.number()), record, self.owner);
-        Found { node, identity, attributes, holds: FOR_EVER }
-    }
-
-    fn without_entry(&self, node: Node, kind: FileType, time: SystemTime, holds: Duration) -> Found {
-        let identity = Identity::of(&node, None);
-        let attributes = attributes::of_nothing(INodeNo(identity.number()), kind, time, self.owner);
-        Found { node, identity, attributes, holds }
+    fn without_entry(
+        &self,
+        node: &Node,
+        spot: Option<Spot>,
+        (kind, time): (FileType, SystemTime),
+        holds: Duration,
+    ) -> Found {
+        let numbered = self.nodes.numbered(node, spot, None);
+        let attributes = attributes::of_nothing(numbered.number(), kind, time, self.owner);
+        Found { numbered, attributes, holds }
     }
 }
 

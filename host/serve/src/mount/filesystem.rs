@@ -1,4 +1,4 @@
-//! The kernel's questions: each is handed to a task, and the task answers.
+//! The kernel's questions. What can be answered at once is answered at once; what must wait for a store is handed to a task, and the task answers.
 //!
 //! Owned here: the protocol, and how many questions are answered at once. Refused here: what the answers are (`files`). Called by the kernel through
 //! `fuser`.
@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 
 use credenza_engine::view::Reader;
 use fuser::{
@@ -70,10 +71,18 @@ impl Filesystem {
         Self { files, open: Arc::default(), runtime, room: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
-    /// Answers in a task, once there is room for one; until then the kernel's next question waits.
+    /// Answers, in a task where something is to be waited for, once there is room for one; until then the kernel's next question waits.
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, answer: impl FnOnce(Arc<Files>, Arc<Open>) -> F) {
-        let permit = self.runtime.block_on(Arc::clone(&self.room).acquire_owned());
-        let answer = answer(Arc::clone(&self.files), Arc::clone(&self.open));
+        let _runtime = self.runtime.enter();
+        let mut answer = Box::pin(answer(Arc::clone(&self.files), Arc::clone(&self.open)));
+        // Most of what is asked for is at hand, and a task for it would cost more than the answer.
+        if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
+        let permit = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(permit) => Ok(permit),
+            Err(_) => self.runtime.block_on(Arc::clone(&self.room).acquire_owned()),
+        };
         self.runtime.spawn(async move {
             answer.await;
             drop(permit);
@@ -180,8 +189,11 @@ impl fuser::Filesystem for Filesystem {
             match files.node(number).await {
                 Ok(node) => {
                     let handle = open.number();
+                    // What stands in it the kernel need not ask for twice.
+                    let kept = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+                    let flags = if files.is_for_ever(&node) { kept } else { FopenFlags::empty() };
                     put(&open.folders, handle, Arc::new(tokio::sync::Mutex::new(OpenFolder::new(node))));
-                    reply.opened(FileHandle(handle), FopenFlags::empty());
+                    reply.opened(FileHandle(handle), flags);
                 }
                 Err(error) => reply.error(error),
             }
@@ -200,8 +212,8 @@ impl fuser::Filesystem for Filesystem {
                 folder.seek(offset, &files).await?;
                 while !is_full {
                     let Some((item, behind)) = folder.next(&files).await? else { break };
-                    let attributes = &item.found.attributes;
-                    is_full = reply.add(attributes.ino, behind, attributes.kind, OsStr::from_bytes(&item.name));
+                    let found = &item.found;
+                    is_full = reply.add(found.number(), behind, found.kind(), OsStr::from_bytes(&item.name));
                     if !is_full {
                         folder.take();
                     }

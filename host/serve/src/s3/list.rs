@@ -1,4 +1,4 @@
-//! Pages of keys, in the order of their bytes, with or without what they have in common up to a slash.
+//! Pages of keys, in the order of their bytes, with or without what they have in common up to a delimiter.
 //!
 //! Bound: one page of [`KEYS_MAX`] keys.
 
@@ -13,12 +13,14 @@ use crate::tree::SnapshotTree;
 
 /// Most keys of a page, as AWS has it.
 const KEYS_MAX: i32 = 1000;
+/// What separates folders.
+const SLASH: &[u8] = b"/";
 
 /// What a listing asks for.
 pub(super) struct Question {
     pub(super) prefix: Vec<u8>,
-    /// Keys are cut behind the next slash.
-    pub(super) is_cut: bool,
+    /// Keys are cut behind the next one; empty where they are not. At a slash folders are cut off as well.
+    pub(super) delimiter: Vec<u8>,
     /// The key, or common prefix, behind which the page begins.
     pub(super) after: Option<Vec<u8>>,
     pub(super) max: usize,
@@ -33,16 +35,11 @@ impl Question {
         max: Option<i32>,
         encoding: Option<&EncodingType>,
     ) -> S3Result<Self> {
-        let is_cut = match delimiter {
-            None | Some("") => false,
-            Some("/") => true,
-            Some(_) => return Err(s3_error!(InvalidArgument, "Snapshots are listed by the delimiter / alone")),
-        };
         let max = max.unwrap_or(KEYS_MAX);
         let max = usize::try_from(max).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))?;
         Ok(Self {
             prefix: bytes_of(prefix.unwrap_or_default()),
-            is_cut,
+            delimiter: bytes_of(delimiter.unwrap_or_default()),
             after: None,
             max: max.min(usize::try_from(KEYS_MAX).unwrap_or_default()),
             is_url: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL),
@@ -75,10 +72,10 @@ pub(super) enum Row {
 }
 
 impl Row {
-    pub(super) fn of(item: FolderItem, is_cut: bool) -> Self {
+    fn of(item: FolderItem, delimiter: &[u8]) -> Self {
         match item {
             FolderItem::Prefix(prefix) => Self::Common(prefix.into_bytes()),
-            FolderItem::Entry(record) if is_cut && record.entry.kind == EntryKind::Directory => {
+            FolderItem::Entry(record) if delimiter == SLASH && record.entry.kind == EntryKind::Directory => {
                 Self::Common(record.entry.key.into_bytes())
             }
             FolderItem::Entry(record) => Self::Object(record),
@@ -101,12 +98,14 @@ pub(super) async fn rows(
     max: usize,
 ) -> credenza_engine::Result<(Vec<Row>, Option<Vec<u8>>)> {
     let (view, snapshot) = (tree.view(), tree.snapshot());
-    let page = match question.is_cut {
-        true => view.folder(snapshot, &question.prefix, after, max).await?,
-        false => view.page(snapshot, &question.prefix, after, max).await?,
+    // The folder that was backed up stands before all others.
+    let after = after.or_else(|| question.prefix.is_empty().then_some(&b""[..]));
+    let page = match question.delimiter.as_slice() {
+        b"" => view.page(snapshot, &question.prefix, after, max).await?,
+        SLASH => view.folder(snapshot, &question.prefix, after, max).await?,
+        delimiter => view.cut_page(snapshot, (&question.prefix, delimiter), after, max).await?,
     };
-    let rows = page.items.into_iter().map(|item| Row::of(item, question.is_cut));
-    Ok((rows.filter(|row| !row.key().is_empty()).collect(), page.next))
+    Ok((page.items.into_iter().map(|item| Row::of(item, &question.delimiter)).collect(), page.next))
 }
 
 /// A page as its answers tell it.

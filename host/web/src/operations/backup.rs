@@ -1,6 +1,6 @@
 //! A backup of a source of the configuration.
 
-use credenza_app::{Kind, Place, PlaceName, Result, Settings, StoreUse, environment, shell, signing};
+use credenza_app::{Kind, Place, PlaceName, Result, Settings, StoreUse, shell, signing};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -41,12 +41,8 @@ impl Operation for Backup {
             at.run.counts(&source);
             let options = BackupOptions {
                 location: place.text(),
-                host: environment::host_name(),
-                user: environment::user_name(),
-                provenance: source.provenance.clone(),
-                component: source.component.clone(),
                 signing_key: signing::provided(None, &open.place.settings)?,
-                ..BackupOptions::default()
+                ..source.backup_options()
             };
             let report = backup::run(&open.repository, source.connector, &options, &at.run.context()).await?;
             Ok(ending(&report, &shell::place_word(&open.place)))

@@ -74,7 +74,9 @@ impl JobRun {
             Work::Job(job) => runner.run(job, &occasion, &heard).await?,
             Work::Verify(verify) => verify::run(&runner, verify, &occasion, &heard).await?,
             Work::Replicate(policy) => replicate::run(&runner, policy, false, &occasion, &heard).await?,
-            Work::Mirror(mirror) => mirror::run(&runner, (mirror, &book.file), (&occasion, &self.wish), &heard).await?,
+            Work::Mirror(mirror) => {
+                mirror::run(&runner, (mirror, &book.file.routes()), (&occasion, &self.wish), &heard).await?
+            }
         };
         let hears = Arc::new(Telling(Arc::clone(&at.run)));
         // What could not be sent or written is told by the daemon, or after the next run.

@@ -104,6 +104,7 @@ impl How {
             versions: self.versions,
             no_sync: false,
             only: None,
+            share: None,
         })
     }
 }

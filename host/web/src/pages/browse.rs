@@ -63,7 +63,7 @@ pub(super) async fn show(site: &Site, asked: &Asked, name: &str, id: &str) -> Re
     }
     let after = asked.query.bytes("after");
     let page = place.view.folder(&place.snapshot, prefix, after, site.limits.rows).await;
-    let FolderPage { items, next } = page.map_err(|error| place.problem(error))?;
+    let FolderPage { items, next, .. } = page.map_err(|error| place.problem(error))?;
     let here = of_folder(name, &place.id, prefix);
     let separator = if prefix.is_empty() { '?' } else { '&' };
     let mut way = vec![Link::new("/", "Your backups")];

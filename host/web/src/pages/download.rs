@@ -1,6 +1,5 @@
 //! The content of a file, as an attachment: verified, in order, and as it is read. A browser never shows it as something of this server.
 
-use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -73,11 +72,6 @@ fn disposition(name: &[u8]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
     let plain: String = text.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", percent_encode(text.as_bytes(), NON_ALPHANUMERIC))
-}
-
-/// One piece of a stream.
-pub(super) fn piece(bytes: Bytes) -> Frame<Bytes> {
-    Frame::data(bytes)
 }
 
 #[cfg(test)]

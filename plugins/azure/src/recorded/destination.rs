@@ -146,14 +146,35 @@ fn blocks_that_another_upload_has_removed_do_not_come_back_by_trying() {
 }
 
 #[test]
+fn a_deletion_removes_the_blob_and_one_that_is_gone_is_removed() {
+    let deleted = Version { id: String::new(), latest: true, deleted: true };
+    let gone = Entry { version: Some(deleted), ..file("a b/k") };
+    for (answer, class) in [
+        (reply(202, &[], ""), None),
+        (error(404, "BlobNotFound"), None),
+        (error(409, "BlobImmutableDueToPolicy"), Some(ErrorClass::Denied)),
+        // Somebody on the way, who has deleted nothing.
+        (reply(200, &[], "log in"), Some(ErrorClass::Corrupt)),
+    ] {
+        let target = container(&[], vec![answer]);
+        let removed = target.create(gone.clone(), true);
+        assert!(!matches!(removed, Ok(Some(_))), "a deletion has no writer");
+        assert_eq!(removed.err().map(|error| error.class), class);
+        assert_eq!(lines(&target), ["DELETE /a%20b/k"]);
+    }
+    let target = container(&[], vec![]);
+    let odd = Entry { key: b"a/../b".to_vec(), ..gone };
+    assert_eq!(target.create(odd, true).err().unwrap().class, ErrorClass::Unsupported);
+    assert!(lines(&target).is_empty());
+}
+
+#[test]
 fn what_a_container_cannot_hold_is_refused_before_it_is_asked() {
     let target = container(&[], vec![]);
-    let deleted = Version { id: "1".to_owned(), latest: true, deleted: true };
     for entry in [
         Entry::new("l", EntryKind::Symlink),
         Entry::new("a/../b", EntryKind::File),
         Entry::new(b"\xff".to_vec(), EntryKind::File),
-        Entry { version: Some(deleted), ..file("k") },
         Entry { size: Some(u64::MAX), ..file("k") },
     ] {
         assert_eq!(target.create(entry, true).err().unwrap().class, ErrorClass::Unsupported);

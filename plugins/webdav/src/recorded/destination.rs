@@ -110,6 +110,37 @@ fn nothing_is_replaced_that_must_not_be() {
 }
 
 #[test]
+fn a_deletion_removes_a_file_and_of_folders_only_what_is_empty() {
+    let gone = |key: &str, kind| {
+        let version = Some(Version { id: String::new(), latest: true, deleted: true });
+        Entry { version, ..Entry::new(key, kind) }
+    };
+    let (file, tree) = (EntryKind::File, EntryKind::Directory);
+    let there = |all: &[&[&str]]| all.iter().map(|hrefs| reported(hrefs)).collect::<Vec<_>>();
+    let cases = [
+        ("a/f", file, [there(&[&["/dav/a/f"]]), statuses([204])].concat(), None, "DELETE /a/f"),
+        ("a/f", file, [there(&[&["/dav/a/f"]]), statuses([404])].concat(), None, "DELETE /a/f"),
+        ("a/f", file, statuses([404]), None, "PROPFIND /a/f"),
+        // A folder with all that lies in it would go.
+        ("a", file, there(&[&["/dav/a/"]]), Some(ErrorClass::Denied), "PROPFIND /a"),
+        ("a/", tree, there(&[&["/dav/a/"], &["/dav/a/", "/dav/a/f"]]), Some(ErrorClass::Denied), "PROPFIND /a/"),
+        ("a/", tree, there(&[&["/dav/a"]]), Some(ErrorClass::Denied), "PROPFIND /a"),
+        ("a/", tree, [there(&[&["/dav/a/"], &["/dav/a/"]]), statuses([204])].concat(), None, "DELETE /a/"),
+    ];
+    for (key, kind, replies, class, last) in cases {
+        let target = folder(&[], replies);
+        let removed = target.create(gone(key, kind), true);
+        assert!(!matches!(removed, Ok(Some(_))), "a deletion has no writer");
+        assert_eq!(removed.err().map(|error| error.class), class, "{key}");
+        assert_eq!(lines(&target).last().map(String::as_str), Some(last), "{key}");
+    }
+    let target = folder(&[], vec![]);
+    for key in ["", "a//b", "../x"] {
+        assert_eq!(target.create(gone(key, tree), true).err().unwrap().class, ErrorClass::Unsupported, "{key}");
+    }
+}
+
+#[test]
 fn what_a_server_cannot_hold_is_refused_before_it_is_asked() {
     let link = Entry::new("l", EntryKind::Symlink);
     let large = Entry { size: Some(11), ..file("large") };

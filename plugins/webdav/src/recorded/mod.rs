@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use credenza_sdk::http::Request;
-use credenza_sdk::{Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Source, Timestamp};
+use credenza_sdk::{Entry, EntryKind, ErrorClass, Found, PutOptions, Result, ScanOptions, Source, Timestamp, Version};
 
 use crate::folder::Folder;
 use crate::place::tests::config;

@@ -17,7 +17,7 @@ use super::super::error::JobsError;
 use super::super::needs::{Copy, Needs, Wants};
 use super::super::notify::change::{Bad, States};
 use super::super::notify::{Notice, Subject};
-use super::DAY;
+use super::HELD;
 
 /// Notices that wait for one who hears; of more, the oldest go, and that is put on record.
 pub(super) const WAITING_MAX: usize = 100;
@@ -132,7 +132,7 @@ impl Book {
         let mut held = Held { copies: Vec::new(), at: asked.at };
         for copy in self.copies.get(source).into_iter().flatten() {
             let Some(at) = self.copies_at.get(&copy.repository).copied() else { continue };
-            if passed(at, asked.at) <= DAY.as_secs() {
+            if passed(at, asked.at) <= HELD.as_secs() {
                 held.copies.push(copy.older_by(passed(at, now)));
                 held.at = held.at.min(at);
             }
@@ -234,11 +234,11 @@ mod tests {
         book.copies.insert("/s".to_owned(), ["@asked", "@shut", "@lost"].map(copy).to_vec());
         assert_eq!(book.held("/s", at(0)), None);
         let wants = serde_json::from_str("{\"verified\":false,\"restored\":false}").unwrap();
-        book.asked = Some(Asked { at: at(100_000), unknown: vec!["@shut".to_owned(), "@lost".to_owned()], wants });
-        let found = [("@asked", 100_000), ("@shut", 50_000), ("@lost", 10_000)];
+        book.asked = Some(Asked { at: at(200_000), unknown: vec!["@shut".to_owned(), "@lost".to_owned()], wants });
+        let found = [("@asked", 200_000), ("@shut", 50_000), ("@lost", 10_000)];
         book.copies_at = found.map(|(repository, seconds)| (repository.to_owned(), at(seconds))).into();
-        let held = book.held("/s", at(100_001)).unwrap();
-        assert_eq!(held.copies, [copy("@asked").older_by(1), copy("@shut").older_by(50_001)]);
+        let held = book.held("/s", at(200_001)).unwrap();
+        assert_eq!(held.copies, [copy("@asked").older_by(1), copy("@shut").older_by(150_001)]);
         assert_eq!((held.at, book.held("/t", at(0)).unwrap().copies), (at(50_000), Vec::new()));
     }
 

@@ -15,11 +15,15 @@ mod digest;
 #[cfg(test)]
 mod ear;
 #[cfg(test)]
+mod month;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod weeks;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +50,8 @@ use book::{Asked, Book, Known, Waiting};
 
 /// What was measured is true for a day, unless a run or the clock says otherwise.
 const DAY: Duration = Duration::from_hours(24);
+/// What a repository held counts for so long after it answered last: it is asked once a day, and one that does not answer then has another day.
+const HELD: Duration = Duration::from_hours(48);
 /// A repository that could not be asked is asked again.
 const UNKNOWN_AGAIN: Duration = Duration::from_mins(15);
 /// A repository that says nothing for so long is not waited for.
@@ -242,8 +248,7 @@ impl Looking<'_> {
                 next.extend(state.next);
                 self.observe(of_copy(policy, &state), now);
             }
-            if let Some(silence) = alarm::silence(policy, past, now) {
-                next.extend(silence.next);
+            if let Some(silence) = alarm::silence(policy, past) {
                 self.observe(of_origin(policy, &silence), now);
             }
         }
@@ -422,7 +427,7 @@ impl Looking<'_> {
         for (repository, _) in &found.unknown {
             let Some(at) = self.book.copies_at.get(repository).copied() else { continue };
             let passed = u64::try_from(now.seconds.saturating_sub(at.seconds)).unwrap_or(0);
-            if passed > DAY.as_secs() {
+            if passed > HELD.as_secs() {
                 continue;
             }
             for (source, copies) in &self.book.copies {

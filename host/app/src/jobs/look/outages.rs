@@ -6,26 +6,27 @@ use super::super::file::JobsFile;
 use super::super::outcome::Ending;
 use super::super::tests::Bed;
 use super::ear::Ear;
-use super::weeks::{BEGIN, Event, HOUR, World, expect_each_said_once_and_all_well, set_up};
+use super::weeks::{BEGIN, set_up, world_of};
+use super::world::{Event, HOUR, World, event, expect_each_said_once_and_all_well};
 use crate::trouble::Trouble;
 
-const TROUBLE: [Event; 5] = [
-    (60, "the near repository is full, for a day", |world| {
-        world.app.troubles().begin(world.root.join("near"), Trouble::Full);
-    }),
-    (84, "there is space again", |world| world.app.troubles().end(&world.root.join("near"))),
-    (132, "the near repository answers 503, for a day", |world| {
-        world.app.troubles().begin(world.root.join("near"), Trouble::Unavailable);
-    }),
-    (156, "it answers again", |world| world.app.troubles().end(&world.root.join("near"))),
-    (215, "nine days have passed", |world| world.stop.request()),
-];
+fn troubles() -> Vec<Event> {
+    let begin = |world: &World, trouble| world.here.app.troubles().begin(world.root.join("near"), trouble);
+    let end = |world: &World| world.here.app.troubles().end(&world.root.join("near"));
+    vec![
+        event(60, "the near repository is full, for a day", move |world| begin(world, Trouble::Full)),
+        event(84, "there is space again", move |world| end(world)),
+        event(132, "the near repository answers 503, for a day", move |world| begin(world, Trouble::Unavailable)),
+        event(156, "it answers again", move |world| end(world)),
+        event(215, "nine days have passed", |world| world.here.stop.request()),
+    ]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_is_full_for_a_day_and_one_that_answers_503_are_told_once_and_made_up_for_once() {
     let (bed, ear) = (Bed::new().await, Ear::open().await);
     set_up(&bed, &ear).await;
-    let world = World::of(&bed, BEGIN, &TROUBLE, World::age);
+    let world = world_of(&bed, troubles());
     let lines = world.live().await;
     let told: Vec<String> = lines.iter().filter_map(|line| Some(line.split_once("--> ")?.1.to_owned())).collect();
     let heard: Vec<String> = ear.words().into_iter().filter(|word| word != "digest").collect();
@@ -42,7 +43,7 @@ async fn a_repository_that_is_full_for_a_day_and_one_that_answers_503_are_told_o
         assert_eq!(count("`mail`"), 0, "the far repository is well: {day:?}");
     }
     // No run is lost from the record, and none is done twice: each due time has one run that stands for it.
-    let past = world.state.log().past(None, 1000).unwrap();
+    let past = world.here.state.log().past(None, 1000).unwrap();
     assert!(past.iter().all(|past| !matches!(past.ending, None | Some(Ending::Lost))), "{past:?}");
     let file = JobsFile::read(&world.root.join("jobs.toml"), jiff::Timestamp::UNIX_EPOCH).unwrap();
     for job in ["shop", "home", "mail"] {

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 
-use super::super::mirroring::Mirror;
+use super::super::mirroring::{Route, short};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Result;
@@ -52,17 +52,17 @@ struct Places {
 ///
 /// # Errors
 /// When a place of this mirror is none. Those of others that are none are passed over: they are told of by themselves.
-pub fn circle<'a>(app: &App, mirror: &Mirror, all: impl Iterator<Item = &'a Mirror>) -> Result<Option<Circle>> {
+pub fn circle(app: &App, mirror: &Route, all: &[Route]) -> Result<Option<Circle>> {
     let own = places(app, mirror)?;
     let others: Vec<Places> =
-        all.filter(|other| other.name != mirror.name).filter_map(|other| places(app, other).ok()).collect();
+        all.iter().filter(|other| other.name != mirror.name).filter_map(|other| places(app, other).ok()).collect();
     Ok(found(&own, &others))
 }
 
-fn places(app: &App, mirror: &Mirror) -> Result<Places> {
+fn places(app: &App, mirror: &Route) -> Result<Places> {
     let text = |kind, word: &str| Ok(app.place(kind, OsStr::new(word), Settings::new())?.text());
     let to: Result<Vec<String>> = mirror.to.iter().map(|word| text(Kind::Destination, word)).collect();
-    Ok(Places { name: mirror.short_name().to_owned(), from: text(Kind::Source, &mirror.from)?, to: to? })
+    Ok(Places { name: short(&mirror.name).to_owned(), from: text(Kind::Source, &mirror.from)?, to: to? })
 }
 
 fn found(own: &Places, others: &[Places]) -> Option<Circle> {

@@ -7,6 +7,7 @@
 //! Owned here: the order, which cut is meant, and how the run ended. Refused here: what is done at a target (`engine::mirror`), when it runs (`scheduler`).
 
 pub mod circles;
+mod places;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,22 +23,21 @@ use credenza_engine::{
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
-use super::file::JobsFile;
 use super::guard;
-use super::mirroring::{Mirror, PREFIX};
+use super::mirroring::{Mirror, PREFIX, Route};
 use super::outcome::{Ending, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
 use super::run::Runner;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::cost::Bill;
-use crate::environment;
 use crate::error::{Error, Result};
 use crate::open::{DestinationUse, StoreUse};
 use crate::patterns::PatternList;
 use crate::repository::OpenRepository;
 use crate::signing;
 use circles::circle;
+use places::{OpenTarget, place};
 
 /// What somebody wants of one run.
 #[derive(Debug, Clone, Default)]
@@ -88,21 +88,21 @@ pub fn whole_name(name: &str) -> String {
     if name.starts_with(PREFIX) { name.to_owned() } else { format!("{PREFIX}{name}") }
 }
 
-/// Runs a mirror to its end.
+/// Runs a mirror to its end; `all` are those of its file.
 ///
 /// # Errors
 /// [`JobsError::Busy`] where it runs already. All else is an ending.
 pub async fn run(
     runner: &Runner<'_>,
-    (mirror, file): (&Mirror, &JobsFile),
+    (mirror, all): (&Mirror, &[Route]),
     (occasion, wish): (&Occasion, &Wish),
     heard: &dyn Heard,
 ) -> Result<Ending, JobsError> {
     let _held = runner.state.be_run(&mirror.name)?;
     let work = async |runner: &Runner<'_>| {
         let recording = Recording::begin(&mirror.name, occasion, (runner.state, runner.clock, runner.stop), heard);
-        let mut run = Run { runner, mirror, wish, recording, judged: BTreeSet::new() };
-        run.all(file).await;
+        let mut run = Run { runner, mirror, wish, recording, judged: BTreeSet::new(), bill: Bill::default() };
+        run.all(all).await;
         run.recording.end(mirror.retry)
     };
     Ok(runner.limited(&mirror.limits, mirror.schedule.zone(), work).await)
@@ -118,7 +118,7 @@ pub async fn plan(app: &App, mirror: &Mirror, wish: &Wish, run: &RunContext) -> 
     let cut = chosen(&cuts, wish)?;
     let mut plans = Vec::new();
     for word in targets(mirror, wish) {
-        let target = target(app, word, DestinationUse::Preview).await?;
+        let target = OpenTarget::of(app, mirror, word, DestinationUse::Preview).await?.target();
         let options = MirrorOptions { dry_run: true, ..options(mirror, wish) };
         plans.push((word.clone(), mirror::run(&open.repository, cut, &target, &options, run).await?));
     }
@@ -136,7 +136,10 @@ pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Standi
     let newest = cuts.whole.last();
     let mut targets = Vec::new();
     for word in &mirror.to {
-        let marked = async { Ok(mirror::marker(&target(app, word, DestinationUse::Preview).await?).await?) };
+        let marked = async {
+            let opened = OpenTarget::of(app, mirror, word, DestinationUse::Preview).await?;
+            Ok(mirror::marker(&opened.target()).await?)
+        };
         let (marker, unknown) = match marked.await {
             Ok(marker) => (marker, None),
             Err(error) => (None, Some(Cause::App(error).to_string())),
@@ -168,18 +171,17 @@ pub async fn list(app: &App, mirror: &Mirror) -> Result<Snapshots> {
 }
 
 /// Whether its places can be had, and whether it leads in a circle.
-pub(super) fn lacks(app: &App, mirror: &Mirror, file: &JobsFile) -> Vec<(&'static str, Error)> {
+pub(super) fn lacks(app: &App, mirror: &Mirror, all: &[Route]) -> Vec<(&'static str, Error)> {
     let via = via(app, mirror).and_then(|word| app.place(Kind::Repository, OsStr::new(&word), Settings::new()));
-    let from = app.place(Kind::Source, OsStr::new(&mirror.from), Settings::new());
-    let to =
-        mirror.to.iter().map(|word| ("to", app.place(Kind::Destination, OsStr::new(word), Settings::new()).map(drop)));
+    let from = place(app, mirror, (Kind::Source, &mirror.from));
+    let to = mirror.to.iter().map(|word| ("to", place(app, mirror, (Kind::Destination, word)).map(drop)));
     let mut lacks: Vec<(&'static str, Error)> = [("via", via.map(drop)), ("from", from.map(drop))]
         .into_iter()
         .chain(to)
         .filter_map(|(key, found)| Some((key, found.err()?)))
         .collect();
     if lacks.is_empty() {
-        match circle(app, mirror, file.mirrors.values()) {
+        match circle(app, &mirror.route(), all) {
             Ok(None) => {}
             Ok(Some(circle)) => lacks.push(("to", circle.into())),
             Err(error) => lacks.push(("to", error)),
@@ -226,16 +228,11 @@ fn options(mirror: &Mirror, wish: &Wish) -> MirrorOptions {
         policy: mirror.short_name().to_owned(),
         tag: mirror.tag(),
         deletes: mirror.deletes,
+        versions: mirror.versions,
         overwrite: wish.overwrite,
         force: wish.force,
         dry_run: false,
     }
-}
-
-async fn target(app: &App, word: &str, purpose: DestinationUse) -> Result<Target> {
-    let place = app.place(Kind::Destination, OsStr::new(word), Settings::new())?;
-    let listing = app.source(&place, None).await?.connector;
-    Ok(Target { destination: app.destination(&place, purpose).await?.connector, listing })
 }
 
 /// A run under way.
@@ -246,11 +243,13 @@ struct Run<'a> {
     recording: Recording<'a>,
     /// The snapshots that the guard has looked at.
     judged: BTreeSet<SnapshotId>,
+    /// What was spent at the source and at the targets.
+    bill: Bill,
 }
 
 impl Run<'_> {
-    async fn all(&mut self, file: &JobsFile) {
-        match circle(self.runner.app, self.mirror, file.mirrors.values()) {
+    async fn all(&mut self, all: &[Route]) {
+        match circle(self.runner.app, &self.mirror.route(), all) {
             Ok(None) => {}
             Ok(Some(circle)) => return self.recording.failed("mirroring", Ending::Refused, Cause::App(circle.into())),
             Err(error) => return self.stopped("finding the places of the mirror", error),
@@ -266,7 +265,7 @@ impl Run<'_> {
         if let Err(error) = self.in_repository(&open).await {
             self.stopped("mirroring", error);
         }
-        self.recording.did(Step::Spent { bill: open.store.billed(Bill::default()) });
+        self.recording.did(Step::Spent { bill: open.store.billed(std::mem::take(&mut self.bill)) });
     }
 
     async fn in_repository(&mut self, open: &OpenRepository) -> Result<()> {
@@ -300,7 +299,7 @@ impl Run<'_> {
 
     /// Makes a cut, or takes the last one where nothing has changed; nothing where there is none.
     async fn back_up(&mut self, open: &OpenRepository) -> Result<Option<SnapshotId>> {
-        let place = self.runner.app.place(Kind::Source, OsStr::new(&self.mirror.from), Settings::new())?;
+        let place = place(self.runner.app, self.mirror, (Kind::Source, &self.mirror.from))?;
         let source = self.runner.app.source(&place, None).await?;
         let excludes: Patterns = PatternList::gather(&[format!("/{MARKER}").into()], &[])?.of(&place.location)?;
         let cuts = cuts(open, self.mirror).await?;
@@ -309,22 +308,20 @@ impl Run<'_> {
             excludes,
             tags: vec![self.mirror.tag()],
             skip_unchanged: true,
-            host: environment::host_name(),
-            user: environment::user_name(),
-            provenance: source.provenance.clone(),
-            component: source.component.clone(),
             signing_key: signing::provided(None, &open.place.settings)?,
-            ..BackupOptions::default()
+            ..source.backup_options()
         };
         let back_up = async |options: &BackupOptions| {
             backup::run(&open.repository, Arc::clone(&source.connector), options, &self.context()).await
         };
-        let mut report = back_up(&options).await?;
         let is_cut = |id| cuts.whole.iter().any(|handle| handle.snapshot.id == id);
-        if report.unchanged_since.is_some_and(|id| !is_cut(id)) {
+        let mut done = back_up(&options).await;
+        if done.as_ref().is_ok_and(|report| report.unchanged_since.is_some_and(|id| !is_cut(id))) {
             // The snapshot of a job, or of another policy.
-            report = back_up(&BackupOptions { skip_unchanged: false, ..options }).await?;
+            done = back_up(&BackupOptions { skip_unchanged: false, ..options }).await;
         }
+        self.bill = source.billed(std::mem::take(&mut self.bill));
+        let report = done?;
         let cut = report.snapshot.or(report.unchanged_since);
         if report.errors > 0 {
             let from = &self.mirror.from;
@@ -343,14 +340,20 @@ impl Run<'_> {
         Ok(cut)
     }
 
-    async fn mirror_to(
+    async fn mirror_to(&mut self, word: &str, open: &OpenRepository, cut: (&Snapshots, &SnapshotHandle)) -> Result<()> {
+        let target = OpenTarget::of(self.runner.app, self.mirror, word, DestinationUse::WriteHistory).await?;
+        let done = self.mirror_at((word, &target.target()), open, cut).await;
+        self.bill = target.billed(std::mem::take(&mut self.bill));
+        done
+    }
+
+    async fn mirror_at(
         &mut self,
-        word: &str,
+        (word, target): (&str, &Target),
         open: &OpenRepository,
         (all, cut): (&Snapshots, &SnapshotHandle),
     ) -> Result<()> {
-        let target = target(self.runner.app, word, DestinationUse::WriteHistory).await?;
-        let at = mirror::marker(&target).await?.and_then(|marker| marker.cut);
+        let at = mirror::marker(target).await?.and_then(|marker| marker.cut);
         let coming = coming(all, cut, at, self.wish.to.is_some());
         self.look_at(open, &coming).await?;
         let flags = Flags::load(&open.repository).await?;
@@ -369,7 +372,7 @@ impl Run<'_> {
             return Ok(());
         }
         let options = options(self.mirror, self.wish);
-        let report = mirror::run(&open.repository, cut, &target, &options, &self.context()).await?;
+        let report = mirror::run(&open.repository, cut, target, &options, &self.context()).await?;
         self.judge(word, &report);
         self.recording.did(step(word, cut, report));
         Ok(())

@@ -1,4 +1,4 @@
-//! Two alarms of a policy: a copy is behind, and its origin is silent. Found by what the last runs have seen, and by the clock. Pure.
+//! Two alarms of a policy: a copy is behind, by what the last runs have seen and by the clock; and its origin is silent, by what the last run has seen. Pure.
 //!
 //! A copy of which a run has seen that it has all is behind from the next backup on, as far as that is known on this machine. Where runs fail, nothing is
 //! known of what came at the origin, and the copy counts as behind since the last that saw it.
@@ -80,29 +80,28 @@ fn backed_up_after(policy: &Replicate, jobs: &JobsFile, past: &[Past], at: Times
 pub(in crate::jobs) struct Silence {
     /// When its newest snapshot was made that is meant.
     pub(in crate::jobs) newest: Timestamp,
-    /// Whether that is too long ago.
+    /// Whether that was too long ago when the last run looked.
     pub(in crate::jobs) is_silent: bool,
-    /// When it will be.
-    pub(in crate::jobs) next: Option<Timestamp>,
 }
 
-/// Whether the origin of a policy is silent. Nothing where no run has seen a snapshot there, where nobody has looked since, because the policy rests or its last
-/// run did not get there, or where the policy does not say what is too long. `past` are all runs, the newest first.
-pub(in crate::jobs) fn silence(policy: &Replicate, past: &[Past], now: Timestamp) -> Option<Silence> {
-    let silent = policy.silent?;
+/// Whether the origin of a policy was silent when the last run looked: what came since nobody knows, so that it becomes silent by no clock alone. Nothing where
+/// no run has seen a snapshot there, where nobody has looked since, because the policy rests or its last run did not get there, or where the policy does not
+/// say what is too long. `past` are all runs, the newest first.
+pub(in crate::jobs) fn silence(policy: &Replicate, past: &[Past]) -> Option<Silence> {
+    policy.silent?;
     let of_step = |step: &Step| match step {
         Step::Replicated { newest_there, .. } => *newest_there,
         _ => None,
     };
     let own: Vec<&Past> = past.iter().filter(|past| past.job == policy.name && !past.is_open()).collect();
-    let has_looked = own.first()?.steps.iter().any(|step| matches!(step, Step::Replicated { .. }));
+    let last = own.first()?;
+    let has_looked = last.steps.iter().any(|step| matches!(step, Step::Replicated { .. }));
     if !has_looked {
         return None;
     }
     let newest = own.iter().flat_map(|past| past.steps.iter().filter_map(of_step)).max()?;
-    let is_silent = super::status::is_silent(policy, Some(newest), now);
-    let next = later(newest, silent.saturating_add(Duration::from_secs(1)));
-    Some(Silence { newest, is_silent, next: Some(next).filter(|next| *next > now) })
+    let is_silent = super::status::is_silent(policy, Some(newest), last.ended.unwrap_or(last.began));
+    Some(Silence { newest, is_silent })
 }
 
 #[cfg(test)]
@@ -126,7 +125,7 @@ target = "@paris"
         Timestamp { seconds: hour * HOUR, nanoseconds: 0 }
     }
 
-    /// What is on record of the policy at an hour: a run that saw the origin's newest snapshot, of an hour before, or something else.
+    /// What is on record of the policy at an hour: a run that saw the origin's newest snapshot, made at hour 9, or something else.
     fn past(hour: i64, ending: Option<Ending>, has_looked: bool) -> Past {
         let replicated = Step::Replicated {
             target: "@paris".to_owned(),
@@ -135,8 +134,8 @@ target = "@paris"
             lacking: 0,
             lag_bytes: 0,
             seconds: 0,
-            newest_there: Some(at(hour - 1)),
-            newest_here: Some(at(hour - 1)),
+            newest_there: Some(at(9)),
+            newest_here: Some(at(9)),
             behind_since: None,
         };
         Past {
@@ -156,13 +155,14 @@ target = "@paris"
     fn an_origin_at_which_nobody_looks_is_not_silent() {
         let jobs = JobsFile::parse(Path::new("jobs.toml"), FILE, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
         let policy = jobs.replicates.get("replicate.main").unwrap();
-        let is_silent = |past: &[Past], hour| silence(policy, past, at(hour)).map(|silence| silence.is_silent);
+        let is_silent = |past: &[Past]| silence(policy, past).map(|silence| silence.is_silent);
+        // What is seen by the next look may be new.
         let seen = past(10, Some(Ending::Done), true);
-        assert_eq!(is_silent(std::slice::from_ref(&seen), 11), Some(false));
-        assert_eq!(is_silent(std::slice::from_ref(&seen), 40), Some(true));
+        assert_eq!(is_silent(std::slice::from_ref(&seen)), Some(false));
+        assert_eq!(is_silent(&[past(36, Some(Ending::Done), true), seen.clone()]), Some(true));
         // It rests, or its runs do not get there.
         for unseen in [past(39, None, false), past(39, Some(Ending::Unreachable), false)] {
-            assert_eq!(is_silent(&[unseen, seen.clone()], 40), None);
+            assert_eq!(is_silent(&[unseen, seen.clone()]), None);
         }
     }
 }

@@ -49,9 +49,10 @@ use crate::cost::Bill;
 use crate::environment;
 use crate::error::Error;
 use crate::open::StoreUse;
+use crate::remove::{self, Removal};
 use crate::repository::OpenRepository;
 use crate::shell::shell_word;
-use crate::{prune, remove, signing};
+use crate::{prune, signing};
 use memory::{Memory, Seen};
 
 /// A run under way.
@@ -237,7 +238,8 @@ impl Run<'_> {
             self.runner.app.remember_heads(target, heads);
         }
         self.tell_lock(to, target);
-        let after = match report.copied.is_empty() && report.tags == 0 {
+        // Another machine may have carried what was missing.
+        let after = match selection.missing.is_empty() && report.tags == 0 {
             true => here,
             false => tagged(&target.repository).await?,
         };
@@ -266,8 +268,11 @@ impl Run<'_> {
         let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
         let seen = self.memory.of(&to.target);
         let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
-        let has_pruned = may_remove && is_replica && self.prune(to, origin, target).await?;
-        let after = if has_pruned { tagged(&target.repository).await? } else { after };
+        let mut after = after;
+        if may_remove && is_replica {
+            let removed = self.prune(to, origin, target).await?;
+            after.whole.retain(|handle| !removed.contains(&handle.snapshot.id));
+        }
         self.prove(to, target, &after, seen).await
     }
 
@@ -401,9 +406,14 @@ impl Run<'_> {
         }
     }
 
-    /// Removes at the target what its policy does not keep, and reclaims the space; whether there was anything.
-    async fn prune(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<bool, Error> {
-        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(false) };
+    /// Removes at the target what its policy does not keep, and reclaims the space; what was removed.
+    async fn prune(
+        &mut self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+    ) -> Result<Vec<SnapshotId>, Error> {
+        let Some(policy) = policy_of(self.policy, to, &origin.repository)? else { return Ok(Vec::new()) };
         let filter = SnapshotFilter::default();
         let meant = meant(self.runner.app, self.policy)?;
         let tags = TagEdits::load(&target.repository).await?;
@@ -414,7 +424,7 @@ impl Run<'_> {
         // The clock of the store is asked for by writing: only where there is something to remove.
         let rough = prune::plan(&target.repository, Some(policy.clone()), &filter, false).await?;
         if removed_by(&rough).is_empty() {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let plan = prune::plan(&target.repository, Some(policy), &filter, true).await?;
         prune::require_usual(&plan)?;
@@ -422,16 +432,17 @@ impl Run<'_> {
         // It may have been promoted while it was carried to.
         let is_replica = matches!(replica::state_now(&target.repository).await?, Some(Role::Replica { .. }));
         if removed.is_empty() || !is_replica {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let kept = plan.decisions().count().saturating_sub(removed.len());
         let key = signing::provided(None, &target.place.settings)?;
-        remove::remove_all(target, &removed, key.as_ref()).await?.verdict?;
+        let Removal { removed: gone, verdict } = remove::remove_all(target, &removed, key.as_ref()).await?;
+        verdict?;
         self.recording.did(Step::Pruned { kept, removed: removed.len() });
         let options = GcOptions { dry_run: false, repack_bytes_max: None };
         let report = gc::run(&target.repository, &options, &self.context()).await?;
         self.recording.did(Step::Maintained { bytes_freed: report.bytes_freed });
-        Ok(true)
+        Ok(gone)
     }
 
     /// Proves what the target has: each run asks it of all copies, and packs are read that never were.

@@ -368,7 +368,9 @@ impl Run {
             Work::Job(job) => runner.run(job, &occasion, printed).await,
             Work::Verify(verify) => verify::run(runner, verify, &occasion, printed).await,
             Work::Replicate(policy) => replicate::run(runner, policy, false, &occasion, printed).await,
-            Work::Mirror(mirror) => mirror::run(runner, (mirror, &file), (&occasion, &self.wish), printed).await,
+            Work::Mirror(mirror) => {
+                mirror::run(runner, (mirror, &file.routes()), (&occasion, &self.wish), printed).await
+            }
         })
         .await
     }

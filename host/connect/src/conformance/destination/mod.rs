@@ -228,6 +228,14 @@ const CASES: &[Case<Bed>] = &[
         Box::pin(write::version_deleted(bed))
     })
     .needing("history"),
+    Case::new("destination.removal.file", "what is told to be deleted is gone, and may be gone already", |bed, _| {
+        Box::pin(write::removed(bed))
+    })
+    .needing("removal"),
+    Case::new("destination.removal.folder", "a folder is removed only when nothing lies in it", |bed, _| {
+        Box::pin(write::folder_removed(bed))
+    })
+    .needing("removal"),
     Case::new("destination.keys.hard", "keys that look alike are restored as different files, or refused", |bed, _| {
         Box::pin(entries::hard(bed))
     }),

@@ -7,7 +7,7 @@ use credenza_model::{Entry, EntryKind, Key, Version};
 use super::super::{expect_class, given};
 use super::{Bed, OrSay, Told, begin, ensure, expect_bytes, file, fresh, write};
 use crate::random::Dice;
-use crate::{Destination, ErrorClass, Payload, Writer};
+use crate::{Destination, ErrorClass, Payload, Writer, ability};
 
 /// Parts of what a case writes are no longer than this, whatever a destination asks for.
 const PART_BYTES_MAX: u64 = 64 << 20;
@@ -225,4 +225,40 @@ pub(super) async fn version_deleted(bed: &Bed) -> Told {
     ensure(left.is_none(), || "what was deleted is still there".to_owned())?;
     let held = bed.versions(&Key::from("h/a")).await.or_say("looking into the destination")?;
     ensure(held.is_none_or(|held| held.len() == 2), || "a deletion took versions with it".to_owned())
+}
+
+/// That something is deleted.
+async fn remove(destination: &dyn Destination, entry: Entry) -> crate::Result<bool> {
+    let version = Some(Version { id: String::new(), latest: true, deleted: true });
+    destination.create(&Entry { version, ..entry }, true).await.map(|writer| writer.is_none())
+}
+
+pub(super) async fn removed(bed: &Bed) -> Told {
+    let destination = fresh(bed).await?;
+    for name in ["r/a", "r/a b"] {
+        write(&*destination, &file(name), b"content", false).await?;
+    }
+    for _ in 0..2 {
+        let is_complete = remove(&*destination, file("r/a")).await.or_say("removing")?;
+        ensure(is_complete, || "a removal got a writer".to_owned())?;
+        let found = destination.stat(&Key::from("r/a")).await.or_say("stat")?;
+        let held = bed.bytes(&Key::from("r/a")).await.or_say("looking into the destination")?;
+        ensure(found.is_none() && held.is_none(), || "what was removed is still there".to_owned())?;
+    }
+    expect_bytes(bed, &Key::from("r/a b"), b"content").await
+}
+
+/// A bucket has no folders, and passes over their removal.
+pub(super) async fn folder_removed(bed: &Bed) -> Told {
+    let destination = fresh(bed).await?;
+    write(&*destination, &file("r/d/a"), b"content", false).await?;
+    let folder = Entry::new(Key::from("r/d/"), EntryKind::Directory);
+    let is_tree = destination.info().await.or_say("info")?.namespace == ability::TREE;
+    let refused = remove(&*destination, folder.clone()).await;
+    ensure(refused.is_err() || !is_tree, || "a folder was removed in which something lies".to_owned())?;
+    expect_bytes(bed, &Key::from("r/d/a"), b"content").await?;
+    remove(&*destination, file("r/d/a")).await.or_say("removing a file")?;
+    remove(&*destination, folder.clone()).await.or_say("removing an empty folder")?;
+    let left = destination.stat(&folder.key).await.or_say("stat")?;
+    ensure(left.is_none() || !is_tree, || "an empty folder that was removed is there".to_owned())
 }

@@ -2,7 +2,8 @@
 //!
 //! Nothing is written outside the folder and no link is followed: each folder on the way is opened from the one above
 //! it. Names that a file system cannot hold are changed as [`escape`](super::escape) says, and `set_metadata` reports
-//! each as `name (restored as …)`. Folders are made 0700 and files 0600 until `set_metadata` gives them their mode.
+//! each as `name (restored as …)`. Folders are made 0700 until `set_metadata` gives them their mode, files 0600
+//! until they are whole: most get their metadata then, before their name, and `set_metadata` has nothing left to do.
 //!
 //! Memory: some open folders, a path for each that is written in although its mode forbids it, and one key per group of hard links; the
 //! names of more groups than are kept are restored as files of their own, and reported.

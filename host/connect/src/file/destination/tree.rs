@@ -1,7 +1,7 @@
 //! The folder being restored to: folders kept open, hard links, and giving files their names.
 //!
-//! Bound: [`OPEN_FOLDERS_MAX`] open folders, [`LINK_GROUPS_MAX`] keys of hard links, [`FILE_SYSTEMS_MAX`] file systems. Called by the
-//! destination and its writers.
+//! Bound: [`OPEN_FOLDERS_MAX`] open folders, [`LINK_GROUPS_MAX`] keys of hard links, [`DESCRIBED_MAX`] descriptions of files, [`FILE_SYSTEMS_MAX`] file
+//! systems. Called by the destination and its writers.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use credenza_model::{AttributeValue, Entry, EntryKind, Key};
+use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key, Timestamp};
 
 use super::super::accounts::Accounts;
 use super::super::attributes::{describe, extended};
 use super::super::cause::{from_errno, from_io};
-use super::super::escape::{escaped_names_of, names_of};
+use super::super::escape::{escaped_names_of, names_of, unfinished_name};
 use super::super::foreign::KEY;
 use super::super::metadata;
 use super::super::platform::posix::{
@@ -34,6 +34,8 @@ use crate::{Error, ErrorClass, Result};
 const OPEN_FOLDERS_MAX: usize = 128;
 /// Groups of hard links that are restored as links.
 const LINK_GROUPS_MAX: usize = 1 << 18;
+/// Files that got their metadata before their names, until whoever writes them asks for it: two windows of a restore.
+const DESCRIBED_MAX: usize = 1 << 13;
 /// File systems that are synced by themselves; where one restore writes to more, all are.
 const FILE_SYSTEMS_MAX: usize = 64;
 
@@ -53,6 +55,15 @@ pub(in crate::file) struct Tree {
     /// A descriptor of each file system that was written to, opened before.
     file_systems: Mutex<HashMap<(u32, u32), OwnedFd>>,
     loosened: Loosened,
+    /// Files that have the metadata of their entries, and what of it could not be set.
+    described: Mutex<HashMap<Key, Described>>,
+}
+
+#[derive(Debug)]
+struct Described {
+    modified: Option<Timestamp>,
+    attributes: Vec<Attribute>,
+    missed: Vec<String>,
 }
 
 pub(super) fn exists(key: &Key) -> Error {
@@ -73,6 +84,7 @@ impl Tree {
             medium,
             file_systems: Mutex::default(),
             loosened: Loosened::default(),
+            described: Mutex::default(),
         })
     }
 
@@ -260,7 +272,7 @@ impl Tree {
     /// A new name for a file that is being written; no key ever becomes such a name, because it ends in `~` and is no folder.
     pub(in crate::file) fn unfinished_name(&self) -> Vec<u8> {
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-        format!("%~part-{}-{number:x}~", self.run).into_bytes()
+        unfinished_name(&self.run, number)
     }
 
     /// Takes back the promise that this entry carries the content of its hard links.
@@ -278,14 +290,41 @@ impl Tree {
         lock_unpoisoned(&self.links).get(group).cloned()
     }
 
-    /// Gives an unfinished file of `folder` its name; a folder that has taken the name meanwhile makes it an escaped one.
+    /// Gives a file that has no name yet its metadata, so that it need not be opened again for that; what could not be set. `None` leaves it for later: of
+    /// what gets another name than its own, and where too many are noted already.
+    pub(super) fn describe(&self, file: &impl AsFd, entry: &Entry, place: &Place) -> Option<Vec<String>> {
+        let has_room = lock_unpoisoned(&self.described).len() < DESCRIBED_MAX;
+        if !has_room || renaming(entry, &place.path()).is_some() {
+            return None;
+        }
+        let status = status_of(file.as_fd(), b"").ok()?;
+        Some(metadata::apply_to(file, &status, entry, None))
+    }
+
+    /// Notes a file that is described as its entry says.
+    pub(super) fn note_described(&self, entry: &Entry, missed: Vec<String>) {
+        let described = Described { modified: entry.modified, attributes: entry.attributes.clone(), missed };
+        lock_unpoisoned(&self.described).insert(entry.key.clone(), described);
+    }
+
+    /// What could not be set of a file that is described as the entry says; `None` when it is not.
+    fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
+        let described = lock_unpoisoned(&self.described).remove(&entry.key)?;
+        let is_so = entry.kind == EntryKind::File
+            && described.modified == entry.modified
+            && described.attributes == entry.attributes;
+        is_so.then_some(described.missed)
+    }
+
+    /// Gives an unfinished file of `folder` its name; a folder that has taken the name meanwhile makes it an escaped one. Whether it has the place that
+    /// it was to have.
     pub(in crate::file) fn publish(
         &self,
         key: &Key,
         unfinished: (&Folder, &[u8]),
         place: Place,
         overwrite: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let from = At { folder: unfinished.0.descriptor.as_fd(), name: unfinished.1 };
         let failed = |e| from_errno("cannot create", key, e);
         let to = |place: &Place| match overwrite {
@@ -298,9 +337,9 @@ impl Tree {
                 if place.existing.is_some() && !overwrite {
                     return Err(exists(key));
                 }
-                to(&place).map_err(failed)
+                to(&place).map(|()| false).map_err(failed)
             }
-            other => other.map_err(failed),
+            other => other.map(|()| true).map_err(failed),
         }
     }
 
@@ -317,10 +356,13 @@ impl Tree {
         if published.is_err() {
             let _ = unlinkat(folder, &unfinished, AtFlags::empty());
         }
-        published
+        published.map(drop)
     }
 
     pub(super) fn set_metadata(&self, entry: &Entry) -> Result<Vec<String>> {
+        if let Some(missed) = self.take_described(entry) {
+            return Ok(missed);
+        }
         let failed = |e| from_errno("cannot set the metadata of", &entry.key, e);
         if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
             return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));

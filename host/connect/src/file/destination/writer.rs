@@ -76,9 +76,13 @@ impl Writer for FileWriter {
         if self.is_sparse {
             self.file.set_len(length).map_err(|e| from_io("cannot write", &self.entry.key, &e))?;
         }
+        let described = self.tree.describe(&*self.file, &self.entry, &self.place);
         let unfinished = (&*self.place.folder, self.unfinished.as_slice());
-        self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
+        let is_as_planned = self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
         self.published = true;
+        if let Some(missed) = described.filter(|_| is_as_planned) {
+            self.tree.note_described(&self.entry, missed);
+        }
         Ok(Vec::new())
     }
 

@@ -1,5 +1,11 @@
 //! Mirrors between places of every kind, with the real binary: one state of the source each time, what others change is noticed, a poisoned one is rolled back.
 
+#![allow(clippy::indexing_slicing, reason = "what fails here is a failed test")]
+
+mod bad_days;
+mod providers;
+mod versions;
+
 use std::fs;
 use std::path::Path;
 

@@ -1,0 +1,382 @@
+//! Course: packs that are wanted for the most part, each read by one request from the first byte that is wanted to the last.
+//!
+//! Owned here: which ranges of packs are worth that (*stretches*), reading, opening and verifying them a run at a time ahead of whoever takes the
+//! chunks, and what comes along before its turn. Refused here: damage, absent packs and stores that fail. What a stretch does not give, whatever the
+//! reason, is named to the caller, who asks the loader for it. Called by `restore` and `walk`.
+//!
+//! Chunks are to be taken more or less in the order of their places: what is behind is not read again.
+//!
+//! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, [`HELD_BYTES_MAX`] of
+//! chunks whose turn comes later, and some 160 bytes for each chunk of the plan.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::Read;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use credenza_connect::{Body, BodyReader, ByteRange, Error as ConnectError};
+use credenza_format::{IndexedPack, SEGMENT_SEALED_BYTES, sealed_span};
+use credenza_model::ChunkId;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::fetch::open_run;
+use super::locate::coalesce_to;
+use super::{BlobLoader, Fetched, GAP_BYTES_MAX, Run, SealedRun, forged};
+use crate::task::{self, Task};
+
+/// What of a stretch is opened at once: enough to be worth a hand-over to another thread, and little enough to stay in the cache of a core.
+const RUN_BYTES: u64 = 2 * 1024 * 1024;
+/// Runs of a stretch that are opened before they are asked for.
+const RUNS_AHEAD: usize = 2;
+/// Stretches read at once: the second has answered before the first has ended.
+const STRETCHES_OPEN_MAX: usize = 3;
+/// A shorter one is no more than one range, which the loader reads as well, beside others.
+const STRETCH_BYTES_MIN: u64 = 1024 * 1024;
+/// Where so much of what lies between the first and the last wanted byte of a pack is wanted, all of it is read.
+const WANTED_PERCENT_MIN: u64 = 60;
+/// Runs that a stretch is read ahead over to reach a chunk; what they hold is held for later.
+const LEAP_RUNS: usize = 4;
+/// Plaintext of chunks that came along and whose turn comes later.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A part of a pack that one request reads.
+struct Stretch {
+    pack: IndexedPack,
+    runs: Arc<[Run]>,
+    /// The run that is taken next; those before are behind.
+    next: usize,
+}
+
+/// Where a chunk is passed.
+#[derive(Clone, Copy)]
+struct Stop {
+    stretch: usize,
+    run: usize,
+}
+
+/// Runs of a stretch as they are opened.
+struct Reader {
+    stretch: usize,
+    opened: mpsc::Receiver<JoinHandle<Fetched>>,
+    _reading: Task<()>,
+}
+
+/// What was taken, and what the loader is to be asked for.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) fetched: Fetched,
+    pub(crate) rest: Vec<ChunkId>,
+}
+
+/// Reads the chunks of a plan, stretch by stretch.
+pub(crate) struct Course {
+    loader: Arc<BlobLoader>,
+    stretches: Vec<Stretch>,
+    stops: HashMap<ChunkId, Stop>,
+    /// The one that was used last is the last.
+    readers: VecDeque<Reader>,
+    held: Held,
+}
+
+impl Course {
+    /// Plans to read chunks; nothing is asked for yet.
+    pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>) -> Self {
+        let index = loader.index();
+        let places = ids.filter_map(|id| index.get(&id).map(|place| (id, place)));
+        let runs = coalesce_to(places.collect(), RUN_BYTES);
+        let mut course = Self {
+            loader: Arc::clone(loader),
+            stretches: Vec::new(),
+            stops: HashMap::new(),
+            readers: VecDeque::new(),
+            held: Held::default(),
+        };
+        for runs in runs.chunk_by(|a, b| a.pack == b.pack) {
+            let Some(pack) = runs.first().and_then(|run| index.pack(run.pack)) else { continue };
+            for runs in worth_one_request(runs) {
+                course.add(pack.clone(), runs);
+            }
+        }
+        course
+    }
+
+    fn add(&mut self, pack: IndexedPack, runs: &[Run]) {
+        let stretch = self.stretches.len();
+        for (run, blobs) in runs.iter().map(|run| &run.blobs).enumerate() {
+            self.stops.extend(blobs.iter().map(|(id, _)| (*id, Stop { stretch, run })));
+        }
+        self.stretches.push(Stretch { pack, runs: runs.into(), next: 0 });
+    }
+
+    /// Begins to read what chunks lie in that are taken soon, if there is room.
+    pub(crate) fn begin(&mut self, ids: impl Iterator<Item = ChunkId>) {
+        for id in ids {
+            if self.readers.len() >= STRETCHES_OPEN_MAX {
+                return;
+            }
+            if let Some(stop) = self.within_reach(&id) {
+                self.open(stop.stretch);
+            }
+        }
+    }
+
+    /// Takes chunks. The first of them is where the course has come to: what lies before it in its stretch comes along no more.
+    pub(crate) async fn take(&mut self, ids: Vec<ChunkId>) -> Taken {
+        let mut taken = Taken::default();
+        if let Some(stop) = ids.first().and_then(|id| self.stops.get(id)).copied() {
+            self.leap(stop);
+        }
+        let mut wanted: BTreeMap<usize, HashMap<ChunkId, usize>> = BTreeMap::new();
+        for id in ids {
+            if taken.fetched.contains_key(&id) {
+                continue;
+            }
+            if let Some(plain) = self.held.take(&id) {
+                taken.fetched.insert(id, Ok(plain));
+            } else if let Some(stop) = self.within_reach(&id) {
+                wanted.entry(stop.stretch).or_default().insert(id, stop.run);
+            } else {
+                taken.rest.push(id);
+            }
+        }
+        for (stretch, ids) in wanted {
+            self.read(stretch, ids, &mut taken).await;
+        }
+        taken
+    }
+
+    /// Where a chunk is passed, if that is not far ahead.
+    fn within_reach(&self, id: &ChunkId) -> Option<Stop> {
+        let stop = *self.stops.get(id)?;
+        let next = self.stretches.get(stop.stretch)?.next;
+        (next..next + LEAP_RUNS).contains(&stop.run).then_some(stop)
+    }
+
+    /// Goes on at a chunk that is far ahead.
+    fn leap(&mut self, stop: Stop) {
+        if let Some(stretch) = self.stretches.get_mut(stop.stretch)
+            && stop.run >= stretch.next + LEAP_RUNS
+        {
+            stretch.next = stop.run;
+            self.readers.retain(|reader| reader.stretch != stop.stretch);
+        }
+    }
+
+    async fn read(&mut self, stretch: usize, mut ids: HashMap<ChunkId, usize>, taken: &mut Taken) {
+        let last = ids.values().max().copied().unwrap_or_default();
+        self.open(stretch);
+        while self.stretches.get(stretch).is_some_and(|stretch| stretch.next <= last) {
+            for (id, plain) in self.pass(stretch).await {
+                match plain {
+                    Ok(plain) if ids.remove(&id).is_some() => drop(taken.fetched.insert(id, Ok(plain))),
+                    Ok(plain) => self.held.put(id, &plain),
+                    // It stays among those that the loader is asked for.
+                    Err(_) => {}
+                }
+            }
+        }
+        taken.rest.extend(ids.into_keys());
+    }
+
+    /// The chunks of the next run of a stretch; where it cannot be read, nothing of it comes any more.
+    async fn pass(&mut self, stretch: usize) -> Fetched {
+        let reader = self.readers.iter_mut().find(|reader| reader.stretch == stretch);
+        let opened = match reader {
+            Some(reader) => reader.opened.recv().await,
+            None => None,
+        };
+        let run = match opened {
+            Some(opened) => opened.await.ok(),
+            None => None,
+        };
+        let Some(passed) = self.stretches.get_mut(stretch) else { return Fetched::new() };
+        passed.next = if run.is_some() { passed.next + 1 } else { passed.runs.len() };
+        if passed.next >= passed.runs.len() {
+            self.readers.retain(|reader| reader.stretch != stretch);
+        }
+        run.unwrap_or_default()
+    }
+
+    /// Begins to read a stretch where it was left, unless that is under way; the one that was used least makes room.
+    fn open(&mut self, stretch: usize) {
+        let known = self.readers.iter().position(|reader| reader.stretch == stretch);
+        let known = known.and_then(|place| self.readers.remove(place));
+        let reader = known.or_else(|| {
+            let Stretch { pack, runs, next } = self.stretches.get(stretch)?;
+            let (to, opened) = mpsc::channel(RUNS_AHEAD);
+            let reading = read_runs(Arc::clone(&self.loader), pack.clone(), (Arc::clone(runs), *next), to);
+            Some(Reader { stretch, opened, _reading: task::spawn(reading) })
+        });
+        while self.readers.len() >= STRETCHES_OPEN_MAX {
+            self.readers.pop_front();
+        }
+        self.readers.extend(reader);
+    }
+}
+
+/// Those of a pack's runs that are read by one request each time.
+fn worth_one_request(runs: &[Run]) -> Vec<&[Run]> {
+    let span = |runs: &[Run]| runs.last().zip(runs.first()).map_or(0, |(last, first)| last.end() - first.offset);
+    let wanted: u64 = runs.iter().map(|run| run.length).sum();
+    let stretches: Vec<&[Run]> = match wanted * 100 >= span(runs) * WANTED_PERCENT_MIN {
+        true => vec![runs],
+        false => runs.chunk_by(|a, b| b.offset <= a.end() + GAP_BYTES_MAX).collect(),
+    };
+    stretches.into_iter().filter(|runs| span(runs) >= STRETCH_BYTES_MIN).collect()
+}
+
+/// Reads the runs of a stretch from one on by one request, as long as they are taken. Whatever fails ends it. A rehearsal counts it instead.
+async fn read_runs(
+    loader: Arc<BlobLoader>,
+    pack: IndexedPack,
+    (runs, next): (Arc<[Run]>, usize),
+    to: mpsc::Sender<JoinHandle<Fetched>>,
+) {
+    if let Some(tally) = loader.repository.unread(Some(&pack)) {
+        let left = runs.get(next..).unwrap_or_default();
+        let Some((first, last)) = left.first().zip(left.last()) else { return };
+        forged::count(tally, &pack, (first.offset, last.end() - first.offset));
+        for run in left.iter().cloned() {
+            let forge = move || forged::made(&run).into_iter().map(|made| (made.id(), Ok(made.plain))).collect();
+            let Ok(()) = to.send(tokio::task::spawn_blocking(forge)).await else { return };
+        }
+        return;
+    }
+    let spans = runs.iter().skip(next).map(|run| sealed_span(run.offset, run.length, pack.size));
+    let Ok(spans) = spans.collect::<Result<Vec<_>, _>>() else { return };
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return };
+    let Ok(mut sealed) = Sealed::begin(&loader, &pack, first.object_range.start..last.object_range.end).await else {
+        return;
+    };
+    for (number, span) in (next..).zip(spans) {
+        let Ok(permit) = to.reserve().await else { return };
+        let Some(bytes) = sealed.read(span.object_range.clone()).await else { return };
+        let (keys, pack, runs) = (loader.repository.keys().clone(), pack.clone(), Arc::clone(&runs));
+        let open = move || match runs.get(number) {
+            Some(run) => open_run(&keys, &pack, run, SealedRun { span, bytes }),
+            None => Fetched::new(),
+        };
+        permit.send(tokio::task::spawn_blocking(open));
+    }
+}
+
+/// The bytes of an answer, which come in order.
+enum Pieces {
+    Stream { pieces: Pin<Box<dyn Stream<Item = Result<Bytes, ConnectError>> + Send>>, left: Bytes },
+    Local(Box<dyn Read + Send>),
+}
+
+/// A part of a sealed object that is being read.
+struct Sealed {
+    pieces: Option<Pieces>,
+    position: u64,
+    /// The segment before the position, in which the next range may begin.
+    tail: BytesMut,
+}
+
+impl Sealed {
+    async fn begin(loader: &BlobLoader, pack: &IndexedPack, range: Range<u64>) -> Result<Self, ConnectError> {
+        let asked = ByteRange { offset: range.start, length: Some(range.end - range.start) };
+        let body = loader.store.get(&pack.store_key(), Some(asked), pack.version.as_deref()).await;
+        let body: Body = match &loader.liveness {
+            Some(liveness) => liveness.listen(liveness.of(body)?),
+            None => body?,
+        };
+        let pieces = match body.reader {
+            BodyReader::Stream(pieces) => Pieces::Stream { pieces, left: Bytes::new() },
+            BodyReader::Blocking(reader) => Pieces::Local(reader),
+        };
+        Ok(Self { pieces: Some(pieces), position: range.start, tail: BytesMut::new() })
+    }
+
+    /// The bytes of a range that begins in the last segment of the one before, or behind it.
+    async fn read(&mut self, range: Range<u64>) -> Option<BytesMut> {
+        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
+        let again = usize::try_from(self.position.saturating_sub(range.start)).ok()?;
+        let skipped = usize::try_from(range.start.saturating_sub(self.position)).ok()?;
+        let mut bytes = BytesMut::with_capacity(length);
+        bytes.extend_from_slice(self.tail.get(self.tail.len().checked_sub(again)?..)?);
+        let missing = length.checked_sub(again)?;
+        let (pieces, bytes) = self.pieces.take()?.read(skipped, missing, bytes).await?;
+        self.pieces = Some(pieces);
+        self.position = range.end;
+        let segment = usize::try_from(SEGMENT_SEALED_BYTES).ok()?;
+        self.tail = BytesMut::from(bytes.get(bytes.len().saturating_sub(segment)..)?);
+        Some(bytes)
+    }
+}
+
+impl Pieces {
+    /// Appends so many bytes, behind those that are skipped; `None` when there are fewer.
+    async fn read(self, mut skipped: usize, mut missing: usize, mut bytes: BytesMut) -> Option<(Self, BytesMut)> {
+        match self {
+            Self::Local(reader) => {
+                let read = tokio::task::spawn_blocking(move || read_local(reader, skipped, missing, bytes));
+                let (reader, bytes) = read.await.ok()??;
+                Some((Self::Local(reader), bytes))
+            }
+            Self::Stream { mut pieces, mut left } => {
+                while skipped + missing > 0 {
+                    if left.is_empty() {
+                        left = pieces.next().await?.ok()?;
+                    }
+                    let passed = left.len().min(skipped);
+                    left.advance(passed);
+                    skipped -= passed;
+                    let taken = left.split_to(left.len().min(missing));
+                    missing -= taken.len();
+                    bytes.extend_from_slice(&taken);
+                }
+                Some((Self::Stream { pieces, left }, bytes))
+            }
+        }
+    }
+}
+
+fn read_local(
+    mut reader: Box<dyn Read + Send>,
+    skipped: usize,
+    missing: usize,
+    bytes: BytesMut,
+) -> Option<(Box<dyn Read + Send>, BytesMut)> {
+    std::io::copy(&mut reader.by_ref().take(skipped as u64), &mut std::io::sink()).ok()?;
+    let length = bytes.len() + missing;
+    let mut whole = Vec::from(bytes);
+    reader.by_ref().take(missing as u64).read_to_end(&mut whole).ok()?;
+    (whole.len() == length).then(|| (reader, BytesMut::from(Bytes::from(whole))))
+}
+
+/// Chunks that came before their turn; the oldest make room, and are read again then.
+#[derive(Default)]
+struct Held {
+    chunks: HashMap<ChunkId, Bytes>,
+    order: VecDeque<ChunkId>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Keeps a copy: a chunk may be a slice of all that was read with it.
+    fn put(&mut self, id: ChunkId, plain: &Bytes) {
+        self.take(&id);
+        self.bytes += plain.len();
+        self.chunks.insert(id, Bytes::copy_from_slice(plain));
+        self.order.push_back(id);
+        while self.bytes > HELD_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { return };
+            self.take(&oldest);
+        }
+    }
+
+    fn take(&mut self, id: &ChunkId) -> Option<Bytes> {
+        let plain = self.chunks.remove(id)?;
+        self.bytes -= plain.len();
+        if self.chunks.is_empty() {
+            self.order.clear();
+        }
+        Some(plain)
+    }
+}
