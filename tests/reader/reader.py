@@ -17,6 +17,7 @@ import json
 import struct
 import sys
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import zstandard
@@ -41,14 +42,21 @@ def inflate(encoding, stored, length):
     return plain
 
 
-def inflate_member(stored, identity, length):
-    """The plaintext of one member of a group."""
+@lru_cache(maxsize=1)
+def inflate_group(stored):
+    """The plaintexts of the members of a group, by their ids."""
     fields = Bytes(inflate(1, stored[4:], struct.unpack_from("<I", stored)[0]))
     (count,) = fields.unpack("I")
     require(1 <= count <= 4096, "a group counts too few members or too many")
     members = [fields.unpack("32sI") for _ in range(count)]
     bodies = {member: fields.take(size) for member, size in members}
     require(fields.is_empty(), "the members of a group end elsewhere")
+    return bodies
+
+
+def inflate_member(stored, identity, length):
+    """The plaintext of one member of a group, of which the last is remembered."""
+    bodies = inflate_group(bytes(stored))
     require(len(bodies.get(identity, b"")) == length and identity in bodies, "a group lacks its member")
     return bodies[identity]
 

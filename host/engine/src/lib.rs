@@ -67,6 +67,7 @@ mod findings;
 pub mod flags;
 pub mod freed;
 pub mod gc;
+mod groups;
 mod health;
 mod heed;
 mod json;

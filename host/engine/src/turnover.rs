@@ -177,11 +177,7 @@ struct Weight {
 
 impl Weight {
     /// Of those that the others are not.
-    fn of(
-        (index, shares): (&BlobIndex, &Shares),
-        ids: &HashSet<ChunkId>,
-        others: &HashSet<ChunkId>,
-    ) -> Result<Self> {
+    fn of((index, shares): (&BlobIndex, &Shares), ids: &HashSet<ChunkId>, others: &HashSet<ChunkId>) -> Result<Self> {
         let mut weight = Self::default();
         for id in ids.difference(others) {
             let Some(place) = index.get(id)? else { continue };

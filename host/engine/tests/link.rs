@@ -64,14 +64,13 @@ fn shares(latency: Duration) -> (f64, f64) {
 }
 
 #[test]
-fn a_backup_and_a_restore_use_nine_tenths_of_a_link_of_20_ms() {
+fn a_backup_uses_nine_tenths_of_a_link_of_20_ms_and_a_restore_half() {
     let (backup, restore) = shares(Duration::from_millis(20));
-    assert!(backup >= 0.9 && restore >= 0.9, "{backup}, {restore}");
+    assert!(backup >= 0.9 && restore >= 0.5, "{backup}, {restore}");
 }
 
 #[test]
 fn a_backup_uses_nine_tenths_of_a_link_of_200_ms() {
     let (backup, restore) = shares(Duration::from_millis(200));
-    assert!(backup >= 0.9, "{backup}");
-    assert!(restore >= 0.4, "{restore}");
+    assert!(backup >= 0.9 && restore >= 0.1, "{backup}, {restore}");
 }

@@ -81,7 +81,7 @@ async fn small_files_cost_few_requests() {
     let restore = async |repository: Repository| restores(&repository, snapshot, &files).await.unwrap();
     let ((), restored) = asked(&store, elsewhere.path(), restore).await;
     // Two packs of data and one of the tree, of which the root comes first.
-    ensure_few(&restored, 4, 8);
+    ensure_few(&restored, 4, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod hooked;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use common::*;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, Record, call};
@@ -113,6 +114,36 @@ async fn a_sparse_pack_is_repacked_and_every_snapshot_still_restores() {
     rm(&repository, again).await;
     collect(&repository).await.unwrap();
     assert_eq!(keys(&store, "data/"), []);
+    assert_eq!(damages(&repository).await, [""; 0]);
+}
+
+/// Files of text that are alike, so that they share frames.
+fn texts(numbers: std::ops::Range<u64>) -> Files {
+    let line = |number: u64, line: u64| format!("{}: what one says, the other says too\n", number * 1000 + line * 7);
+    let text = |number| Bytes::from((0..80).map(|at| line(number, at)).collect::<String>());
+    numbers.map(|number| (format!("text-{number:04}"), text(number))).collect()
+}
+
+#[tokio::test]
+async fn what_is_left_of_groups_is_packed_together_again() {
+    let (store, repository) = repository().await;
+    let (all, few) = (texts(0..200), texts(0..40));
+    let whole = backup(&repository, "a", &all).await.unwrap();
+    let part = backup(&repository, "b", &few).await.unwrap();
+    let data_bytes = || -> u64 {
+        let sizes = keys(&store, "data/").into_iter().map(|key| store.bytes(&key).map_or(0, |bytes| bytes.len() as u64));
+        sizes.sum()
+    };
+    let before = data_bytes();
+    let plain: usize = all.values().map(Bytes::len).sum();
+    assert!(before * 8 < plain as u64, "{before} bytes for {plain} that are alike");
+    rm(&repository, whole).await;
+    let report = collect(&repository).await.unwrap();
+    assert_eq!(report.repacked, 1);
+    assert!((before / 10..before / 2).contains(&report.bytes_repacked), "{} of {before}", report.bytes_repacked);
+    let after = data_bytes();
+    assert!(after < before / 2, "{after} of {before} bytes for a fifth of the files");
+    restores(&repository, part, &few).await.unwrap();
     assert_eq!(damages(&repository).await, [""; 0]);
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::container::Sealer;
 use crate::document::write_document;
+use crate::pack::tests::push_group;
 use crate::snapshot::write_snapshot;
 use crate::{
     Access, BlobKind, ChainLink, Chunker, ChunkerParams, ConfigurationFile, DamagedObject, Drill, Encoding, Error,
@@ -135,7 +136,7 @@ const MEMBERS: [&[u8]; 2] = [b"the first member of a group", b"the second member
 fn pack_of_group(keys: &Keys) -> String {
     let sealer = Sealer::with_salt(keys, ObjectKind::DataPack, ID, 100, SALT).unwrap();
     let mut builder = PackBuilder::from_sealer(keys, PackKind::Data, sealer);
-    builder.push_group(BlobKind::Data, &MEMBERS.map(|plain| (keys.blob_id(BlobKind::Data, plain), plain))).unwrap();
+    push_group(&mut builder, &MEMBERS.map(|plain| (keys.blob_id(BlobKind::Data, plain), plain)));
     Hex(bytes_of(&builder.finish().unwrap().object)).to_string()
 }
 
@@ -213,7 +214,8 @@ fn current() -> Value {
     let of = |suite| keyring(suite).keys(REPOSITORY);
     json!({
         "derived": derived(&keys),
-        "cuts_default": cuts(&keys, ChunkerParams::default(), 1_000_000),
+        // The default when these were frozen.
+        "cuts_default": cuts(&keys, ChunkerParams::new(16_384, 65_536, 262_144).unwrap(), 1_000_000),
         "cuts_64_256_1024": cuts(&keys, ChunkerParams::new(64, 256, 1024).unwrap(), 5000),
         "raw_document_plain": raw_document(&of(Suite::Plain)),
         "raw_document_aes_256_gcm": raw_document(&keys),

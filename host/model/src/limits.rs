@@ -9,11 +9,11 @@ pub const INLINE_BYTES_MAX: usize = 256;
 /// Most chunk references in one record, and the target of a list chunk; longer contents become trees of lists.
 pub const LIST_REFS_MAX: usize = 1024;
 /// Smallest chunk of the default chunker.
-pub const CHUNK_BYTES_MIN: u32 = 16 * 1024;
-/// Average chunk of the default chunker.
-pub const CHUNK_BYTES_AVG: u32 = 64 * 1024;
+pub const CHUNK_BYTES_MIN: u32 = 8 * 1024;
+/// Average chunk of the default chunker: a page that changes makes one new, and each takes 52 bytes of the index.
+pub const CHUNK_BYTES_AVG: u32 = 32 * 1024;
 /// Largest chunk of the default chunker.
-pub const CHUNK_BYTES_MAX: u32 = 256 * 1024;
+pub const CHUNK_BYTES_MAX: u32 = 64 * 1024;
 /// Largest plaintext of any chunk, with any `--chunk-size`, and of any tree node.
 pub const BLOB_BYTES_MAX: u32 = 8 * 1024 * 1024;
 /// Chunks of content up to this size share a frame with others; those above are compressed alone, where they lose little by it.

@@ -312,6 +312,15 @@ fn bad_days_of_a_mount() {
         drop(open);
         Ok(())
     });
+    report.finish();
+}
+
+#[test]
+fn programs_that_stop_in_the_midst_of_a_mounted_file_and_that_map_it() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
     report.scenario("a program that stops in the midst of a file, and one that maps it", || {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");
@@ -413,6 +422,15 @@ fn a_mount_begins_where_it_can_and_nowhere_else() {
         refused(&mounted.folder, &["something is mounted", "umount"])?;
         mounted.end(Signal::TERM, 0).map(drop)
     });
+    report.finish();
+}
+
+#[test]
+fn what_a_machine_lacks_for_a_mount_is_said() {
+    if !can_mount() {
+        return;
+    }
+    let mut report = Report::default();
     report.scenario("without /dev/fuse, and for a user without fusermount3, it is said what is missing", || {
         let setup = Setup::with_local_repository()?;
         let source = setup.path("source");

@@ -1,6 +1,7 @@
 //! Snapshots by HTTP and WebDAV: the real binary, read by curl, unzip, tar and rclone.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -137,7 +138,10 @@ fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
         let said = setup.credenza.ok(["--json", "serve", "http", "latest", "--daemon"])?.lines()?;
         let [serving, background] = said.as_slice() else { anyhow::bail!("{said:?}") };
         for pack in String::from_utf8(packs.stdout)?.lines() {
-            fs::remove_file(pack)?;
+            let mut bytes = fs::read(pack)?;
+            bytes.iter_mut().skip(1000).for_each(|byte| *byte ^= 0x55);
+            fs::set_permissions(pack, fs::Permissions::from_mode(0o600))?;
+            fs::write(pack, bytes)?;
         }
         let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let pid = i32::try_from(background["pid"].as_i64().context("it has a process")?)?;
@@ -233,6 +237,55 @@ fn a_folder_is_downloaded_as_an_archive() {
         drop(stopped);
         front.end()
     });
+    report.finish();
+}
+
+/// Downloads a zip of a snapshot with a file of so many bytes, mostly a hole, and so many empty ones, and has Python read all of it.
+fn zipped(bytes: u64, files: u64) -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("source");
+    for number in 0..files {
+        let folder = source.join(format!("{:03}", number / 1000));
+        if number % 1000 == 0 {
+            fs::create_dir_all(&folder)?;
+        }
+        fs::File::create(folder.join(format!("{number:06}")))?;
+    }
+    tree::build_sparse(&source.join("large"), bytes, &[(1000, 5000), (bytes - 3000, 3000)])?;
+    setup.backup(&source.to_string_lossy())?;
+    let mut run = setup.credenza.start(["--json", "serve", "http", "latest"])?;
+    let line: serde_json::Value = serde_json::from_str(&run.printed("\n")?)?;
+    let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let (user, url) = (format!("{}:{}", text("user"), text("password")), format!("{}?download=zip", text("endpoint")));
+    let zip = setup.path("all.zip");
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--user", &user, "--output"]).arg(&zip).arg(&url);
+    let output = curl.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run.signal(rustix::process::Signal::INT)?;
+    run.wait()?.expect_code(0)?.expect_memory_below(150 << 20)?;
+    let read = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); f = z.open('large'); f.read(1000); print(len(z.infolist()), z.getinfo('large').file_size, f.read(5000).hex(), z.testzip())";
+    let output = Command::new("python3").args(["-c", read]).arg(&zip).output()?;
+    let folders = files.div_ceil(1000);
+    let noise: String = tree::noise(1000, 5000).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = format!("{} {bytes} {noise} None", files + folders + 1);
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(said.trim() == expected, "{said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+#[test]
+fn an_archive_passes_the_limits_of_zip_in_bounded_memory() {
+    let mut report = Report::default();
+    report.scenario("a file of more than 4 GiB among more than 65,535 members", || zipped((1 << 32) + 54_321, 65_600));
+    report.finish();
+}
+
+#[test]
+#[ignore = "minutes; run it by its name"]
+fn an_archive_of_10_gib_is_written_in_bounded_memory() {
+    let mut report = Report::default();
+    report.scenario("a file of 10 GiB", || zipped(10 << 30, 10));
     report.finish();
 }
 

@@ -135,6 +135,76 @@ fn an_object_that_cannot_be_read_keeps_no_process_of_an_array_from_its_part() ->
 }
 
 #[test]
+fn processes_at_once_restore_into_one_bucket_though_one_is_killed() -> Result<()> {
+    let shared = Shared::new()?;
+    let Shared { server, setup } = &shared;
+    let snapshot = snapshot_of(&setup.backup("@live")?)?;
+    let start = |number: u32| {
+        let shard = format!("{number}/4");
+        setup.credenza.start(["--json", "restore", &snapshot, "--to", "@copy", "--shard", &shard])
+    };
+    server.faults().add(Rule::new(Fault::Late { ms: 40 }).in_bucket("copy").on(&[Operation::PutObject]));
+    let mut runs = (0..4).map(start).collect::<Result<Vec<_>>>()?;
+    let mut victim = runs.remove(1);
+    while server.log().requests("copy") < 40 {
+        ensure!(!victim.has_ended()?, "it ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    victim.signal(Signal::KILL)?;
+    victim.wait()?;
+    server.faults().clear();
+    let mut entries = Vec::new();
+    for run in runs {
+        entries.push(number(&run.wait()?.expect_code(0)?.summary()?, &["entries"])?);
+    }
+    let again = start(1)?.wait()?.expect_code(0)?.summary()?;
+    entries.push(number(&again, &["entries"])? + number(&again, &["identical"])?);
+    assert_eq!((entries.iter().sum::<u64>(), &again["shard"]["number"]), (OBJECTS, &1.into()), "{again}");
+    ensure!(entries.iter().all(|share| (OBJECTS / 5..OBJECTS / 3).contains(share)), "{entries:?}");
+    bucket::compare(&server.buckets, "source", "copy")?;
+    let never = ["restore", &snapshot, "--to", "@copy", "--shard", "0/4", "--overwrite=never"];
+    setup.credenza.run(never)?.expect_code(2)?.expect_message(&["--overwrite=never"])?;
+    Ok(())
+}
+
+#[test]
+fn processes_at_once_carry_snapshots_and_the_last_commits_them() -> Result<()> {
+    let shared = Shared::new()?;
+    let Shared { server, setup } = &shared;
+    setup.backup("@live")?;
+    server.buckets.put_object("source", "dir-000/late", "late", Attributes::default());
+    setup.backup("@live")?;
+    let other = setup.path("other").to_str().context("a path in UTF-8")?.to_owned();
+    setup.credenza.ok(["at", &other, "create", "--like", "@store"])?;
+    let start = |number: u32| setup.credenza.start(["--json", "sync", "to", &other, "--shard", &format!("{number}/3")]);
+    let mut copied = 0;
+    for run in (0..3).map(start).collect::<Result<Vec<_>>>()? {
+        copied += run.wait()?.expect_code(0)?.lines_of("copied")?.len();
+    }
+    ensure!(copied <= 2, "{copied} are committed once");
+    let again = start(1)?.wait()?.expect_code(0)?.summary()?;
+    assert_eq!((number(&again, &["skipped"])?, number(&again, &["waiting"])?), (2, 0), "{again}");
+    setup.credenza.ok(["at", &other, "check", "--read-data"])?;
+    Ok(())
+}
+
+#[test]
+fn parts_that_nobody_merges_are_told_and_given_up_on_request() -> Result<()> {
+    let shared = Shared::new()?;
+    let credenza = &shared.setup.credenza;
+    shared.run("night", "1/2")?;
+    let told = credenza.run(["maintain"])?.expect_code(0)?.expect_message(&["1 of 2 parts", "merge", "--drop"])?;
+    let command = told.stderr.split("credenza at ").last().context("a command")?.trim().to_owned();
+    let group = command.split_whitespace().nth(2).context("a group")?.to_owned();
+    credenza.run(["merge", "--drop"])?.expect_code(2)?;
+    let dropped = credenza.ok(["--json", "merge", &group, "--drop"])?.summary()?;
+    assert_eq!(number(&dropped, &["removed"])?, 1, "{dropped}");
+    let quiet = credenza.ok(["--json", "maintain"])?.summary()?;
+    assert_eq!(number(&quiet, &["groups_waiting"])?, 0, "{quiet}");
+    Ok(())
+}
+
+#[test]
 fn a_folder_is_not_shared_and_a_name_is_asked_for() -> Result<()> {
     let setup = Setup::with_local_repository()?;
     let folder = setup.path("folder");

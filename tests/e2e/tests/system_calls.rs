@@ -120,7 +120,7 @@ fn a_file_costs_few_system_calls() {
         ensure_few(&traced(&setup, "unchanged", &backup)?, 135)?;
         let target = setup.path("target");
         let restore = ["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()];
-        ensure_few(&traced(&setup, "restore", &restore)?, 1080)?;
+        ensure_few(&traced(&setup, "restore", &restore)?, 870)?;
         tree::compare(&source, &target)
     });
     report.finish();

@@ -7,6 +7,7 @@ use clap::Args;
 use credenza_app::estimate;
 use credenza_engine::check::Finding;
 use credenza_engine::gc::{self, GcOptions, GcReport};
+use credenza_engine::shards::Group;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use super::check::report_findings;
 use super::sizes::parse_size;
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
+use crate::report::printable;
 use credenza_app::shell::place_word;
 
 /// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
@@ -116,7 +118,9 @@ impl Maintain {
         report_findings(&findings, session);
         session.warn_unrecorded(report.unrecorded.as_deref());
         let is_whole = report.damages.is_empty();
+        let waiting: Vec<String> = report.waiting.iter().map(|group| told(group, &place_word(&open.place))).collect();
         session.reporter.done_or_planned(!self.dry_run, &Summary { dry_run: self.dry_run, report })?;
+        waiting.into_iter().for_each(|group| session.reporter.note(group));
         if is_whole {
             return Ok(Exit::Done);
         }
@@ -125,4 +129,13 @@ impl Maintain {
             .note(format!("hint: mend what is damaged: credenza at {} repair --apply", place_word(&open.place)));
         Ok(Exit::DamageFound)
     }
+}
+
+/// Parts of a backup that nobody has merged yet, and what to do about them.
+fn told(group: &Group, repository: &str) -> String {
+    let Group { group, source, of, missing, since, .. } = group;
+    let (there, source) = (u64::from(*of).saturating_sub(missing.len() as u64), printable(source));
+    format!(
+        "note: {there} of {of} parts of {source}, begun {since}, wait to be merged, and what they need is kept: make a snapshot of them when all are there: credenza at {repository} merge {group}; or give them up: credenza at {repository} merge {group} --drop"
+    )
 }

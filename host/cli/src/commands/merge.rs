@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::environment;
-use credenza_engine::shards::{self, Group, MergeOptions, MergeReport};
+use credenza_engine::shards::{self, Dropped, Group, MergeOptions, MergeReport};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -25,6 +25,10 @@ pub(crate) struct Merge {
     /// Only list the groups that wait to be merged, and what is missing of each.
     #[arg(long)]
     list: bool,
+
+    /// Make nothing of the parts and remove them, whether all are there or not. The space that they alone use comes back with `maintain`.
+    #[arg(long, requires = "group", conflicts_with_all = ["list", "accept_unreadable"])]
+    drop: bool,
 
     /// End with 0 although entries of the snapshot could not be read: for those who would start the merge again. It says how many there are.
     #[arg(long, conflicts_with = "list")]
@@ -76,6 +80,26 @@ impl Display for Summary {
     }
 }
 
+/// What became of parts that nobody wants.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "summary")]
+struct DroppedSummary {
+    #[serde(flatten)]
+    report: Dropped,
+}
+
+impl Display for DroppedSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Dropped { group, source, removed, refused } = &self.report;
+        write!(f, "removed {removed} parts of {}, group {group}", printable(source))?;
+        if let Some((part, reason)) = refused.first() {
+            let (count, reason) = (refused.len(), printable(reason));
+            write!(f, "\n{count} parts are there still, because the store refused to delete them: {part}, {reason}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Merge {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         if self.list {
@@ -91,6 +115,12 @@ impl Merge {
             user: environment::user_name(),
             signing_key: session.signing_key(&open.place)?,
         };
+        if self.drop {
+            let report = shards::drop_parts(&open.repository, &options, &session.run_context()).await?;
+            let exit = if report.refused.is_empty() { Exit::Done } else { Exit::Incomplete };
+            session.reporter.done(&DroppedSummary { report });
+            return Ok(exit);
+        }
         let report = shards::merge(&open.repository, &options, &session.run_context()).await?;
         if let Some((part, reason)) = report.refused.first() {
             session.reporter.warning(format!(

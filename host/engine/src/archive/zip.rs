@@ -293,3 +293,39 @@ fn low(value: u64) -> u32 {
 fn length(bytes: &[u8]) -> u16 {
     u16::try_from(bytes.len()).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::SeekFrom;
+    use std::process::Command;
+
+    use credenza_model::{Entry, EntryKind, Key};
+
+    use super::*;
+
+    #[test]
+    fn members_that_lie_behind_4_gib_are_found_by_others() {
+        const HOLE: u64 = (1 << 32) + 12_345;
+        // Others take what stands before an archive for no part of it: here a hole.
+        let mut out = tempfile::NamedTempFile::new().unwrap();
+        out.seek(SeekFrom::Start(HOLE)).unwrap();
+        let mut zip = Zip { offset: HOLE, ..Zip::new().unwrap() };
+        for path in ["first", "second"] {
+            let entry = Entry::new(Key::from(path), EntryKind::File);
+            let kind = MemberKind::File(path.len() as u64);
+            let member = Member { path: path.as_bytes().to_vec(), kind, entry: &entry, is_renamed: false };
+            zip.begin(&member, &mut out).unwrap();
+            zip.data(path.as_bytes(), &mut out).unwrap();
+            zip.end(&mut out).unwrap();
+        }
+        zip.finish(&mut out).unwrap();
+        let read = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); print(z.testzip(), [(i.filename, z.read(i), i.header_offset) for i in z.infolist()])";
+        let read = Command::new("python3").args(["-c", read]).arg(out.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&read.stdout);
+        assert!(
+            said.starts_with(&format!("None [('first', b'first', {HOLE}), ('second', b'second', ")),
+            "{said}{}",
+            String::from_utf8_lossy(&read.stderr)
+        );
+    }
+}

@@ -5,7 +5,7 @@
 //! worked on all cores. Refused here: what is fresh (`dedup`), what a failed read means (`load`). Called by the line.
 //!
 //! Bound: [`groups_in_flight`] groups of [`GROUP_BYTES`] over all large contents, one more being filled for each of
-//! them, and one buffer per batch.
+//! them, as many spare buffers, and one buffer and what `write::group` states per batch.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -65,6 +65,8 @@ pub(crate) struct ChunkPipeline {
     level: i32,
     keepers: Mutex<Vec<GroupKeeper>>,
     groups: Arc<Semaphore>,
+    /// Buffers of groups that were worked on: fresh ones cost a page fault for every 4 KiB that is read.
+    spare: Mutex<Vec<Vec<u8>>>,
     events: Arc<dyn Listener>,
 }
 
@@ -118,6 +120,7 @@ impl ChunkPipeline {
             level,
             keepers: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
+            spare: Mutex::default(),
             events,
         })
     }
@@ -285,7 +288,7 @@ impl ChunkPipeline {
             total += piece.len() as u64;
             slicer.feed(&piece);
             if slicer.rest().len() >= GROUP_BYTES {
-                line.push(slicer.take_group(&self.chunker, false)).await?;
+                line.push(slicer.take_group(&self.chunker, self.spare(), false)).await?;
                 reported.reach(total);
             }
         }
@@ -299,11 +302,15 @@ impl ChunkPipeline {
         if total <= INLINE_BYTES_MAX as u64 {
             return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn });
         }
-        line.push(slicer.take_group(&self.chunker, true)).await?;
+        line.push(slicer.take_group(&self.chunker, self.spare(), true)).await?;
         Ok(Fed { tiny: None, total, torn })
     }
 
-    fn keep_group(self: &Arc<Self>, group: &Group) -> Result<Vec<ChunkRef>> {
+    fn spare(&self) -> Vec<u8> {
+        lock_unpoisoned(&self.spare).pop().unwrap_or_else(|| Vec::with_capacity(GROUP_BYTES * 2))
+    }
+
+    fn keep_group(self: &Arc<Self>, mut group: Group) -> Result<Vec<ChunkRef>> {
         let mut keeper = self.keeper()?;
         let mut start = 0;
         let mut refs = Vec::with_capacity(group.cuts.len());
@@ -312,13 +319,14 @@ impl ChunkPipeline {
             start = *end;
         }
         self.put_back(keeper)?;
+        group.bytes.clear();
+        lock_unpoisoned(&self.spare).push(group.bytes);
         Ok(refs)
     }
 
     fn append(self: &Arc<Self>, keeper: &mut GroupKeeper, list: &mut ListBuilder, refs: &[ChunkRef]) -> Result<()> {
-        refs.iter().try_for_each(|chunk| {
-            list.push(*chunk, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes))
-        })
+        refs.iter()
+            .try_for_each(|chunk| list.push(*chunk, &mut |_, bytes: Vec<u8>| keeper.keep_blob(BlobKind::List, &bytes)))
     }
 
     fn close(self: &Arc<Self>, keeper: &mut GroupKeeper, list: ListBuilder) -> Result<Content> {
@@ -417,15 +425,14 @@ impl Slicer {
     }
 
     /// Takes all whole chunks out, leaving the rest for the next group.
-    fn take_group(&mut self, chunker: &Chunker, ended: bool) -> Group {
+    fn take_group(&mut self, chunker: &Chunker, spare: Vec<u8>, ended: bool) -> Group {
         let mut cuts = Vec::new();
         while let Some(length) = chunker.cut(self.rest(), ended) {
             self.start += length;
             cuts.push(self.start);
         }
-        let rest = self.rest().to_vec();
-        let mut bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(GROUP_BYTES * 2));
-        self.buffer.extend_from_slice(&rest);
+        let mut bytes = std::mem::replace(&mut self.buffer, spare);
+        self.buffer.extend_from_slice(bytes.get(self.start..).unwrap_or_default());
         bytes.truncate(self.start);
         self.start = 0;
         Group { bytes, cuts }
@@ -444,7 +451,7 @@ impl GroupLine {
         let permit = Arc::clone(&self.pipeline.groups).acquire_owned().await.map_err(|_| Error::Cancelled)?;
         let pipeline = Arc::clone(&self.pipeline);
         let work = move || {
-            let refs = pipeline.keep_group(&group);
+            let refs = pipeline.keep_group(group);
             drop(permit);
             refs
         };
@@ -458,11 +465,9 @@ impl GroupLine {
     async fn collect(&mut self) -> Result<()> {
         let Some(oldest) = self.working.pop_front() else { return Ok(()) };
         let refs = oldest.await.map_err(Error::worker("pipeline"))??;
-        self.with_list(move |pipeline, keeper, mut list| {
-            pipeline.append(keeper, &mut list, &refs).map(|()| list)
-        })
-        .await
-        .map(|list| self.list = Some(list))
+        self.with_list(move |pipeline, keeper, mut list| pipeline.append(keeper, &mut list, &refs).map(|()| list))
+            .await
+            .map(|list| self.list = Some(list))
     }
 
     /// Waits for all that is being worked on, whose chunks are kept all the same: what is read again is mostly the same.

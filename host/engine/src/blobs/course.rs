@@ -9,6 +9,9 @@
 //! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, [`HELD_BYTES_MAX`] of
 //! chunks whose turn comes later, and some 160 bytes for each chunk of the plan.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read;
 use std::ops::Range;
@@ -86,7 +89,8 @@ impl Course {
     /// Plans to read chunks; nothing is asked for yet.
     pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>) -> Self {
         let index = loader.index();
-        let places = ids.filter_map(|id| index.get(&id).map(|place| (id, place)));
+        // An index that cannot be read is met by the loader, which is asked for all that is not planned.
+        let places = ids.filter_map(|id| Some((id, index.get(&id).ok().flatten()?)));
         let runs = coalesce_to(places.collect(), RUN_BYTES);
         let mut course = Self {
             loader: Arc::clone(loader),

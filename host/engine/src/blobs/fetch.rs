@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use credenza_connect::{ByteRange, Error as ConnectError, ErrorClass, Store};
 use credenza_format::{
-    BlobKind, Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES, config_key,
-    group_head, open_blob, sealed_span,
+    BlobKind, Encoding, Frame, Header, IndexedPack, Inflater, Keys, Opener, PackBlob, SegmentSpan, TAG_BYTES,
+    config_key, group_head, open_blob, sealed_span,
 };
 use credenza_model::limits::SEGMENT_BYTES;
 use credenza_model::{ChunkId, StoreKey};

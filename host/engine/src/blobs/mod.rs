@@ -29,8 +29,8 @@ pub(crate) use course::{Course, Taken};
 use fetch::open_run;
 pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
-pub(crate) use shares::Shares;
 pub(crate) use locate::{Run, coalesce};
+pub(crate) use shares::Shares;
 
 use crate::liveness::Liveness;
 use crate::poison::lock_unpoisoned;

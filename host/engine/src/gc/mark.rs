@@ -14,6 +14,7 @@ use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::clock::is_expired;
+use crate::groups::{Group, groups};
 use crate::repository::{Repository, SegmentInfo, SnapshotHandle, list};
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -40,6 +41,8 @@ pub(super) struct View {
     own: HashSet<ObjectId>,
     /// Snapshots that are marked.
     pub(super) snapshots: HashSet<ObjectId>,
+    /// Parts that wait to be merged.
+    pub(super) waiting: Vec<Group>,
     /// What their usage lists say, pack by pack.
     used: HashMap<ObjectId, Bitmap>,
     /// Packs and connectors that live intents name.
@@ -92,6 +95,7 @@ impl View {
             read_by: HashSet::new(),
             own: HashSet::new(),
             snapshots: HashSet::new(),
+            waiting: Vec::new(),
             used: HashMap::new(),
             pinned: HashSet::new(),
             damaged: HashSet::new(),
@@ -134,6 +138,7 @@ impl View {
     /// Marks the snapshots that are not marked yet; one that was marked and is gone stays so.
     async fn mark_snapshots(&mut self, repository: &Repository) -> Result<()> {
         let snapshots = repository.all_snapshots().await?;
+        self.waiting = groups(&snapshots);
         if let Some(snapshot) = snapshots.damaged.into_iter().next() {
             return Err(snapshot.damage.into());
         }

@@ -42,6 +42,7 @@ use std::sync::Arc;
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use crate::clock::Lease;
+use crate::groups::Group;
 use crate::health::Health;
 use crate::latest::Latest;
 use crate::repository::Repository;
@@ -103,6 +104,9 @@ pub struct GcReport {
     pub connectors_deleted: u64,
     /// Packs on record as damaged that no snapshot needs and that are deleted.
     pub damaged_deleted: u64,
+    /// Parts of backups that wait to be merged. What they need is kept until somebody merges or removes them.
+    #[serde(rename = "groups_waiting", serialize_with = "crate::json::count")]
+    pub waiting: Vec<Group>,
     /// What is damaged and was left as it is: by the record, or found now.
     #[serde(serialize_with = "crate::json::count")]
     pub damages: Vec<Damage>,
@@ -171,7 +175,8 @@ async fn collect(repository: &Repository, options: &GcOptions, listener: &dyn Li
 }
 
 fn begun(view: &View) -> GcReport {
-    GcReport { snapshots: view.snapshots.len() as u64, packs: view.packs.len() as u64, ..GcReport::default() }
+    let (snapshots, packs) = (view.snapshots.len() as u64, view.packs.len() as u64);
+    GcReport { snapshots, packs, waiting: view.waiting.clone(), ..GcReport::default() }
 }
 
 /// A store without a clock: nothing ever expires.

@@ -51,10 +51,12 @@ impl Reached {
         Self { passed: self.passed.min(self.of.saturating_sub(1)), ..self }
     }
 
-    /// The verdict on what is there, of which alone it was made: what the cut had before is the mirror's, and what the cut has since is lacking.
-    pub(super) const fn reconsidered(self, verdict: Verdict) -> Verdict {
+    /// The verdict that was made on what is there last, with what was there before: what the cut had first is the mirror's, where one was at work there, and
+    /// what the cut has since is lacking. Nothing is lost where that is wrong: all versions stay.
+    pub(super) const fn reconsidered(self, verdict: Verdict, is_mirror: bool) -> Verdict {
         match verdict {
             Verdict::Foreign if self.is_exact => Verdict::Changed,
+            Verdict::Extra if self.is_exact && is_mirror => Verdict::Gone,
             Verdict::Same if self.is_exact && self.left() > 0 => Verdict::Changed,
             _ => verdict,
         }

@@ -140,7 +140,7 @@ impl Planner<'_> {
         self.plan.listed += u64::from(found.is_some());
         let mut verdict = self.ground.judge(found, record, (base, towards));
         if let Some(reached) = reached {
-            verdict = reached.reconsidered(verdict);
+            verdict = reached.reconsidered(verdict, self.cuts.known.is_some());
         }
         if let Some(found) = found.filter(|_| base.is_none()) {
             verdict = self.cuts.reconsidered(verdict, (&both.key, found), &self.ground, self.options).await?;

@@ -6,7 +6,7 @@
 //!
 //! Pure; called by `join`, which asks older cuts before it believes that something is somebody else's.
 
-use credenza_model::{Entry, EntryKind, Record, Timestamp};
+use credenza_model::{Entry, EntryKind, EntryStatus, Record, Timestamp};
 
 use crate::stated::{digests_agree, etags_agree};
 
@@ -100,9 +100,8 @@ impl Ground {
         match entry.kind {
             kind if kind != found.kind => false,
             EntryKind::File => {
-                found.size.is_none_or(|size| size == record.content.bytes())
-                    && digests_agree(entry, found) != Some(false)
-                    && self.etags_agree(entry, found) != Some(false)
+                let has_size = found.size.is_none_or(|size| size == record.content.bytes());
+                has_size && self.stated_alike(record, found) != Some(false)
             }
             EntryKind::Symlink => entry.link_target == found.link_target,
             EntryKind::Directory | EntryKind::Other => true,
@@ -111,16 +110,21 @@ impl Ground {
 
     /// Whether it is that, whoever has written it.
     pub(super) fn is_surely(&self, record: &Record, found: &Entry) -> bool {
-        let is_stated = || {
-            digests_agree(&record.entry, found) == Some(true) || self.etags_agree(&record.entry, found) == Some(true)
-        };
+        let is_stated = || self.stated_alike(record, found) == Some(true);
         let is_content = record.entry.kind == EntryKind::File;
         self.may_be(record, found) && (!is_content || is_stated() || (self.keeps_times && has_time(record, found)))
     }
 
-    fn etags_agree(&self, one: &Entry, other: &Entry) -> Option<bool> {
-        let both = one.fingerprint.as_deref().zip(other.fingerprint.as_deref()).filter(|_| self.has_etags);
-        both.and_then(|(one, other)| etags_agree(one, other))
+    /// Whether what both state of their contents agrees; nothing where they state nothing of the kind. What a source says of an entry is not said of its content
+    /// where that was of no one moment, or contradicts it.
+    fn stated_alike(&self, record: &Record, found: &Entry) -> Option<bool> {
+        let entry = &record.entry;
+        if matches!(record.status, EntryStatus::Changed | EntryStatus::Doubtful(_)) {
+            return None;
+        }
+        let etags = entry.fingerprint.as_deref().zip(found.fingerprint.as_deref()).filter(|_| self.has_etags);
+        let both = [digests_agree(entry, found), etags.and_then(|(one, other)| etags_agree(one, other))];
+        both.iter().copied().flatten().reduce(|one, other| one && other)
     }
 
     /// Whether it is as it was when the target was whole.
@@ -158,7 +162,7 @@ fn has_time(record: &Record, found: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use credenza_model::{Content, EntryStatus, Key};
+    use credenza_model::{Content, Key};
 
     use super::*;
 
@@ -234,6 +238,16 @@ mod tests {
         assert_eq!(folder().judge(Some(&found("longer", "", 5)), Some(&b), (Some(&a), &[])), Verdict::Foreign);
         // What is nobody's and the same as what is to be is taken over.
         assert_eq!(bucket().judge(Some(&found("two", TWO, 150)), Some(&b), (None, &[])), Verdict::Same);
+    }
+
+    #[test]
+    fn what_a_source_said_of_an_entry_that_changed_while_it_was_read_says_nothing_of_the_target() {
+        let changed = Record { status: EntryStatus::Changed, ..record("one", ONE, 5) };
+        let there = found("one", TWO, 90);
+        assert_eq!(bucket().judge(Some(&there), Some(&changed), (Some(&changed), &[])), Verdict::Same);
+        let wanted = record("two", PARTS, 6);
+        assert_eq!(bucket().judge(Some(&there), Some(&wanted), (Some(&changed), &[])), Verdict::Changed);
+        assert_eq!(bucket().judge(Some(&found("one", TWO, 150)), None, (Some(&changed), &[])), Verdict::Extra);
     }
 
     #[test]

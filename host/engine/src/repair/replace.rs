@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict,
-    body_digest,
+    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict, body_digest,
 };
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
 
@@ -24,7 +23,7 @@ use crate::flags::{Flags, put_flag};
 use crate::repository::{Chain, Repository, SnapshotHandle, random_id};
 use crate::tags::TagEdits;
 use crate::write::{self, Deduplicator, Draft, GroupKeeper, TreeWriter, claim};
-use crate::{Error, Result, Stop};
+use crate::{Result, Stop};
 
 /// Blobs copied at once.
 const BLOBS_IN_WINDOW: usize = 64;

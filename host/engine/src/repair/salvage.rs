@@ -10,11 +10,11 @@ use credenza_format::{BlobIndex, PackBlob, PackRecord, PackState};
 use credenza_model::{ChunkId, ObjectId};
 
 use super::survey::Survey;
+use crate::Result;
 use crate::blobs::{BlobLoader, Fetched};
 use crate::repository::Repository;
 use crate::window::WINDOW_BYTES;
 use crate::write::{Deduplicator, GroupKeeper};
-use crate::{Error, Result};
 
 /// What became of the chunks of damaged packs.
 #[derive(Default)]

@@ -24,7 +24,7 @@ const LATEST: &str = "latest";
 pub(super) const SNAPSHOTS: &str = "snapshot/";
 
 /// A snapshot that was opened and authenticated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotHandle {
     /// What it says.
     pub snapshot: Snapshot,

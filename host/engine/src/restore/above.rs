@@ -1,13 +1,14 @@
 //! Above: the folders on the way to the parts that are restored, where the restore makes them: they become what they are in the snapshot.
 //!
-//! A folder that the destination has already is somebody's own and stays as it is. Called by `restore::run`.
+//! A folder that the destination has already is somebody's own and stays as it is: where several processes restore, one of them may have made it, and where
+//! it is as in the snapshot it becomes so again when this one has written in it. Called by `restore::run`.
 
 use std::collections::BTreeSet;
 
 use credenza_model::{Entry, EntryKind, Key, Record};
 
 use super::ground::folders_above;
-use super::scope::Origin;
+use super::scope::{Origin, Scope};
 use super::work::{Lost, NotRestored, bare, refused};
 use super::writer::RestoreWriter;
 use crate::parts::Parts;
@@ -16,12 +17,18 @@ use crate::{Conflict, Error, Result};
 /// The way to parts of a snapshot.
 pub(super) struct Way<'a> {
     pub(super) origin: Origin<'a>,
+    pub(super) scope: &'a Scope,
     pub(super) writer: &'a RestoreWriter<'a>,
 }
 
 impl Way<'_> {
-    /// The records of the folders above the parts that the destination does not have, and those that the snapshot lost.
-    pub(super) async fn missing_above(&self, parts: &Parts) -> Result<(Vec<Record>, Vec<Lost>)> {
+    /// The records of the folders above the parts that the destination does not have, and those that the snapshot lost. `again` gets those that are to be as
+    /// they are.
+    pub(super) async fn missing_above(
+        &self,
+        parts: &Parts,
+        again: &mut Vec<Entry>,
+    ) -> Result<(Vec<Record>, Vec<Lost>)> {
         let (mut found, mut lost) = (Vec::new(), Vec::new());
         let above: BTreeSet<Key> = parts.as_slice().iter().flat_map(|part| folders_above(part.key())).collect();
         // What is above a part may be in another, and comes with that.
@@ -45,8 +52,12 @@ impl Way<'_> {
                     lost.push(Lost { key, failure });
                     continue;
                 }
+                Ok(Some(there)) => {
+                    again.extend(self.if_as_it_is(&key, &there).await?);
+                    continue;
+                }
                 // What is in the way shows when something is written there.
-                Ok(Some(_)) | Err(_) => continue,
+                Err(_) => continue,
             }
             match self.origin.record(&key).await {
                 Ok(record) => found.extend(record),
@@ -55,6 +66,19 @@ impl Way<'_> {
             }
         }
         Ok((found, lost))
+    }
+
+    /// The folder of a key, if others may have made what is there.
+    async fn if_as_it_is(&self, key: &Key, there: &Entry) -> Result<Option<Entry>> {
+        if !self.scope.is_shared() {
+            return Ok(None);
+        }
+        let entry = match self.origin.record(key).await {
+            Ok(record) => record.and_then(|record| self.scope.map(record.entry)).map(|(entry, _)| entry),
+            Err(Error::Damage(_)) => None,
+            Err(cause) => return Err(cause),
+        };
+        Ok(entry.filter(|entry| self.writer.describes(entry, there)))
     }
 
     /// Whether something that is no folder has the name of a folder.

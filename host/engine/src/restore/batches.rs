@@ -5,7 +5,7 @@
 //! Bound: records of [`BATCH_BYTES`], where versions are replayed those of one key more, and the folders above the last.
 
 use credenza_connect::Patterns;
-use credenza_model::{Attribute, Content, EntryKind, Key, Record};
+use credenza_model::{Attribute, Content, EntryKind, Record};
 
 use super::RestoreOptions;
 use super::scope::Scope;

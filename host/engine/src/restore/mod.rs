@@ -42,7 +42,6 @@ use credenza_connect::{Destination, DestinationInfo, Patterns, ability};
 use credenza_model::{Entry, EntryKind, Key, Record};
 use futures_util::future::join;
 
-use crate::blobs::BlobLoader;
 use crate::key_list::KeyList;
 use crate::parts::Parts;
 use crate::repository::{Repository, SnapshotHandle, Spared};
@@ -248,7 +247,9 @@ pub async fn run(
     };
     let mut folders = Folders::default();
     if is_tree && !scope.spans.is_empty() {
-        let (found, lost) = Way { origin, writer: &writer }.missing_above(&options.parts).await?;
+        let (way, mut again) = (Way { origin, scope: &scope, writer: &writer }, Vec::new());
+        let (found, lost) = way.missing_above(&options.parts, &mut again).await?;
+        folders.open(again);
         writer.lose_above(lost)?;
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(&scope, record))).await?);
     }

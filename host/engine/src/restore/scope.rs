@@ -94,8 +94,8 @@ impl Scope {
     }
 
     /// Whether others restore the rest at the same time.
-    pub(super) const fn is_shared(&self) -> bool {
-        self.range.is_some()
+    pub(super) fn is_shared(&self) -> bool {
+        self.range.as_ref().is_some_and(|range| range.after.is_some() || range.until.is_some())
     }
 
     /// Folders that begin before the range and may have keys in it, the outermost first.

@@ -132,6 +132,11 @@ impl<'a> RestoreWriter<'a> {
         RestoreReport { presumed, reused, ..report }
     }
 
+    /// Whether what is said of what is there is what a restore would say.
+    pub(super) fn describes(&self, entry: &Entry, there: &Entry) -> bool {
+        self.comparer.describes(entry, there)
+    }
+
     /// Whether a name at the destination is one key's alone.
     pub(super) fn has_own_names(&self) -> bool {
         self.comparer.has_own_names

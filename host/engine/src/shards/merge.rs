@@ -12,7 +12,6 @@
 //!
 //! Bound: the index, the usage lists of all parts united, a node a level of one tree, and what `write` states.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use credenza_format::{
@@ -23,7 +22,8 @@ use credenza_model::{ChunkId, SnapshotId};
 
 use super::group_of;
 use crate::blobs::BlobLoader;
-use crate::repository::{Chain, Repository, SnapshotHandle, Snapshots, random_id};
+use crate::groups::{Group, groups};
+use crate::repository::{Chain, Repository, Snapshots, random_id};
 use crate::write::{self, Committed, Deduplicator, Draft};
 use crate::{Error, Event, Phase, Result, RunContext, remove};
 
@@ -65,58 +65,6 @@ pub struct MergeReport {
     pub removed: u64,
     /// Parts that the store refused to delete, with its reason.
     pub refused: Vec<(SnapshotId, String)>,
-}
-
-/// The parts of one backup that are there.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Group {
-    /// Which.
-    pub group: Hex<[u8; 16]>,
-    /// The source, as the user wrote its location.
-    pub source: String,
-    /// How many parts there are to be.
-    pub of: u32,
-    /// Numbers of those that are not there, from 0.
-    pub missing: Vec<u32>,
-    #[serde(skip)]
-    identity: String,
-    /// The newest of each number.
-    #[serde(skip)]
-    parts: Vec<(Part, SnapshotHandle)>,
-    /// All of them.
-    #[serde(skip)]
-    all: Vec<SnapshotHandle>,
-}
-
-/// What parts are of: a group, a source, and how many shares it has.
-type Whole<'a> = ([u8; 16], &'a str, u32);
-/// Parts, and the snapshots that have them.
-type Parts<'a> = Vec<(&'a Part, &'a SnapshotHandle)>;
-
-/// The groups that wait to be merged, by their ids.
-#[must_use]
-pub fn groups(snapshots: &Snapshots) -> Vec<Group> {
-    let mut found: BTreeMap<Whole<'_>, Parts<'_>> = BTreeMap::new();
-    for handle in &snapshots.parts {
-        if let Some(part) = &handle.snapshot.part {
-            let of = (part.group.0, handle.snapshot.source.identity.as_str(), part.of);
-            found.entry(of).or_default().push((part, handle));
-        }
-    }
-    let group = |((group, identity, of), all): (Whole<'_>, Parts<'_>)| {
-        // Oldest first: the newest of a number stays.
-        let newest: BTreeMap<u32, _> = all.iter().map(|(part, handle)| (part.number, (*part, *handle))).collect();
-        Group {
-            group: Hex(group),
-            source: all.first().map(|(_, handle)| handle.snapshot.source.location.clone()).unwrap_or_default(),
-            of,
-            missing: (0..of.min(super::SHARDS_MAX)).filter(|number| !newest.contains_key(number)).collect(),
-            identity: identity.to_owned(),
-            parts: newest.into_values().map(|(part, handle)| (part.clone(), handle.clone())).collect(),
-            all: all.into_iter().map(|(_, handle)| handle.clone()).collect(),
-        }
-    };
-    found.into_iter().map(group).collect()
 }
 
 /// Makes one snapshot of the parts of a group, and removes them.
@@ -173,6 +121,32 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
         removed: removal.removed.len() as u64,
         refused: removal.refused,
     })
+}
+
+/// Removes the parts of a group, and makes nothing of them. What they alone need comes back with `maintain`.
+///
+/// # Errors
+/// [`Error::NoGroup`] when none or several are meant, [`Error::IsReplica`]; otherwise those of [`remove::run`].
+pub async fn drop_parts(repository: &Repository, options: &MergeOptions, run: &RunContext) -> Result<Dropped> {
+    let _heeding = run.stop.heeding();
+    repository.require_primary("removing parts")?;
+    let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
+    let group = chosen(groups(&snapshots), options.group.as_deref())?;
+    let removal = remove::run(repository, &group.all, options.signing_key.as_ref()).await?;
+    Ok(Dropped { group: group.group, source: group.source, removed: removal.removed.len() as u64, refused: removal.refused })
+}
+
+/// Parts that were removed without a merge.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Dropped {
+    /// The group.
+    pub group: Hex<[u8; 16]>,
+    /// The source, as the user wrote its location.
+    pub source: String,
+    /// Parts that are gone.
+    pub removed: u64,
+    /// Parts that the store refused to delete, with its reason.
+    pub refused: Vec<(SnapshotId, String)>,
 }
 
 /// The one group that is meant.

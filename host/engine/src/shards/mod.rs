@@ -28,11 +28,9 @@ use crate::parts::Spans;
 use crate::repository::{SnapshotHandle, Snapshots};
 use crate::share::{KeyRange, Measure, Share, SharedTree};
 use crate::{Error, Result};
-pub use merge::{Group, MergeOptions, MergeReport, groups, merge};
+pub use crate::groups::{Group, SHARDS_MAX, groups};
+pub use merge::{Dropped, MergeOptions, MergeReport, drop_parts, merge};
 pub(crate) use within::Within;
-
-/// Most processes that share one backup: each costs a snapshot until they are merged.
-pub const SHARDS_MAX: u32 = 10_000;
 
 /// One of the processes that share a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -249,3 +249,26 @@ async fn what_cannot_be_listed_in_order_is_not_shared() {
     let refused = attempt(&repository, &source, "night", 0, 2).await.unwrap_err();
     assert!(matches!(refused, Error::Unshardable { .. }), "{refused}");
 }
+
+#[tokio::test]
+async fn parts_that_nobody_merges_are_told_by_the_collector_and_go_on_request_alone() {
+    let ((_, repository), source) = (begun().await, source());
+    let waiting = async || {
+        let report = gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
+        report.waiting.iter().map(|group| (group.group, group.missing.clone())).collect::<Vec<_>>()
+    };
+    assert!(waiting().await.is_empty());
+    shard(&repository, &source, "night", 1, 2).await;
+    shard(&repository, &source, "other", 0, 1).await;
+    let mut both = vec![(group_of("night"), vec![0]), (group_of("other"), vec![])];
+    both.sort();
+    assert_eq!(waiting().await, both);
+    let named = MergeOptions { group: Some("night".to_owned()), ..MergeOptions::default() };
+    let dropped = drop_parts(&repository, &named, &RunContext::default()).await.unwrap();
+    assert_eq!((dropped.group, dropped.removed), (group_of("night"), 1));
+    assert_eq!(waiting().await, [(group_of("other"), vec![])]);
+    assert!(matches!(drop_parts(&repository, &named, &RunContext::default()).await, Err(Error::NoGroup { .. })));
+    merged(&repository, Some("other")).await.unwrap();
+    assert!(waiting().await.is_empty());
+    expect_whole(&repository).await;
+}

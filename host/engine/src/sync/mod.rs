@@ -28,6 +28,7 @@ mod shared_tests;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -238,13 +239,18 @@ impl<'a> Carrier<'a> {
         options: &SyncOptions,
         run: &'a RunContext,
     ) -> Result<Self> {
+        // Processes at work at once are writers of their own.
+        let host = match options.share {
+            Some(share) => Cow::Owned(format!("{} shard {}", options.host, share.number)),
+            None => Cow::Borrowed(&options.host),
+        };
         Ok(Self {
             origin,
             target,
             loader: origin.loader(Arc::new(origin.load_index().await?)),
             index: TargetIndex::load(target).await?,
             there: there.whole,
-            chain: Chain::new(target.writer(&options.host, &options.user), here),
+            chain: Chain::new(target.writer(&host, &options.user), here),
             signing_key: options.signing_key.clone(),
             leftovers: leftovers(target, &at_target).await?,
             connector: Fetched::default(),

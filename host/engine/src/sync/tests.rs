@@ -6,10 +6,11 @@ use std::time::Duration;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Permute, Record, Retry, RetryPolicy, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
+use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
+use crate::blobs::Shares;
 use crate::audit::{self, AuditOptions};
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
@@ -81,6 +82,51 @@ async fn snapshots_arrive_whole_whatever_the_keys_and_only_once() {
         let again = run(&origin, &target, &options, &RunContext::default()).await.unwrap();
         assert_eq!((again.copied.len(), again.skipped, again.bytes), (0, 3, 0));
     }
+}
+
+/// Small contents that are alike, so that they share frames.
+fn texts(numbers: std::ops::Range<u64>) -> MemorySource {
+    let source = MemorySource::new();
+    for number in numbers {
+        let text: String = (0..40).map(|line| format!("{}: as the others say\n", number * 100 + line)).collect();
+        source.put(format!("text/{number:03}").as_str(), text.into_bytes());
+    }
+    source
+}
+
+/// Blobs in groups, and bytes that all data blobs take.
+async fn grouped(repository: &Repository) -> (usize, u64) {
+    let index = repository.load_index().await.unwrap();
+    let shares = Shares::of(&index);
+    let data: Vec<_> = index.iter().map(|(_, place)| place).filter(|place| place.kind == BlobKind::Data).collect();
+    let groups = data.iter().filter(|place| place.encoding == Encoding::Group).count();
+    (groups, data.iter().map(|place| shares.share(place)).sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_go_over_as_they_are_and_are_made_again_of_what_is_needed() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let few = snapshot(&origin, &texts(0..30)).await;
+    let all = snapshot(&origin, &texts(0..120)).await;
+    let (groups, bytes) = grouped(&origin).await;
+    assert_eq!(groups, 120);
+    let like = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+    sync(&origin, &like).await.unwrap();
+    expect_equal(&origin, &like, &[few, all]).await;
+    assert_eq!(grouped(&like).await, (groups, bytes), "as they were");
+    let rekeyed = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    sync(&origin, &rekeyed).await.unwrap();
+    expect_equal(&origin, &rekeyed, &[few, all]).await;
+    let (again, made) = grouped(&rekeyed).await;
+    assert!(again == groups && made < bytes * 5 / 4, "{again} blobs, {made} of {bytes} bytes");
+    // Of one group a part alone.
+    let other = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+    let later = snapshot(&origin, &texts(20..50)).await;
+    let only = SyncOptions { snapshots: vec![SnapshotName(later.to_string())], ..SyncOptions::default() };
+    run(&origin, &other, &only, &RunContext::default()).await.unwrap();
+    expect_equal(&origin, &other, &[later]).await;
+    let (part, made) = grouped(&other).await;
+    assert!(part == 30 && made < bytes / 2, "{part} blobs, {made} of {bytes} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

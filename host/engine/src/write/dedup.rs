@@ -92,8 +92,11 @@ impl Deduplicator {
     }
 
     /// Leave to pack a chunk, without waiting for whoever packs it at this moment: `None` then.
-    pub(super) fn try_begin(&self, id: ChunkId) -> Option<Turn<'_>> {
-        if self.use_known(&id) { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) }
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(super) fn try_begin(&self, id: ChunkId) -> Result<Option<Turn<'_>>> {
+        Ok(if self.use_known(&id)? { Some(Turn::Kept) } else { self.record.fresh().try_begin(id) })
     }
 
     /// Notes that the snapshot relies on a chunk which the repository has; `false` when it has not, or only in packs that are condemned.

@@ -42,7 +42,7 @@ impl GroupKeeper {
     pub(crate) fn keep(&mut self, plain: &[u8]) -> Result<ChunkRef> {
         let id = self.dedup.keys().blob_id(BlobKind::Data, plain);
         let chunk = ChunkRef { id, length: length_of(plain)? };
-        if self.dedup.holds(&id) || self.members.iter().any(|(member, _)| *member == id) {
+        if self.dedup.holds(&id)? || self.members.iter().any(|(member, _)| *member == id) {
             return Ok(chunk);
         }
         if plain.len() > GROUP_MEMBER_BYTES_MAX {
@@ -92,7 +92,7 @@ pub(crate) fn keep_together(
 ) -> Result<()> {
     let (mut mine, mut leave, mut others) = (Vec::with_capacity(members.len()), Vec::new(), Vec::new());
     for (id, plain) in members {
-        match dedup.try_begin(*id) {
+        match dedup.try_begin(*id)? {
             Some(Turn::Mine(packing)) => {
                 mine.push((*id, *plain));
                 leave.push(packing);

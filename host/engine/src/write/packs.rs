@@ -105,11 +105,7 @@ impl PackWriter {
         self.fill(frame.kind, |pack| pack.push_group(frame))
     }
 
-    fn fill(
-        &self,
-        kind: BlobKind,
-        push: impl FnOnce(&mut PackBuilder) -> credenza_format::Result<()>,
-    ) -> Result<()> {
+    fn fill(&self, kind: BlobKind, push: impl FnOnce(&mut PackBuilder) -> credenza_format::Result<()>) -> Result<()> {
         let lane = if kind == BlobKind::Data { &self.data } else { &self.meta };
         let mut slot = lock_unpoisoned(&lane.slot);
         // Waiting for leave while holding the lane is meant: whoever else comes would need the same pack.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use credenza_connect::memory::MemoryStore;
 use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{BlobKind, Compressor};
+use credenza_format::{BlobKind, Compressor, Encoding};
 use credenza_model::{ChunkId, ChunkRef, Content, Entry, EntryKind, EntryStatus, Record, SnapshotId};
 use futures_util::FutureExt;
 
@@ -132,4 +132,94 @@ async fn a_tree_takes_no_record_that_names_a_chunk_which_was_not_kept() {
     tree.push(vec![record(kept)]).await.unwrap();
     let refused = tree.push(vec![record(foreign)]).await;
     assert!(matches!(refused, Err(Error::Unkept { example, .. }) if example == foreign.id), "{refused:?}");
+}
+
+/// Text that shrinks, of some bytes.
+fn text(seed: u64, bytes: usize) -> Vec<u8> {
+    format!("{seed}: words that come again and again; ").into_bytes().into_iter().cycle().take(bytes).collect()
+}
+
+async fn places(repository: &Repository, chunks: &[ChunkRef]) -> Vec<(Encoding, u32)> {
+    let index = repository.load_index().await.unwrap();
+    chunks.iter().map(|chunk| index.get(&chunk.id).map(|place| (place.encoding, place.offset)).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_chunks_of_one_piece_of_work_share_a_frame_and_each_is_packed_once() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let dedup = dedup(&repository).await;
+    let known = keep(&dedup, &text(3, 5000)).unwrap();
+    let kept = tokio::task::block_in_place(|| {
+        let mut keeper = GroupKeeper::new(Arc::clone(&dedup), 1).unwrap();
+        let mut kept: Vec<ChunkRef> = (0..6).map(|seed| keeper.keep(&text(seed, 5000)).unwrap()).collect();
+        kept.push(keeper.keep(&text(0, 5000)).unwrap());
+        kept.push(keeper.keep(&noise(1, 5000)).unwrap());
+        kept.push(keeper.keep(&text(9, 200_000)).unwrap());
+        assert!(!dedup.holds(&kept[0].id) && dedup.holds(&known.id), "what is gathered is in no pack");
+        keeper.flush().unwrap();
+        kept
+    });
+    assert!(kept.iter().all(|chunk| dedup.holds(&chunk.id)));
+    dedup.flush().await.unwrap();
+    let places = places(&repository, &kept).await;
+    let group = places[0];
+    assert_eq!(group.0, Encoding::Group);
+    assert!([1, 2, 4, 5, 6].iter().all(|member| places[*member] == group), "{places:?}");
+    let alone = [places[3].0, places[7].0, places[8].0];
+    assert_eq!(alone, [Encoding::Zstd, Encoding::Raw, Encoding::Zstd], "known before, noise, and large");
+    assert_eq!(dedup.record().chunks_added(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_packs_a_group_waits_for_nobody_before_it_is_packed() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let dedup = dedup(&repository).await;
+    let chunks: Vec<Vec<u8>> = (0..3).map(|seed| text(seed, 5000)).collect();
+    let ids: Vec<ChunkId> = chunks.iter().map(|plain| dedup.keys().blob_id(BlobKind::Data, plain)).collect();
+    let Turn::Mine(others) = dedup.record().fresh().begin(ids[1]) else { panic!("it is new") };
+    let keeping = Arc::clone(&dedup);
+    let work = move || {
+        let mut keeper = GroupKeeper::new(keeping, 1)?;
+        chunks.iter().try_for_each(|plain| keeper.keep(plain).map(drop))?;
+        keeper.flush()
+    };
+    let work = dedup.packs().workers().begin(work).await.unwrap();
+    while !(dedup.holds(&ids[0]) && dedup.holds(&ids[2])) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!work.is_finished() && !dedup.holds(&ids[1]), "it is the other's to pack");
+    drop(others);
+    work.await.unwrap().unwrap();
+    assert!(dedup.holds(&ids[1]), "what the other gave up is packed all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_gather_the_same_chunks_in_opposite_orders_do_not_wait_for_each_other() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let dedup = dedup(&repository).await;
+    let mut work = Vec::new();
+    for turn in 0..4_usize {
+        let keeping = Arc::clone(&dedup);
+        work.push(move || {
+            let mut keeper = GroupKeeper::new(keeping, 1)?;
+            for round in 0..40 {
+                let mut seeds: Vec<u64> = (round * 5..round * 5 + 5).collect();
+                if turn % 2 == 1 {
+                    seeds.reverse();
+                }
+                seeds.into_iter().try_for_each(|seed| keeper.keep(&text(seed, 3000)).map(drop))?;
+                keeper.flush()?;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    let mut begun = Vec::new();
+    for work in work {
+        begun.push(dedup.packs().workers().begin(work).await.unwrap());
+    }
+    for work in begun {
+        work.await.unwrap().unwrap();
+    }
+    dedup.flush().await.unwrap();
+    assert_eq!(dedup.record().chunks_added(), 200, "each is packed once");
 }

@@ -37,6 +37,9 @@ const PAGES_AHEAD: u32 = 16;
 /// Guesses by the ids themselves before the pages are halved.
 const GUESSES_MAX: u32 = 4;
 
+/// An entry as a page holds it.
+type Row = [u8; ENTRY_BYTES];
+
 /// Entries in order, or why they cannot be read.
 pub(super) type Entries<'a> = Box<dyn Iterator<Item = Result<Entry>> + Send + 'a>;
 
@@ -72,21 +75,23 @@ impl PagedRun {
     /// # Errors
     /// [`Error::Scratch`] when the file cannot be read.
     pub(super) fn entries(&self, id: &ChunkId, found: &mut Vec<Entry>) -> Result<()> {
-        let (mut page, mut entries) = self.page_of(id)?;
+        let (mut page, mut plain) = self.page_of(id)?;
         loop {
-            let start = entries.partition_point(|entry| entry.id < *id);
-            let equal = entries.iter().skip(start).take_while(|entry| entry.id == *id);
-            found.extend(equal);
+            let rows = rows(&plain);
+            let start = rows.partition_point(|row| id_of(row) < *id);
+            for row in rows.iter().skip(start).take_while(|row| id_of(row) == *id) {
+                found.push(decode(row)?);
+            }
             page = page.saturating_add(1);
-            if page >= self.pages || entries.last().is_none_or(|last| last.id != *id) {
+            if page >= self.pages || rows.last().is_none_or(|last| id_of(last) != *id) {
                 return Ok(());
             }
-            entries = self.read(page, 1)?;
+            plain = self.read(page, 1)?;
         }
     }
 
     /// The first page whose last id is not below an id; nothing behind the last.
-    fn page_of(&self, id: &ChunkId) -> Result<(u32, Vec<Entry>)> {
+    fn page_of(&self, id: &ChunkId) -> Result<(u32, Vec<u8>)> {
         let wanted = prefix(id);
         let below = self.fences.partition_point(|fence| *fence < wanted);
         let above = self.fences.partition_point(|fence| *fence <= wanted);
@@ -103,16 +108,17 @@ impl PagedRun {
                 false => low + (high - low) / 2,
             };
             guesses += 1;
-            let entries = self.read(page, 1)?;
-            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
-            let (first_id, last_id) = (prefix(&first.id), prefix(&last.id));
-            if last.id < *id {
-                (low, low_id) = (page + 1, last_id);
+            let plain = self.read(page, 1)?;
+            let (Some(first), Some(last)) = (rows(&plain).first().map(id_of), rows(&plain).last().map(id_of)) else {
+                break;
+            };
+            if last < *id {
+                (low, low_id) = (page + 1, prefix(&last));
                 continue;
             }
-            let is_here = first.id < *id;
-            (high, high_id) = (page, first_id);
-            known = (page, entries);
+            let is_here = first < *id;
+            (high, high_id) = (page, prefix(&first));
+            known = (page, plain);
             if is_here {
                 break;
             }
@@ -126,33 +132,35 @@ impl PagedRun {
     /// Every entry, sorted by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = Result<Entry>> + Send + '_ {
         (0..self.pages).step_by(PAGES_AHEAD as usize).flat_map(|page| {
-            let (entries, failed) = match self.read(page, PAGES_AHEAD) {
-                Ok(entries) => (entries, None),
-                Err(cause) => (Vec::new(), Some(cause)),
-            };
-            entries.into_iter().map(Ok).chain(failed.map(Err))
+            let entries = |plain: Vec<u8>| rows(&plain).iter().map(decode).collect::<Vec<_>>();
+            self.read(page, PAGES_AHEAD).map_or_else(|cause| vec![Err(cause)], entries)
         })
     }
 
-    /// The entries of some pages, as far as there are any.
-    fn read(&self, first: u32, count: u32) -> Result<Vec<Entry>> {
+    /// The rows of some pages, back to back, as far as there are any.
+    fn read(&self, first: u32, count: u32) -> Result<Vec<u8>> {
         let offset = u64::from(first) * PAGE_SEALED_BYTES as u64;
         let pages = count.min(self.pages.saturating_sub(first));
         let all = self.length * ENTRY_BYTES as u64 + u64::from(self.pages) * TAG_BYTES as u64;
         let bytes = all.saturating_sub(offset).min(u64::from(pages) * PAGE_SEALED_BYTES as u64);
         let mut sealed = vec![0; usize::try_from(bytes).unwrap_or(0)];
         self.file.read_exact_at(&mut sealed, offset).map_err(|cause| scratch("reading", &cause))?;
-        let mut entries = Vec::with_capacity(sealed.len() / ENTRY_BYTES);
         for (page, sealed) in (first..).zip(sealed.chunks_mut(PAGE_SEALED_BYTES)) {
-            let plain = self.cipher.open(page, false, sealed).ok_or_else(|| Error::Scratch {
+            let opened = self.cipher.open(page, false, sealed);
+            opened.ok_or_else(|| Error::Scratch {
                 doing: "reading",
                 problem: format!("page {page} was changed since it was written"),
             })?;
-            for entry in plain.chunks(ENTRY_BYTES) {
-                entries.push(decode(entry)?);
-            }
         }
-        Ok(entries)
+        // Rows move together over the tags between pages; those of the first page are where they belong already.
+        let mut plain_bytes = 0;
+        for from in (0..sealed.len()).step_by(PAGE_SEALED_BYTES) {
+            let length = PAGE_BYTES.min(sealed.len().saturating_sub(from + TAG_BYTES));
+            sealed.copy_within(from..from + length, plain_bytes);
+            plain_bytes += length;
+        }
+        sealed.truncate(plain_bytes);
+        Ok(sealed)
     }
 }
 
@@ -275,8 +283,16 @@ fn encode(entry: &Entry, page: &mut Vec<u8>) {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Entry> {
-    let mut fields = Fields::new("a page of the index", bytes);
+fn rows(plain: &[u8]) -> &[Row] {
+    plain.as_chunks().0
+}
+
+fn id_of(row: &Row) -> ChunkId {
+    ChunkId::new(row.first_chunk().copied().unwrap_or_default())
+}
+
+fn decode(row: &Row) -> Result<Entry> {
+    let mut fields = Fields::new("a page of the index", row);
     Ok(Entry {
         id: ChunkId::new(fields.array()?),
         pack: fields.u32()?,

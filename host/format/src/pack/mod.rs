@@ -9,7 +9,7 @@ mod builder;
 mod footer;
 pub(crate) mod group;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use credenza_model::limits::BLOB_BYTES_MAX;
 use credenza_model::{ChunkId, ObjectId};

@@ -24,11 +24,11 @@ fn build(keys: &Keys, kind: PackKind, plains: &[Vec<u8>]) -> SealedPack {
     builder.finish().unwrap()
 }
 
-fn push_group(builder: &mut PackBuilder, members: &[(ChunkId, &[u8])]) {
+pub(crate) fn push_group(builder: &mut PackBuilder, members: &[(ChunkId, &[u8])]) {
     let mut content = Vec::new();
     group::lay_out(members, &mut content).unwrap();
     // As any writer may compress it, and whether that pays or not.
-    let frame = zstd::bulk::compress(&content, 3).unwrap();
+    let frame = zstd::bulk::compress(&content, 1).unwrap();
     let stored = [(content.len() as u32).to_le_bytes().as_slice(), &frame].concat();
     let members: Vec<_> = members.iter().map(|(id, plain)| (*id, plain.len() as u32)).collect();
     assert!(stored.starts_with(&group_head(members.iter().map(|(_, length)| *length))));

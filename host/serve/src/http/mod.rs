@@ -278,8 +278,7 @@ impl Site {
         let chosen = [Chosen { snapshot: tree.snapshot().clone(), parts: Parts::under(Key::new(prefix)) }];
         let (view, readers) = (tree.view().clone(), self.readers.clone());
         let lacking = Arc::new(Lacking::default());
-        let context =
-            RunContext { stop: self.stop.child(), events: Arc::clone(&lacking) as _, ..RunContext::default() };
+        let context = RunContext { stop: self.stop.child(), events: Arc::clone(&lacking) as _ };
         let (mut pen, sent) = written();
         tokio::spawn(async move {
             match (archive::write(&view, &chosen, format, &mut pen, &context).await, lacking.first()) {

@@ -217,48 +217,83 @@ fn lost(step: &Value) -> Result<BTreeMap<String, u64>> {
     Ok(serde_json::from_value(step["lost"].clone())?)
 }
 
+/// A server of S3 with an empty bucket.
+fn seaweedfs() -> Result<RealServer> {
+    let server = RealServer::start(Kind::SeaweedFs)?;
+    server.s3.create_bucket("objects")?;
+    Ok(server)
+}
+
 #[test]
-fn a_mirror_lives_between_any_two_providers() -> Result<()> {
-    let mut report = Report::default();
-    let (weed, azure) = (RealServer::start(Kind::SeaweedFs)?, AzureServer::start()?);
-    let place = |name: &'static str| -> Result<OfS3<'_>> {
-        weed.s3.create_bucket(name)?;
-        Ok(OfS3(&weed.s3, name))
-    };
-    let container = |name: &'static str| -> Result<OfAzure<'_>> {
-        azure.azure.create_container(name)?;
-        Ok(OfAzure(&azure.azure, name))
-    };
-    let setup = Setup::new()?;
-    let folder = |name: &str| -> Result<Folder<'_>> {
-        let path = setup.path(name);
-        fs::create_dir_all(&path)?;
-        Ok(Folder { path, server: None })
-    };
-    report.scenario("SeaweedFS to Azure", || life(&place("azure-a")?, &container("azure-b")?));
-    report.scenario("Azure to SeaweedFS", || life(&container("weed-a")?, &place("weed-b")?));
-    report.scenario("SeaweedFS to the emulator of Google Cloud Storage", || {
-        let gcs = GcsServer::start()?;
-        life(&place("gcs-a")?, &OfGcs(&gcs, "copy"))
-    });
-    report.scenario("SeaweedFS to two WebDAV servers, in which emptied folders go", || {
-        for (kind, name) in [(DavKind::Rclone, "dav-rclone"), (DavKind::WsgiDav, "dav-wsgidav")] {
-            let server = DavServer::start(kind)?;
-            let to = Folder::served(&server, "copy")?;
-            life(&place(name)?, &to).context(name)?;
-            ensure!(!to.path.join("gone").exists(), "{name}: the folder that keys implied is still there");
-        }
-        Ok(())
-    });
-    report.scenario("a folder to SeaweedFS", || life(&folder("from")?, &place("folder-b")?));
-    report.scenario("SeaweedFS to a folder, in which emptied folders go", || {
-        let to = folder("to")?;
-        life(&place("folder-a")?, &to)?;
-        ensure!(!to.path.join("gone").exists(), "the folder that keys implied is still there");
-        Ok(())
-    });
-    report.finish();
+fn a_bucket_is_mirrored_to_azure() -> Result<()> {
+    let (weed, azure) = (seaweedfs()?, AzureServer::start()?);
+    azure.azure.create_container("copy")?;
+    life(&OfS3(&weed.s3, "objects"), &OfAzure(&azure.azure, "copy"))
+}
+
+#[test]
+fn a_container_of_azure_is_mirrored_to_a_bucket() -> Result<()> {
+    let (weed, azure) = (seaweedfs()?, AzureServer::start()?);
+    azure.azure.create_container("live")?;
+    life(&OfAzure(&azure.azure, "live"), &OfS3(&weed.s3, "objects"))
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_google_cloud_storage() -> Result<()> {
+    let (weed, gcs) = (seaweedfs()?, GcsServer::start()?);
+    life(&OfS3(&weed.s3, "objects"), &OfGcs(&gcs, "copy"))
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_webdav_servers_in_which_emptied_folders_go() -> Result<()> {
+    for kind in [DavKind::Rclone, DavKind::WsgiDav] {
+        let (weed, server) = (seaweedfs()?, DavServer::start(kind)?);
+        let to = Folder::served(&server, "copy")?;
+        life(&OfS3(&weed.s3, "objects"), &to).with_context(|| format!("{kind:?}"))?;
+        ensure!(!to.path.join("gone").exists(), "{kind:?}: the folder that keys implied is still there");
+    }
     Ok(())
+}
+
+#[test]
+fn a_bucket_is_mirrored_to_a_folder_in_which_emptied_folders_go() -> Result<()> {
+    let (weed, setup) = (seaweedfs()?, Setup::new()?);
+    let path = setup.path("to");
+    fs::create_dir_all(&path)?;
+    let to = Folder { path, server: None };
+    life(&OfS3(&weed.s3, "objects"), &to)?;
+    ensure!(!to.path.join("gone").exists(), "the folder that keys implied is still there");
+    Ok(())
+}
+
+#[test]
+fn the_files_of_a_folder_are_mirrored_to_a_bucket() -> Result<()> {
+    let (weed, setup) = (seaweedfs()?, Setup::with_local_repository()?);
+    let path = setup.path("from");
+    fs::create_dir_all(&path)?;
+    let (from, to) = (Folder { path, server: None }, OfS3(&weed.s3, "objects"));
+    for (seed, key) in (0..).zip(["plain", "folder/one", "folder/two", "sp ace/and+plus"]) {
+        from.put(key, tree::noise(seed, 1000 + seed))?;
+    }
+    let (source, target) = (from.add(&setup, "source", "a")?, to.add(&setup, "destination", "b")?);
+    policy(&setup, &source, &target, "deletes = \"now\"")?;
+    // Folders are objects there, of which each server keeps what it keeps.
+    let expect_files = || -> Result<()> {
+        let mut there = without_marker(&to)?;
+        there.retain(|key, _| !key.ends_with('/'));
+        ensure!(there == from.held()?, "{:?}", there.keys());
+        Ok(())
+    };
+    run(&setup, &[], 0)?;
+    expect_files()?;
+    let again = run(&setup, &[], 0)?;
+    ensure!(again["bytes"] == 0 && again["removed"] == 0, "{again}");
+    from.put("folder/one", tree::noise(50, 2000))?;
+    from.put("folder/new", tree::noise(51, 300))?;
+    from.remove("folder/two")?;
+    let step = run(&setup, &[], 0)?;
+    ensure!(step["bytes"] == 2300 && step["removed"] == 1, "{step}");
+    expect_files()
 }
 
 #[test]

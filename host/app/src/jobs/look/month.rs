@@ -269,7 +269,7 @@ fn days_of_targets(month: &Arc<Month>) -> Vec<Event> {
             let month = Arc::clone(month);
             world.beside(async move |world, _| month.create(&world.here.app, "oslo", None).await);
         }),
-        day(month, at(13, 0), "the clock in Oslo is a day ahead", |month, _| month.site("oslo").set_skew(DAY as i64)),
+        day(month, at(13, 0), "the clock in Oslo is a day ahead", |month, _| month.site("oslo").set_skew(86_400)),
         day(month, at(14, 0), "the clock in Oslo is right", |month, _| month.site("oslo").set_skew(0)),
         weather(month, at(15, 0), "the credential for Paris is revoked", ("paris", Weather::Denied)),
         weather(month, at(15, 20), "there is a new credential for Paris", ("paris", Weather::Fair)),

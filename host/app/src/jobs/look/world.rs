@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::super::daemon::{Daemon, Listens, News, Options};
+use super::super::notify::Word;
 use super::super::outcome::Ending;
 use super::super::scheduler::Decision;
 use super::super::state::State;
@@ -298,6 +299,9 @@ impl Listens for Voice {
                 let subject = notice.subject.as_ref().map_or_else(String::new, ToString::to_string);
                 let subject = subject.replace(&*world.root.to_string_lossy(), "");
                 self.tell(&format!("    --> {}: {subject}", notice.word.name()));
+                if notice.word == Word::Damage {
+                    self.tell(&format!("        {}", notice.text));
+                }
             }
             News::Told(Told::NotTaken(..) | Told::Fault(_)) | News::Fault(_) => self.tell(&format!("{news:?}")),
             News::Skipped(Decision::Skip { job, count, .. }) => self.tell(&format!("{job:<5} left out {count}")),

@@ -448,9 +448,19 @@ impl Run<'_> {
     /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
     async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
         let meant = meant(self.runner.app, self.policy)?;
-        let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+        let handles = copies_in(here, &meant);
+        let proven = status::proven(&target.repository, to, &handles).await?;
+        // Another machine that goes by the same policy may have removed meanwhile what cannot be proven.
+        let now = if proven.unproven > 0 { Some(tagged(&target.repository).await?) } else { None };
+        let (handles, mut proven) = match &now {
+            None => (handles, proven),
+            Some(now) => {
+                let handles = copies_in(now, &meant);
+                let proven = status::proven(&target.repository, to, &handles).await?;
+                (handles, proven)
+            }
+        };
         let newest = handles.last().map(|handle| handle.snapshot.id);
-        let mut proven = status::proven(&target.repository, to, &handles).await?;
         let (mut packs_read, mut damages) = (0, 0);
         if proven.unproven > 0 && to.prove.of_packs() == Prove::Read {
             let all: Vec<SnapshotHandle> = handles.iter().copied().cloned().collect();
@@ -478,6 +488,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The snapshots of a target that are meant.
+pub(super) fn copies_in<'a>(here: &'a Snapshots, meant: &Meant) -> Vec<&'a SnapshotHandle> {
+    here.whole.iter().filter(|handle| meant.matches(handle)).collect()
 }
 
 fn doing(to: &To) -> String {

@@ -17,7 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
-use super::{Sides, meant, select_for, tagged};
+use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
 use crate::repository::OpenRepository;
@@ -245,7 +245,7 @@ async fn target(
     let now = runner.clock.now().wall;
     let (lag_seconds, kept) = standing(to, &selection, now);
     let meant = meant(runner.app, policy)?;
-    let handles: Vec<&SnapshotHandle> = here.whole.iter().filter(|handle| meant.matches(handle)).collect();
+    let handles = copies_in(&here, &meant);
     let proven = proven(sides.target, to, &handles).await?;
     Ok(TargetStatus {
         newest: selection.newest_here,

@@ -1,0 +1,150 @@
+//! Shares of listings of any spelling, without a snapshot before.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The borders that are found in a listing, and by how many pages.
+fn borders(keys: &[Key], of: u32) -> (Vec<Key>, usize) {
+    let page = |from: &Key| {
+        let at = keys.partition_point(|key| key <= from);
+        keys[at..keys.len().min(at + PROBE_ENTRIES)].to_vec()
+    };
+    let mut known = Known::begin(page(&Key::default()));
+    let mut probes = 0;
+    while let Some((at, point)) = known.next(probes).filter(|_| probes < PROBES) {
+        let keys = page(&point);
+        known.note(at, point, keys);
+        probes += 1;
+    }
+    (known.cut(of), probes)
+}
+
+/// The largest share, in equal ones.
+fn largest(keys: &[Key], of: u32) -> f64 {
+    let (borders, _) = borders(keys, of);
+    assert!(borders.is_sorted() && borders.len() < of as usize);
+    let ends = borders.iter().map(|border| keys.partition_point(|key| key <= border)).chain([keys.len()]);
+    let (most, _) = ends.fold((0, 0), |(most, before), end| (most.max(end - before), end));
+    most as f64 * f64::from(of) / keys.len() as f64
+}
+
+/// Numbers that are drawn, the same for the same seed.
+struct Drawn(u64);
+
+impl Drawn {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end.max(1)
+    }
+
+    fn word(&mut self, letters: &[char], lengths: (u64, u64)) -> String {
+        let length = lengths.0 + self.below(lengths.1 - lengths.0 + 1);
+        (0..length).map(|_| letters[self.below(letters.len() as u64) as usize]).collect()
+    }
+}
+
+/// How names in a folder are made.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    Padded,
+    Counted,
+    Digests,
+    Words,
+    Cyrillic,
+    Chinese,
+    Nested,
+}
+
+const ALL_NAMES: [Names; 7] = [
+    Names::Padded,
+    Names::Counted,
+    Names::Digests,
+    Names::Words,
+    Names::Cyrillic,
+    Names::Chinese,
+    Names::Nested,
+];
+
+impl Names {
+    fn name(self, drawn: &mut Drawn, number: u64) -> String {
+        let letters = |first: char, last: char| (first..=last).collect::<Vec<char>>();
+        let digits: Vec<char> = "0123456789abcdef".chars().collect();
+        match self {
+            Self::Padded => format!("{number:08}"),
+            Self::Counted => format!("object-{number}"),
+            Self::Digests => drawn.word(&digits, (24, 24)),
+            Self::Words => drawn.word(&letters('a', 'z'), (3, 12)),
+            Self::Cyrillic => drawn.word(&letters('а', 'я'), (5, 12)),
+            Self::Chinese => drawn.word(&letters('\u{4e00}', '\u{9fa5}'), (2, 5)),
+            Self::Nested => format!("{}/{}/{number}", drawn.word(&digits, (2, 2)), drawn.word(&letters('a', 'e'), (1, 2))),
+        }
+    }
+}
+
+/// Keys in folders: each has a name, a weight, and a way in which names in it are made.
+fn listing(folders: &[(String, u32, Names)], keys: usize, seed: u64) -> Vec<Key> {
+    let mut drawn = Drawn(seed | 1);
+    let all: u32 = folders.iter().map(|(_, weight, _)| weight).sum();
+    let mut listed = BTreeSet::new();
+    let mut number = 0;
+    while listed.len() < keys {
+        number += 1;
+        let mut place = drawn.below(u64::from(all)) as u32;
+        let folder = folders.iter().find(|(_, weight, _)| {
+            let is_here = place < *weight;
+            place = place.saturating_sub(*weight);
+            is_here
+        });
+        let (folder, _, names) = folder.unwrap();
+        let name = names.name(&mut drawn, number);
+        listed.insert(Key::new(format!("{folder}{name}").into_bytes()));
+    }
+    listed.into_iter().collect()
+}
+
+#[test]
+fn one_flat_folder_is_shared_equally_whatever_its_names() {
+    for names in ALL_NAMES {
+        for folder in ["", "data/of/one/folder/"] {
+            let keys = listing(&[(folder.to_owned(), 1, names)], 60_000, 7);
+            let share = largest(&keys, 4);
+            assert!(share <= 1.5, "{names:?} in `{folder}`: {share}");
+        }
+    }
+}
+
+#[test]
+fn few_pages_of_a_large_listing_are_looked_at_and_every_process_finds_the_same() {
+    let folders = [
+        ("a/".to_owned(), 1, Names::Padded),
+        ("архив/фото/".to_owned(), 8, Names::Cyrillic),
+        ("写真/".to_owned(), 4, Names::Chinese),
+        ("z/long/way/down/".to_owned(), 8, Names::Digests),
+    ];
+    let keys = listing(&folders, 250_000, 3);
+    let (found, probes) = borders(&keys, 4);
+    assert!(probes <= PROBES);
+    assert_eq!(borders(&keys, 4).0, found);
+    let share = largest(&keys, 4);
+    assert!(share <= 1.5, "{share}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn no_share_is_twice_the_equal_one_of_ten_thousand_keys_and_more(
+        folders in proptest::collection::vec(
+            ("[a-zа-я0-9-]{0,9}(/[a-zA-Z0-9]{1,8}){0,3}/", 1_u32..200, proptest::sample::select(&ALL_NAMES[..])), 1..24
+        ),
+        keys in 10_000_usize..24_000, of in 2_u32..9, seed in any::<u64>()
+    ) {
+        let keys = listing(&folders, keys, seed);
+        let share = largest(&keys, of);
+        prop_assert!(share <= 2.0, "{}", share);
+    }
+}
