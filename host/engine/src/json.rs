@@ -43,7 +43,7 @@ mod tests {
         assert_eq!(reported(&CheckReport::default()), check);
         assert_eq!(
             reported(&SyncReport::default()),
-            "{copied:0,skipped:0,failed:0,chunks:0,chunk_bytes:0,bytes:0,tags:0}"
+            "{copied:0,skipped:0,failed:0,waiting:0,chunks:0,chunk_bytes:0,bytes:0,tags:0}"
         );
         let gc = "{snapshots:0,packs:0,kept:0,repacked:0,bytes_repacked:0,full:false,condemned:0,spared:0,locked:0,deleted:0,\
                   bytes_freed:0,refused:0,segments_merged:0,records_merged:0,notes_merged:0,intents_expired:0,usages_expired:0,\

@@ -189,3 +189,29 @@ impl SharedTree<'_> {
         node.map_err(|cause| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string()).into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_object_is_one_process_own_and_all_have_about_as_many() {
+        let of = 3;
+        let mut owned = [0_u32; 3];
+        for number in 0..9000_u64 {
+            let id = ObjectId::new(drawn(number));
+            let owners: Vec<u32> = (0..of).filter(|number| Share { number: *number, of }.has(&id)).collect();
+            assert_eq!(owners.len(), 1);
+            owned[owners[0] as usize] += 1;
+        }
+        assert!(owned.iter().all(|own| (2700..3300).contains(own)), "{owned:?}");
+    }
+
+    /// Bytes that look drawn, the same each time (splitmix64, Steele et al., OOPSLA 2014).
+    fn drawn(seed: u64) -> [u8; 16] {
+        let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u128::from(mixed ^ (mixed >> 31)).to_le_bytes()
+    }
+}

@@ -173,7 +173,8 @@ async fn other_keys_make_the_lag_an_estimate_that_says_so() {
     let before = lag(&origin, &target, (&first, &[]), &run).await.unwrap();
     let report = sync::run(&origin, &target, &named(&first), &run).await.unwrap();
     assert!(!before.is_exact);
-    assert!(before.bytes.abs_diff(report.chunk_bytes) < report.chunk_bytes / 10, "{before:?}, {report:?}");
+    // Small chunks share frames with others there.
+    assert!(before.bytes.abs_diff(report.chunk_bytes) < report.chunk_bytes / 4, "{before:?}, {report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
