@@ -83,7 +83,7 @@ impl Copies {
         for pack in self.packs(repository)? {
             let mut bytes = fs::read(&pack)?;
             let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
+            *bytes.get_mut(middle).context("an empty pack")? ^= 1;
             fs::remove_file(&pack)?;
             fs::write(&pack, bytes)?;
         }

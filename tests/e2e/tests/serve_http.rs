@@ -143,7 +143,9 @@ fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
             fs::set_permissions(pack, fs::Permissions::from_mode(0o600))?;
             fs::write(pack, bytes)?;
         }
-        let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let text = |line: &serde_json::Value, name: &str| {
+            line.get(name).and_then(|text| text.as_str()).unwrap_or_default().to_owned()
+        };
         let pid = i32::try_from(background["pid"].as_i64().context("it has a process")?)?;
         let process = rustix::process::Pid::from_raw(pid).context("it is a process")?;
         let looked = || -> Result<()> {
@@ -255,7 +257,7 @@ fn zipped(bytes: u64, files: u64) -> Result<()> {
     setup.backup(&source.to_string_lossy())?;
     let mut run = setup.credenza.start(["--json", "serve", "http", "latest"])?;
     let line: serde_json::Value = serde_json::from_str(&run.printed("\n")?)?;
-    let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| line.get(name).and_then(|text| text.as_str()).unwrap_or_default().to_owned();
     let (user, url) = (format!("{}:{}", text("user"), text("password")), format!("{}?download=zip", text("endpoint")));
     let zip = setup.path("all.zip");
     let mut curl = Command::new("curl");

@@ -48,7 +48,8 @@ impl From<EngineError> for Failure {
             EngineError::Unshardable { .. }
             | EngineError::NoGroup { .. }
             | EngineError::PartsMissing { .. }
-            | EngineError::PartsApart { .. } => Self::of_parts(what, &error),
+            | EngineError::PartsApart { .. }
+            | EngineError::KeysDiffer => Self::of_parts(what, &error),
             EngineError::NoSnapshot { .. }
             | EngineError::NoEntry { .. }
             | EngineError::NothingIncluded { .. }
@@ -71,9 +72,6 @@ impl From<EngineError> for Failure {
             | EngineError::Promoted { .. }
             | EngineError::NoReplica { .. }
             | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
-            EngineError::KeysDiffer => Self::new(what).exit(Exit::Usage).hint(
-                "leave --shard out, or let each process carry the snapshots of another source: credenza at REPOSITORY sync to OTHER --source SOURCE",
-            ),
             EngineError::CarriedByOther { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")
             }
@@ -93,12 +91,15 @@ impl From<EngineError> for Failure {
 }
 
 impl Failure {
-    /// Of a backup that several processes share.
+    /// Of what several processes share.
     fn of_parts(what: String, error: &EngineError) -> Self {
         match error {
             EngineError::Unshardable { .. } => Self::new(what)
                 .exit(Exit::Usage)
                 .hint("leave --shard out: one process backs it up"),
+            EngineError::KeysDiffer => Self::new(what).exit(Exit::Usage).hint(
+                "leave --shard out, or let each process carry the snapshots of another source: credenza at REPOSITORY sync to OTHER --source SOURCE",
+            ),
             EngineError::NoGroup { .. } => {
                 Self::new(what).exit(Exit::Usage).hint("see which groups wait: credenza at REPOSITORY merge --list")
             }

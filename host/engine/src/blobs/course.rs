@@ -244,8 +244,12 @@ async fn read_runs(
         let left = runs.get(next..).unwrap_or_default();
         let Some((first, last)) = left.first().zip(left.last()) else { return };
         forged::count(tally, &pack, (first.offset, last.end() - first.offset));
-        for run in left.iter().cloned() {
-            let forge = move || forged::made(&run).into_iter().map(|made| (made.id(), Ok(made.plain))).collect();
+        for number in next..runs.len() {
+            let runs = Arc::clone(&runs);
+            let forge = move || {
+                let made = runs.get(number).map(forged::made).unwrap_or_default();
+                made.into_iter().map(|made| (made.id(), Ok(made.plain))).collect()
+            };
             let Ok(()) = to.send(tokio::task::spawn_blocking(forge)).await else { return };
         }
         return;

@@ -48,6 +48,9 @@ pub async fn lag(
     run.stop.unless(Box::pin(measure(origin, target, (missing, shared), lag))).await?
 }
 
+/// Whether the target has a chunk of the origin.
+type Has<'a> = Box<dyn Fn(&ChunkId) -> Result<bool> + 'a>;
+
 async fn measure(
     origin: &Repository,
     target: &Repository,
@@ -56,7 +59,7 @@ async fn measure(
 ) -> Result<Lag> {
     let there = origin.readable_index().await?;
     let needed = Used::read(origin, missing).await?;
-    let has: Box<dyn Fn(&ChunkId) -> Result<bool>> = match lag.is_exact {
+    let has: Has<'_> = match lag.is_exact {
         true => {
             let here = target.load_index().await?;
             Box::new(move |id| Ok(here.get(id)?.is_some_and(|place| here.state(place.pack) < PackState::Condemned)))

@@ -204,7 +204,7 @@ async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWrite
         planned: VecDeque::new(),
         course: Course::plan(loader, std::iter::empty()),
         offset: 0,
-        replaced: replaces.then(|| &record.entry.key),
+        replaced: replaces.then_some(&record.entry.key),
     };
     let parts = futures_util::stream::try_unfold(long, |mut long| async move {
         let part = long.next(writer).await?;

@@ -150,7 +150,7 @@ fn a_group_has_the_place_that_all_of_it_takes() {
     assert!(matches!(builder.push_group(GroupFrame { kind: BlobKind::Node, ..frame }), Err(Error::Malformed { .. })));
     while builder.push_group(frame).is_ok() {}
     assert_eq!(builder.push_group(frame), Err(Error::PackFull));
-    assert!(builder.blob_count() >= 29 * 4 && builder.blob_count() % 4 == 0);
+    assert!(builder.blob_count() >= 29 * 4 && builder.blob_count().is_multiple_of(4));
 }
 
 #[test]

@@ -260,9 +260,9 @@ pub(super) async fn roll_back(site: &Arc<Site>, asked: &Asked, name: &str, form:
     let wish = Wish { to: Some(SnapshotName(cut)), ..Wish::default() };
     let operation = Arc::new(JobRun { jobs: site.jobs.clone(), job: name.to_owned(), wish });
     asked.require(operation.action())?;
-    let word = site.repositories.app().configuration().map_err(AppError::from).and_then(|configuration| {
-        site.repositories.app().repository_word(mirror.via.as_deref().map(OsStr::new), &configuration)
-    });
+    let app = site.repositories.app();
+    let configuration = app.configuration().map_err(|error| Problem::of(&AppError::from(error), None))?;
+    let word = app.repository_word(mirror.via.as_deref().map(OsStr::new), &configuration);
     let word = word.map_err(|error| Problem::of(&error, None))?.to_string_lossy().into_owned();
     let repository = configured(site, &word).ok_or_else(|| {
         let command = site.jobs.command(&format!("mirror run {} --to CUT", shell_word(mirror.short_name())));

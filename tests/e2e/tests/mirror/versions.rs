@@ -76,6 +76,12 @@ fn older_versions_and_delete_markers_are_mirrored_in_their_order_and_once() {
         ensure!(step["removed"] == 1, "{step}");
         expect(&server, "k", &["one", "two", "-"])
     });
+    report.finish();
+}
+
+#[test]
+fn a_mirror_of_versions_goes_on_where_it_broke_off_and_notices_strangers() {
+    let mut report = Report::default();
     report.scenario("a run that failed between two versions goes on behind the last", || {
         let (server, _, setup) = histories("deletes = \"now\"")?;
         for n in 0..5 {

@@ -26,11 +26,13 @@ use crate::app::App;
 pub(super) const HOUR: u64 = 3600;
 pub(super) const DAY: u64 = 24 * HOUR;
 
+type Happens = Box<dyn FnOnce(&Arc<World>) + Send>;
+
 /// What happens at a time, in hours since the begin.
 pub(super) struct Event {
     hour: u64,
     what: String,
-    happens: Box<dyn FnOnce(&Arc<World>) + Send>,
+    happens: Happens,
 }
 
 impl Event {
