@@ -50,6 +50,10 @@ impl Scratch for Files {
         std::fs::remove_file(path)?;
         Ok(file)
     }
+
+    fn place(&self) -> String {
+        std::env::temp_dir().display().to_string()
+    }
 }
 
 fn spill(blobs_in_memory: usize) -> Spill {
@@ -261,6 +265,10 @@ impl Scratch for Held {
         self.0.lock().unwrap().push(file.try_clone()?);
         Ok(file)
     }
+
+    fn place(&self) -> String {
+        Files.place()
+    }
 }
 
 #[test]
@@ -291,6 +299,10 @@ impl Scratch for Nowhere {
     fn begin(&self) -> std::io::Result<std::fs::File> {
         Err(std::io::ErrorKind::StorageFull.into())
     }
+
+    fn place(&self) -> String {
+        "/nowhere".to_owned()
+    }
 }
 
 #[test]
@@ -299,4 +311,5 @@ fn an_index_for_which_there_is_no_room_is_refused() {
     index.add_pack(&pack_of(1, (0..10).map(spread))).unwrap();
     let refused = index.add_pack(&pack_of(2, (10..11).map(spread)));
     assert!(matches!(refused, Err(Error::Scratch { doing: "opening", .. })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().ends_with(", in /nowhere"), "it names the folder");
 }
