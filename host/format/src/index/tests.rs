@@ -1,6 +1,6 @@
 //! Segments read back, hostile ones refused, and the look-up against a plain map.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, Timestamp};
@@ -232,6 +232,24 @@ fn what_is_on_disk_is_found_and_nothing_else() {
     assert_eq!(index.disk_runs(), 1);
     expect(&index);
     assert_eq!((index.iter().count(), index.blob_count()), (100_000, 100_000));
+}
+
+#[test]
+fn places_in_some_packs_are_had_apart_from_the_others() {
+    let packs = HashSet::from([PackOrdinal(1), PackOrdinal(4)]);
+    let mut index = BlobIndex::spilling(spill(70));
+    for number in 0..5 {
+        index.add_pack(&pack_of(number, (0..100).map(|blob| spread(u32::from(number) * 100 + blob)))).unwrap();
+    }
+    index.add_pack(&pack_of(5, (0..10).map(|blob| spread(500 + blob)))).unwrap();
+    let apart = index.apart(&packs).unwrap().unwrap();
+    let mut found: Vec<_> = apart.iter().map(Result::unwrap).collect();
+    let mut expected: Vec<_> =
+        index.iter().map(Result::unwrap).filter(|(_, place)| packs.contains(&place.pack)).collect();
+    found.sort_unstable_by_key(|(id, _)| *id);
+    expected.sort_unstable_by_key(|(id, _)| *id);
+    assert_eq!((found.len(), &found), (200, &expected));
+    assert!(BlobIndex::new().apart(&packs).unwrap().is_none());
 }
 
 #[test]
