@@ -15,8 +15,8 @@ use credenza_format::{
     BlobIndex, BlobPlace, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob,
     PackOrdinal, PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
-use credenza_model::{ChunkId, ObjectId};
 use credenza_model::limits::BLOB_BYTES_MAX;
+use credenza_model::{ChunkId, ObjectId};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Users;
@@ -62,7 +62,7 @@ pub(crate) async fn verify(
     users: &Users,
     (findings, reading): (&mut Findings<'_>, &mut Reading),
 ) -> Result<()> {
-    for many in groups(index, packs, blobs_apart(index.blob_count())) {
+    for many in groups(index, packs, blobs_apart(index.blob_count(), DESCRIBED_BLOBS)) {
         let is_one_group = groups(index, many, DESCRIBED_BLOBS).nth(1).is_none();
         let apart = if is_one_group { None } else { index.apart(&many.iter().copied().collect())? };
         for group in groups(index, many, DESCRIBED_BLOBS) {
@@ -78,8 +78,8 @@ pub(crate) async fn verify(
 }
 
 /// Blobs whose places are set apart at once of an index of so many: as many passes are made over the index for them as over them for the groups in them.
-fn blobs_apart(of: u64) -> u64 {
-    DESCRIBED_BLOBS.max(of.saturating_mul(DESCRIBED_BLOBS).isqrt())
+pub(crate) fn blobs_apart(of: u64, group: u64) -> u64 {
+    group.max(of.saturating_mul(group).isqrt())
 }
 
 /// Cuts packs into groups of so many blobs at most, or of one pack.
@@ -345,8 +345,9 @@ mod tests {
 
     #[test]
     fn passes_over_an_index_grow_with_the_root_of_its_length() {
-        assert_eq!(blobs_apart(1000), DESCRIBED_BLOBS);
-        let (blobs, apart) = (1_000_000_000_u64, blobs_apart(1_000_000_000));
+        assert_eq!(blobs_apart(1000, DESCRIBED_BLOBS), DESCRIBED_BLOBS);
+        let blobs = 1_000_000_000_u64;
+        let apart = blobs_apart(blobs, DESCRIBED_BLOBS);
         assert_eq!((blobs.div_ceil(apart), apart.div_ceil(DESCRIBED_BLOBS)), (62, 62));
     }
 
