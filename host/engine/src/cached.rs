@@ -3,7 +3,7 @@
 //! Owned here: a folder of copies of index segments, snapshots, notes, records of removal and metadata packs, each named by its random
 //! id. What comes out of it is opened and authenticated like what comes from the store, so a forged or rotten copy is
 //! noticed, and the reader asks the store itself. The folder may be deleted at any time, by anyone. What of an index does not fit into memory lies there,
-//! too, in files without a name that are gone with the command.
+//! too, in files without a name that are gone with the command; where the folder cannot be written, in the temporary folder of the machine.
 //!
 //! Bound: [`ObjectCache::bytes_max`]; the oldest copies are removed when a run begins with more than that.
 
@@ -48,7 +48,8 @@ impl ObjectCache {
     }
 }
 
-/// The copies of one repository's objects. Every failure of the cache is silence: it is only a cache.
+/// The copies of one repository's objects. Every failure of the cache is silence: it is only a cache. What of an index lies here goes elsewhere where
+/// that fails; that it cannot be elsewhere either is an error.
 #[derive(Debug, Clone)]
 pub(crate) struct CacheFolder {
     folder: PathBuf,
@@ -112,8 +113,12 @@ impl CacheFolder {
 
 impl Scratch for CacheFolder {
     fn begin(&self) -> std::io::Result<File> {
-        std::fs::create_dir_all(&self.folder)?;
-        tempfile::tempfile_in(&self.folder)
+        let here = std::fs::create_dir_all(&self.folder).and_then(|()| tempfile::tempfile_in(&self.folder));
+        here.or_else(|_| TemporaryFolder.begin())
+    }
+
+    fn place(&self) -> String {
+        format!("the cache folder `{}` or {}", self.folder.display(), TemporaryFolder.place())
     }
 }
 
@@ -123,6 +128,10 @@ pub(crate) struct TemporaryFolder;
 impl Scratch for TemporaryFolder {
     fn begin(&self) -> std::io::Result<File> {
         tempfile::tempfile()
+    }
+
+    fn place(&self) -> String {
+        format!("the temporary folder `{}`", std::env::temp_dir().display())
     }
 }
 
@@ -238,4 +247,19 @@ fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
     let mut part = vec![0; usize::try_from(length).ok()?];
     file.read_exact_at(&mut part, offset).ok()?;
     Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_goes_elsewhere_when_the_cache_folder_cannot_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let occupied = folder.path().join("occupied");
+        std::fs::write(&occupied, "a file where a folder is to be").unwrap();
+        let cache = CacheFolder { folder: occupied.join("repository") };
+        cache.begin().unwrap().write_all_at(b"entries", 0).unwrap();
+        assert!(cache.place().contains("occupied/repository"), "{}", cache.place());
+    }
 }

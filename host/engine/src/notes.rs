@@ -30,9 +30,9 @@ pub(crate) async fn read(
     };
     repository
         .merged_documents_opened(store, ObjectKind::Note, Rest::Proven, &open, |document| match document.body {
-            Ok((Keying::Derived, note)) => take(document.id, Ok(note.fact)),
-            Ok(_) => false,
-            Err(damage) => take(document.id, Err(damage)),
+            Ok((Keying::Derived, note)) => Ok(take(document.id, Ok(note.fact))),
+            Ok(_) => Ok(false),
+            Err(damage) => Ok(take(document.id, Err(damage))),
         })
         .await
 }

@@ -70,7 +70,9 @@ pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
 pub use group::group_head;
 pub use hex_text::{Digest, Hex, InvalidDigest};
-pub use index::{BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState, Scratch, Spill};
+pub use index::{
+    BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState, PlacesApart, Scratch, Spill,
+};
 pub use intent::Intent;
 pub use keys::{Access, GearTable, Keyring, Keys};
 pub use names::{

@@ -57,7 +57,10 @@ impl From<EngineError> for Failure {
             EngineError::Unanswered { .. }
             | EngineError::Fruitless { .. }
             | EngineError::Unkept { .. }
-            | EngineError::PacksClosed => Self::of_end(what, &error),
+            | EngineError::PacksClosed
+            | EngineError::CarriedByOther { .. }
+            | EngineError::LeaseExpired { .. }
+            | EngineError::Format(_) => Self::of_end(what, &error),
             EngineError::Unsupported { .. } => Self::new(what).hint("use a newer version of credenza"),
             EngineError::Output { is_closed: true, .. } => Self::new(""),
             EngineError::Output { .. } => Self::new(what).hint("make room where it is written, or write it elsewhere: --output FILE"),
@@ -72,12 +75,6 @@ impl From<EngineError> for Failure {
             | EngineError::Promoted { .. }
             | EngineError::NoReplica { .. }
             | EngineError::OwnSnapshots { .. } => Self::of_role(what, &error),
-            EngineError::CarriedByOther { .. } => {
-                Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")
-            }
-            EngineError::LeaseExpired { .. } => {
-                Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
-            }
             EngineError::NoHistory { .. }
             | EngineError::NotReadable { .. }
             | EngineError::MuchExtra { .. }
@@ -85,7 +82,7 @@ impl From<EngineError> for Failure {
             EngineError::Contended { .. } => Self::new(what).exit(Exit::Conflict).hint("try again later"),
             EngineError::Contract { .. } => Self::new(what).exit(Exit::ContractBroken),
             EngineError::Cancelled => Self::interrupted(),
-            EngineError::Format(_) | EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
+            EngineError::Encode { .. } | EngineError::Worker { .. } => Self::new(what),
         }
     }
 }
@@ -143,6 +140,15 @@ impl Failure {
             ),
             EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
                 "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
+            ),
+            EngineError::CarriedByOther { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")
+            }
+            EngineError::LeaseExpired { .. } => {
+                Self::new(what).exit(Exit::Conflict).hint("run it again; what was uploaded lately is used")
+            }
+            EngineError::Format(FormatError::Scratch { .. }) => Self::new(what).hint(
+                "a long index takes 52 bytes a chunk on disk while a command runs: set CREDENZA_CACHE or TMPDIR to a folder with room that can be written",
             ),
             _ => Self::new(what),
         }

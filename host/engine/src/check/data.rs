@@ -1,4 +1,9 @@
 //! Data: every byte of every pack, in pieces, against its header, its tags, its ids and its digest.
+//!
+//! What a pack holds is known from the index, which is sorted by blobs: whoever wants to know it of some packs goes through all of it. So that an index on
+//! disk is not read once for each [`DESCRIBED_BLOBS`], the places in many packs are written to a file of their own, which is gone through for each of
+//! the groups in them. With as many blobs in such a file as make both equal ([`blobs_apart`]), n blobs are read 2·√(n / [`DESCRIBED_BLOBS`]) times and some: 124 times of 10⁹
+//! where they were 3,815. The file takes 52 bytes for each of its blobs: 850 MB of 10⁹.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,11 +12,11 @@ use bytes::{Bytes, BytesMut};
 use credenza_connect::ByteRange;
 use credenza_connect::wrap::{Spent, Tally};
 use credenza_format::{
-    BlobIndex, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob, PackOrdinal,
-    PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
+    BlobIndex, BlobPlace, CHECKSUM_BYTES, HEADER_BYTES, Header, Inflater, Inspector, Keys, Opener, PackBlob,
+    PackOrdinal, PackRecord, PackTail, SEGMENT_SEALED_BYTES, open_blob, read_footer,
 };
-use credenza_model::ObjectId;
 use credenza_model::limits::BLOB_BYTES_MAX;
+use credenza_model::{ChunkId, ObjectId};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Users;
@@ -25,8 +30,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 pub(crate) const PACKS_IN_FLIGHT: usize = 2;
-/// Blobs of the packs that are described together, some 22 MB, at the cost of one pass over the index.
-const DESCRIBED_BLOBS: u64 = 1 << 18;
+/// Blobs of the packs that are described together, some 22 MB.
+pub(super) const DESCRIBED_BLOBS: u64 = 1 << 18;
 /// Plaintext gathered before its blobs are verified.
 const VERIFY_BYTES: usize = 1024 * 1024;
 
@@ -57,20 +62,37 @@ pub(crate) async fn verify(
     users: &Users,
     (findings, reading): (&mut Findings<'_>, &mut Reading),
 ) -> Result<()> {
-    for group in groups(index, packs) {
-        let found = (&mut *findings, &mut *reading);
-        verify_group((repository, liveness, at_once), index, described(index, group)?, users, found).await?;
+    for many in groups(index, packs, blobs_apart(index.blob_count(), DESCRIBED_BLOBS)) {
+        let is_one_group = groups(index, many, DESCRIBED_BLOBS).nth(1).is_none();
+        let apart = if is_one_group { None } else { index.apart(&many.iter().copied().collect())? };
+        for group in groups(index, many, DESCRIBED_BLOBS) {
+            let records = match &apart {
+                Some(apart) => described_by(index, apart.iter(), group)?,
+                None => described(index, group)?,
+            };
+            let found = (&mut *findings, &mut *reading);
+            verify_group((repository, liveness, at_once), index, records, users, found).await?;
+        }
     }
     Ok(())
 }
 
-/// Cuts packs into groups that are described together.
-fn groups<'a>(index: &BlobIndex, packs: &'a [PackOrdinal]) -> impl Iterator<Item = &'a [PackOrdinal]> {
+/// Blobs whose places are set apart at once of an index of so many: as many passes are made over the index for them as over them for the groups in them.
+pub(crate) fn blobs_apart(of: u64, group: u64) -> u64 {
+    group.max(of.saturating_mul(group).isqrt())
+}
+
+/// Cuts packs into groups of so many blobs at most, or of one pack.
+pub(super) fn groups<'a>(
+    index: &BlobIndex,
+    packs: &'a [PackOrdinal],
+    blobs_max: u64,
+) -> impl Iterator<Item = &'a [PackOrdinal]> {
     let blobs = |pack: &PackOrdinal| index.pack(*pack).map_or(0, |pack| u64::from(pack.blob_count));
     let mut sum = 0;
     packs.chunk_by(move |pack, next| {
         sum += blobs(pack);
-        let fits = sum + blobs(next) <= DESCRIBED_BLOBS;
+        let fits = sum + blobs(next) <= blobs_max;
         sum = if fits { sum } else { 0 };
         fits
     })
@@ -279,8 +301,17 @@ impl Verifier {
 /// # Errors
 /// When the index cannot be read.
 pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Result<Vec<PackRecord>> {
+    described_by(index, index.iter(), packs)
+}
+
+/// The same, by some places of the index.
+fn described_by(
+    index: &BlobIndex,
+    places: impl Iterator<Item = Result<(ChunkId, BlobPlace), credenza_format::Error>>,
+    packs: &[PackOrdinal],
+) -> Result<Vec<PackRecord>> {
     let mut blobs: HashMap<PackOrdinal, Vec<(u32, PackBlob)>> = packs.iter().map(|pack| (*pack, Vec::new())).collect();
-    for known in index.iter() {
+    for known in places {
         let (id, place) = known?;
         if let Some(found) = blobs.get_mut(&place.pack) {
             found.push((place.position, place.blob(id)));
@@ -303,4 +334,34 @@ pub(crate) fn described(index: &BlobIndex, packs: &[PackOrdinal]) -> Result<Vec<
         })
     };
     Ok(packs.iter().filter_map(record).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_connect::memory::{MemorySource, MemoryStore};
+
+    use super::*;
+    use crate::testing::{noise, repository, secret, snapshot};
+
+    #[test]
+    fn passes_over_an_index_grow_with_the_root_of_its_length() {
+        assert_eq!(blobs_apart(1000, DESCRIBED_BLOBS), DESCRIBED_BLOBS);
+        let blobs = 1_000_000_000_u64;
+        let apart = blobs_apart(blobs, DESCRIBED_BLOBS);
+        assert_eq!((blobs.div_ceil(apart), apart.div_ceil(DESCRIBED_BLOBS)), (62, 62));
+    }
+
+    #[tokio::test]
+    async fn packs_are_described_alike_by_the_index_and_by_places_apart() {
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let source = MemorySource::new();
+        source.put("key", noise(1, 300_000));
+        snapshot(&repository, &source).await;
+        let index = repository.load_index().await.unwrap();
+        let packs: Vec<PackOrdinal> = (0..).map(PackOrdinal).take(index.packs().len()).collect();
+        let apart = index.apart(&packs.iter().copied().collect()).unwrap().unwrap();
+        let described = described(&index, &packs).unwrap();
+        assert!(described.iter().map(|pack| pack.blobs.len()).sum::<usize>() > 16, "more than memory holds");
+        assert_eq!(described_by(&index, apart.iter(), &packs).unwrap(), described);
+    }
 }

@@ -10,7 +10,7 @@ use credenza_format::{
 };
 use credenza_model::{ChunkId, ChunkRef, Content, ObjectId, Record, SnapshotId};
 
-use super::data::described;
+use super::data::{DESCRIBED_BLOBS, described, groups};
 use super::users::Users;
 use super::{Leftovers, ids, kind_of};
 use crate::blobs::{BlobLoader, read_range};
@@ -164,7 +164,7 @@ pub(super) async fn packs(
     }
     // A record that cannot be read is found by `small_objects`.
     let (condemned, _) = repository.condemned_records().await?;
-    let (mut present, mut deleted) = (Vec::new(), Vec::new());
+    let (mut present, mut deleted, mut moved) = (Vec::new(), Vec::new(), Vec::new());
     for (ordinal, pack) in (0..).map(PackOrdinal).zip(index.packs()) {
         let key = pack.store_key();
         let affected = users.affected(&pack.id);
@@ -180,15 +180,19 @@ pub(super) async fn packs(
         }
         match size {
             Some(_) if is_right => present.push(ordinal),
-            Some(_) if pack.moved && is_replaced(index, users, ordinal)? => {}
-            Some(size) => findings.add(
-                Damage::new(&key, DamageKind::Size, format!("it has {size} bytes where {} were written", pack.size)),
-                affected,
-            ),
+            Some(size) => {
+                let detail = format!("it has {size} bytes where {} were written", pack.size);
+                let damage = Damage::new(&key, DamageKind::Size, detail);
+                match pack.moved {
+                    true => moved.push((ordinal, damage)),
+                    false => findings.add(damage, affected),
+                }
+            }
             None if is_deleted => deleted.push(pack.id),
             None => findings.add(Damage::new(&key, DamageKind::Missing, "the pack is not in the store"), affected),
         }
     }
+    add_unreplaced(index, users, moved, findings)?;
     if let Some(rate) = repository.config().parity {
         let kept = present.iter().filter_map(|ordinal| index.pack(*ordinal));
         let kept = kept.filter(|pack| !pack.moved && !condemned.contains(&pack.id));
@@ -219,10 +223,28 @@ fn wrong_parity(rate: ParityRate, pack: &IndexedPack, listed: &HashMap<ObjectId,
     }
 }
 
-/// Whether a pack that was moved is needed no more.
-fn is_replaced(index: &BlobIndex, users: &Users, pack: PackOrdinal) -> Result<bool> {
-    let described = described(index, &[pack])?;
-    described.first().map_or(Ok(true), |pack| users.has_replaced(index, pack))
+/// Finds the damage of those packs that were moved and are needed still. A pass over the index for many of them.
+fn add_unreplaced(
+    index: &BlobIndex,
+    users: &Users,
+    moved: Vec<(PackOrdinal, Damage)>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    let ordinals: Vec<PackOrdinal> = moved.iter().map(|(pack, _)| *pack).collect();
+    let mut needed = HashSet::new();
+    for group in groups(index, &ordinals, DESCRIBED_BLOBS) {
+        for pack in described(index, group)? {
+            if !users.has_replaced(index, &pack)? {
+                needed.insert(pack.id);
+            }
+        }
+    }
+    for (ordinal, damage) in moved {
+        if let Some(pack) = index.pack(ordinal).filter(|pack| needed.contains(&pack.id)) {
+            findings.add(damage, users.affected(&pack.id));
+        }
+    }
+    Ok(())
 }
 
 /// What is damaged where the index lacks a pack.

@@ -4,7 +4,8 @@
 //! The new packs are announced, then one index segment describes them and says that the old ones were moved; only after
 //! that are those condemned. Usage lists still name the old packs: their descriptions stay, so that a bit still means a chunk.
 //!
-//! Bound: descriptions of [`BATCH_BLOBS`] blobs beside what `write` holds.
+//! Bound: descriptions of [`BATCH_BLOBS`] blobs beside what `write` holds. An index on disk is not gone through for each batch: the places in the packs
+//! of many are set apart from it (`check::blobs_apart`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use credenza_model::{ChunkId, ObjectId};
 use super::GcReport;
 use super::mark::{Needs, View};
 use crate::blobs::Shares;
+use crate::check::blobs_apart;
 use crate::repository::Repository;
 use crate::write::{Deduplicator, copy};
 use crate::{Error, Event, Listener, Result};
@@ -41,6 +43,9 @@ struct Candidate {
     bytes: u64,
 }
 
+/// The blobs of some packs.
+type Places = HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>>;
+
 /// What would be repacked.
 pub(super) fn foresee(
     repository: &Repository,
@@ -65,14 +70,23 @@ pub(super) async fn run(
     let mut needs = view.needs()?;
     let chosen = within(candidates(repository, view, &needs)?, bytes_max);
     listener.on(Event::Expected { entries: chosen.len() as u64, bytes: chosen.iter().map(|one| one.live_bytes).sum() });
-    for batch in batches(&chosen) {
-        let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
-        let dedup = Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
-        let moved = move_batch(repository, view, (&mut needs, &dedup), batch, listener, report).await;
-        if moved.is_err() {
-            dedup.packs().abandon().await;
+    for many in sets(&chosen, blobs_apart(view.index.blob_count(), BATCH_BLOBS)) {
+        let batches = batches(many);
+        let packs = many.iter().map(|one| one.pack).collect();
+        let apart = if batches.len() > 1 { view.index.apart(&packs)? } else { None };
+        for batch in batches {
+            let places = match &apart {
+                Some(apart) => places_of(apart.iter(), batch)?,
+                None => places_of(view.index.iter(), batch)?,
+            };
+            let writer: Hex<[u8; 16]> = repository.writer("", "maintain");
+            let dedup = Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?;
+            let moved = move_batch(repository, view, (&mut needs, &dedup), (batch, places), listener, report).await;
+            if moved.is_err() {
+                dedup.packs().abandon().await;
+            }
+            moved?;
         }
-        moved?;
     }
     Ok(())
 }
@@ -140,6 +154,19 @@ fn within(chosen: Vec<Candidate>, bytes_max: Option<u64>) -> Vec<Candidate> {
     chosen.into_iter().take_while(affordable).collect()
 }
 
+/// Cuts into sets of so many blobs at most, or of one pack.
+fn sets(chosen: &[Candidate], blobs_max: u64) -> Vec<&[Candidate]> {
+    let mut blobs = 0;
+    chosen
+        .chunk_by(|before, next| {
+            blobs += before.blobs;
+            let fits = blobs + next.blobs <= blobs_max;
+            blobs = if fits { blobs } else { 0 };
+            fits
+        })
+        .collect()
+}
+
 /// Cuts into batches that one index segment can describe.
 fn batches(chosen: &[Candidate]) -> Vec<&[Candidate]> {
     let (mut blobs, mut bytes) = (0, 0);
@@ -160,11 +187,10 @@ async fn move_batch(
     repository: &Repository,
     view: &mut View,
     (needs, dedup): (&mut Needs, &Arc<Deduplicator>),
-    batch: &[Candidate],
+    (batch, mut described): (&[Candidate], Places),
     listener: &dyn Listener,
     report: &mut GcReport,
 ) -> Result<()> {
-    let mut described = places_of(&view.index, batch)?;
     let mut moved = Vec::new();
     for one in batch {
         let places = described.remove(&one.pack).unwrap_or_default();
@@ -219,10 +245,13 @@ async fn copy_needed(
     Ok(())
 }
 
-/// The places in the packs of a batch, one pass over the index.
-fn places_of(index: &BlobIndex, batch: &[Candidate]) -> Result<HashMap<PackOrdinal, Vec<(ChunkId, BlobPlace)>>> {
-    let mut places: HashMap<PackOrdinal, Vec<_>> = batch.iter().map(|one| (one.pack, Vec::new())).collect();
-    for known in index.iter() {
+/// Those of all places that are in the packs of a batch.
+fn places_of(
+    all: impl Iterator<Item = Result<(ChunkId, BlobPlace), credenza_format::Error>>,
+    batch: &[Candidate],
+) -> Result<Places> {
+    let mut places: Places = batch.iter().map(|one| (one.pack, Vec::new())).collect();
+    for known in all {
         let (id, place) = known?;
         if let Some(found) = places.get_mut(&place.pack) {
             found.push((id, place));
@@ -263,6 +292,13 @@ mod tests {
         assert_eq!(within(chosen.clone(), None).len(), 3);
         assert_eq!(within(chosen.clone(), Some(30)).len(), 2);
         assert_eq!(within(chosen, Some(9)).len(), 0);
+    }
+
+    #[test]
+    fn a_set_has_the_blobs_that_it_may_have() {
+        let chosen = [candidate(3, 1), candidate(4, 1), candidate(9, 1), candidate(1, 1), candidate(6, 1)];
+        let sizes: Vec<usize> = sets(&chosen, 7).iter().map(|set| set.len()).collect();
+        assert_eq!(sizes, [2, 1, 2]);
     }
 
     #[test]

@@ -73,6 +73,10 @@ async fn measure(
     let mut groups = HashSet::new();
     for known in there.iter() {
         let (id, place) = known?;
+        // What is not needed is not looked up.
+        if !needed.covers(&there, &place) {
+            continue;
+        }
         // A chunk that lies in two packs goes over once.
         let first = there.places(&id)?.into_iter().find(|place| needed.covers(&there, place));
         let is_first = first.is_some_and(|first| (first.pack, first.position) == (place.pack, place.position));

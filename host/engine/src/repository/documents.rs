@@ -69,7 +69,11 @@ impl Repository {
         let wanted = Wanted { store, kind, open };
         // Each of these may be as large as all others together.
         let in_flight = if kind == ObjectKind::Connector { 1 } else { DOCUMENTS_IN_FLIGHT };
-        self.open_each(&wanted, listed, in_flight, |document| found.push(document)).await?;
+        self.open_each(&wanted, listed, in_flight, |document| {
+            found.push(document);
+            Ok(())
+        })
+        .await?;
         Ok(found)
     }
 
@@ -92,16 +96,16 @@ impl Repository {
     /// A listing is no picture of one moment: it may have passed the place of the merged object before that was put, and
     /// come to the others after they were deleted. So it is listed until a listing, begun after all was read, brings
     /// nothing new that a collector made: what writers add meanwhile asks for no other look, however many there are.
-    /// `take` says whether others may have been merged into an object.
+    /// `take` says whether others may have been merged into an object; its first error ends the reading.
     ///
     /// # Errors
-    /// [`Error::Contended`] when collectors merge at each of [`LISTINGS_MAX`] listings.
+    /// [`Error::Contended`] when collectors merge at each of [`LISTINGS_MAX`] listings, and what `take` fails with.
     pub(crate) async fn merged_documents(
         &self,
         store: &Arc<dyn Store>,
         kind: ObjectKind,
         rest: Rest,
-        take: impl FnMut(Document) -> bool,
+        take: impl FnMut(Document) -> Result<bool>,
     ) -> Result<()> {
         let open = |id: ObjectId, bytes| open_document(&self.keys, kind, id, bytes);
         self.merged_documents_opened(store, kind, rest, &open, take).await
@@ -114,7 +118,7 @@ impl Repository {
         kind: ObjectKind,
         rest: Rest,
         open: &Open<'_, T>,
-        mut take: impl FnMut(Document<T>) -> bool,
+        mut take: impl FnMut(Document<T>) -> Result<bool>,
     ) -> Result<()> {
         self.require_access(kind)?;
         let mut seen = HashSet::new();
@@ -129,9 +133,9 @@ impl Repository {
             let is_known = rest == Rest::Known && !known.is_empty() && seen == known;
             // What is gone before it is read was merged.
             let (mut unread, mut is_merged) = (listed.len(), false);
-            let note = |document| {
+            let note = |document: Document<T>| {
                 unread = unread.saturating_sub(1);
-                is_merged |= take(document);
+                take(document).map(|of_others| is_merged |= of_others)
             };
             self.open_each(&Wanted { store, kind, open }, listed, MERGED_IN_FLIGHT, note).await?;
             let is_at_rest = is_known || round > 0 && !is_merged;
@@ -151,12 +155,12 @@ impl Repository {
         wanted: &Wanted<'_, T>,
         listed: Vec<(ObjectId, StoredObject)>,
         in_flight: usize,
-        mut take: impl FnMut(Document<T>),
+        mut take: impl FnMut(Document<T>) -> Result<()>,
     ) -> Result<()> {
         let opened = futures_util::stream::iter(listed.into_iter().map(|listed| self.document(wanted, listed)));
         let mut opened = opened.buffered(in_flight);
         while let Some(document) = opened.try_next().await? {
-            document.into_iter().for_each(&mut take);
+            document.into_iter().try_for_each(&mut take)?;
         }
         Ok(())
     }
@@ -273,4 +277,31 @@ async fn gather(store: &dyn Store, prefix: &str, count: usize) -> Result<(Vec<St
         all.extend(page);
     }
     Ok((all, pages.strays().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_connect::memory::{MemorySource, MemoryStore};
+
+    use super::*;
+    use crate::testing::{noise, repository, secret, snapshot};
+
+    #[tokio::test]
+    async fn what_is_not_taken_ends_the_reading() {
+        let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        for number in 0..3 {
+            let source = MemorySource::new();
+            source.put(format!("key {number}").as_str(), noise(number, 5000));
+            snapshot(&repository, &source).await;
+        }
+        assert!(repository.documents(repository.store(), ObjectKind::Index).await.unwrap().len() > 1);
+        let mut taken = 0;
+        let take = |_: Document| {
+            taken += 1;
+            Err(Error::Cancelled)
+        };
+        let read = repository.merged_documents(repository.store(), ObjectKind::Index, Rest::Proven, take).await;
+        assert!(matches!(read, Err(Error::Cancelled)), "{read:?}");
+        assert_eq!(taken, 1);
+    }
 }

@@ -7,9 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{
-    BlobIndex, Condemned, Error as FormatError, IndexSegment, ObjectKind, PackState, Scratch, Spill,
-};
+use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackState, Scratch, Spill};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::{Document, Repository, Rest};
@@ -90,24 +88,18 @@ impl Repository {
     async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
         let mut read = ReadIndex { index: self.empty_index(), segments: Vec::new(), damaged: Vec::new() };
         let mut damaged: Vec<(ObjectId, Damage)> = Vec::new();
-        let mut failed = None;
         let take = |document: Document| {
             let id = document.id;
             match read.add(document) {
-                Ok(is_merged) => is_merged,
                 Err(Error::Damage(damage)) => {
                     damaged.push((id, damage));
-                    true
+                    Ok(true)
                 }
-                Err(cause) => {
-                    failed.get_or_insert(cause);
-                    false
-                }
+                // Where the index has no room on disk, what is read further would stay in memory.
+                taken => taken,
             }
         };
         self.merged_documents(store, ObjectKind::Index, rest, take).await?;
-        // What was left out for it is not damaged.
-        failed.map_or(Ok(()), Err)?;
         read.index.settle()?;
         let superseded: HashSet<ObjectId> = read.superseded().collect();
         read.damaged =
@@ -176,10 +168,8 @@ impl ReadIndex {
     /// Its damage; [`Error::Format`] when the index cannot be kept.
     fn add(&mut self, document: Document) -> Result<bool> {
         let segment = decode(&document.key, &document.body?)?;
-        self.index.add(&segment).map_err(|cause| match cause {
-            cause @ FormatError::Scratch { .. } => Error::from(cause),
-            cause => Damage::new(&document.key, DamageKind::Invalid, cause.to_string()).into(),
-        })?;
+        // What was decoded is sound: it is not the segment that fails here.
+        self.index.add(&segment)?;
         let blobs = |pack: &credenza_format::PackRecord| u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX);
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
         let is_merged = !segment.supersedes.is_empty();

@@ -49,6 +49,8 @@ impl Carrier<'_> {
                 report.waiting += 1;
                 continue;
             }
+            // Others collect while many snapshots are looked at.
+            self.index.fall_behind();
             self.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
             match self.carry(handle, report).await {
                 Ok(damages) => damages.into_iter().for_each(|damage| findings.add(damage, [id])),

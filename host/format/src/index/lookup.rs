@@ -7,7 +7,7 @@
 //! Memory: 52 bytes a blob in memory, twice that while its runs merge; on disk 0.0016. Some 300 bytes a pack and some 50 a locked object. While runs on disk are merged,
 //! 64 KiB for each of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
@@ -225,6 +225,24 @@ impl BlobIndex {
         entries.filter_map(|entry| entry.map(|entry| Some((entry.id, entry.place()?))).transpose())
     }
 
+    /// The places in some packs, in a file of their own: who goes through them again and again reads no others. One pass over the index;
+    /// nothing where all of it is in memory.
+    ///
+    /// # Errors
+    /// [`Error::Scratch`] when what is on disk cannot be read, or there is no room for more.
+    pub fn apart(&self, packs: &HashSet<PackOrdinal>) -> Result<Option<PlacesApart>> {
+        let Some(spill) = self.spill.as_ref().filter(|_| !self.paged.is_empty()) else { return Ok(None) };
+        let in_memory = self.runs.iter().flatten().map(|entry| Ok(*entry));
+        let entries = in_memory.chain(self.paged.iter().flat_map(PagedRun::iter));
+        let is_wanted = |entry: &Result<Entry>| match entry {
+            Ok(entry) => packs.contains(&PackOrdinal(entry.pack)),
+            Err(_) => true,
+        };
+        // They are not sorted: nothing is looked up in them.
+        let written = paged::write(&spill.scratch, 0, entries.filter(is_wanted))?;
+        Ok(Some(PlacesApart(written)))
+    }
+
     /// Places of blobs, a blob in two packs counted twice.
     #[must_use]
     pub fn blob_count(&self) -> u64 {
@@ -335,6 +353,16 @@ impl BlobIndex {
         self.paged.truncate(first);
         self.paged.push(written);
         Ok(())
+    }
+}
+
+/// Places in some packs of an index, on disk.
+pub struct PlacesApart(PagedRun);
+
+impl PlacesApart {
+    /// Each of them, in no order. What cannot be read is an [`Error::Scratch`] in between.
+    pub fn iter(&self) -> impl Iterator<Item = Result<(ChunkId, BlobPlace)>> + '_ {
+        self.0.iter().filter_map(|entry| entry.map(|entry| Some((entry.id, entry.place()?))).transpose())
     }
 }
 

@@ -8,7 +8,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState, Spill};
+pub use lookup::{BlobIndex, BlobPlace, IndexedPack, PackOrdinal, PackState, PlacesApart, Spill};
 pub use paged::Scratch;
 pub use segment::IndexSegment;
 pub use tail::LockRecord;

@@ -46,6 +46,9 @@ pub trait Scratch: Send + Sync {
     /// # Errors
     /// When there is no place for one.
     fn begin(&self) -> io::Result<File>;
+
+    /// The folders in which it may lie, for who reads that there is no room.
+    fn place(&self) -> String;
 }
 
 /// A run that is complete.
@@ -166,7 +169,7 @@ pub(super) fn write(
     level: u32,
     entries: impl Iterator<Item = Result<Entry>>,
 ) -> Result<PagedRun> {
-    let file = scratch_files.begin().map_err(|cause| scratch("opening", &cause))?;
+    let file = scratch_files.begin().map_err(|cause| no_room("opening", &**scratch_files, &cause))?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|cause| Error::Random { problem: cause.to_string() })?;
     let cipher = SegmentCipher::new(Suite::preferred(), &key, [0; 32])?;
@@ -184,13 +187,13 @@ pub(super) fn write(
             run.seal(&mut page, &mut ahead)?;
         }
         if ahead.len() >= PAGE_SEALED_BYTES * PAGES_AHEAD as usize {
-            offset = run.append(&mut ahead, offset)?;
+            offset = run.append(&mut ahead, offset).map_err(|cause| no_room("writing", &**scratch_files, &cause))?;
         }
     }
     if !page.is_empty() {
         run.seal(&mut page, &mut ahead)?;
     }
-    run.append(&mut ahead, offset)?;
+    run.append(&mut ahead, offset).map_err(|cause| no_room("writing", &**scratch_files, &cause))?;
     Ok(run)
 }
 
@@ -204,8 +207,8 @@ impl PagedRun {
         Ok(())
     }
 
-    fn append(&self, ahead: &mut Vec<u8>, offset: u64) -> Result<u64> {
-        self.file.write_all_at(ahead, offset).map_err(|cause| scratch("writing", &cause))?;
+    fn append(&self, ahead: &mut Vec<u8>, offset: u64) -> io::Result<u64> {
+        self.file.write_all_at(ahead, offset)?;
         let after = offset + ahead.len() as u64;
         ahead.clear();
         Ok(after)
@@ -278,4 +281,8 @@ fn rows(plain: &[u8]) -> &[Row] {
 
 fn scratch(doing: &'static str, cause: &io::Error) -> Error {
     Error::Scratch { doing, problem: cause.to_string() }
+}
+
+fn no_room(doing: &'static str, scratch_files: &dyn Scratch, cause: &io::Error) -> Error {
+    Error::Scratch { doing, problem: format!("{cause}, in {}", scratch_files.place()) }
 }

@@ -1,6 +1,6 @@
 //! Segments read back, hostile ones refused, and the look-up against a plain map.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, Timestamp};
@@ -49,6 +49,10 @@ impl Scratch for Files {
         let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         std::fs::remove_file(path)?;
         Ok(file)
+    }
+
+    fn place(&self) -> String {
+        std::env::temp_dir().display().to_string()
     }
 }
 
@@ -231,6 +235,24 @@ fn what_is_on_disk_is_found_and_nothing_else() {
 }
 
 #[test]
+fn places_in_some_packs_are_had_apart_from_the_others() {
+    let packs = HashSet::from([PackOrdinal(1), PackOrdinal(4)]);
+    let mut index = BlobIndex::spilling(spill(70));
+    for number in 0..5 {
+        index.add_pack(&pack_of(number, (0..100).map(|blob| spread(u32::from(number) * 100 + blob)))).unwrap();
+    }
+    index.add_pack(&pack_of(5, (0..10).map(|blob| spread(500 + blob)))).unwrap();
+    let apart = index.apart(&packs).unwrap().unwrap();
+    let mut found: Vec<_> = apart.iter().map(Result::unwrap).collect();
+    let mut expected: Vec<_> =
+        index.iter().map(Result::unwrap).filter(|(_, place)| packs.contains(&place.pack)).collect();
+    found.sort_unstable_by_key(|(id, _)| *id);
+    expected.sort_unstable_by_key(|(id, _)| *id);
+    assert_eq!((found.len(), &found), (200, &expected));
+    assert!(BlobIndex::new().apart(&packs).unwrap().is_none());
+}
+
+#[test]
 fn ids_that_somebody_chose_are_found_however_they_lie() {
     let mut index = BlobIndex::spilling(spill(100));
     // One id many times over many pages, and ids that differ in their last bytes only.
@@ -260,6 +282,10 @@ impl Scratch for Held {
         let file = Files.begin()?;
         self.0.lock().unwrap().push(file.try_clone()?);
         Ok(file)
+    }
+
+    fn place(&self) -> String {
+        Files.place()
     }
 }
 
@@ -291,6 +317,10 @@ impl Scratch for Nowhere {
     fn begin(&self) -> std::io::Result<std::fs::File> {
         Err(std::io::ErrorKind::StorageFull.into())
     }
+
+    fn place(&self) -> String {
+        "/nowhere".to_owned()
+    }
 }
 
 #[test]
@@ -299,4 +329,5 @@ fn an_index_for_which_there_is_no_room_is_refused() {
     index.add_pack(&pack_of(1, (0..10).map(spread))).unwrap();
     let refused = index.add_pack(&pack_of(2, (10..11).map(spread)));
     assert!(matches!(refused, Err(Error::Scratch { doing: "opening", .. })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().ends_with(", in /nowhere"), "it names the folder");
 }
