@@ -288,3 +288,19 @@ impl Long<'_> {
         Ok(Some((refs, taken)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_asks_for_the_end_and_what_is_under_way_is_waited_for() {
+        let stop = Stop::default();
+        let mut taken = 0;
+        let done = [Ok(()), Err(Error::PacksClosed), Err(Error::Cancelled)];
+        let done = futures_util::stream::iter(done).inspect(|_| taken += 1);
+        let ended = drained(done, &stop).await;
+        assert!(matches!(ended, Err(Error::PacksClosed)) && stop.is_requested());
+        assert_eq!(taken, 3);
+    }
+}
