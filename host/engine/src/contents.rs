@@ -11,7 +11,7 @@ use credenza_model::{ChunkId, ChunkRef, Content, ListRef};
 use crate::blobs::BlobLoader;
 use crate::{Damage, DamageKind, Result};
 
-/// Lists loaded at once; each is some 36 KiB and names some 64 MiB of data.
+/// Lists loaded at once; each is some 36 KiB and names some 32 MiB of data.
 const LISTS_IN_WINDOW: usize = 16;
 
 /// A stream of the data chunks of one content.

@@ -36,11 +36,11 @@ impl Encoding {
 /// Blobs from this size on are tried with [`LONG_TRIAL_BYTES`], where that is a sixteenth of the work at most.
 const LONG_BYTES: usize = 1024 * 1024;
 const LONG_TRIAL_BYTES: usize = 64 * 1024;
-/// Blobs from this size on are tried with [`SHORT_TRIAL_BYTES`]; smaller ones only if their bytes look like noise.
 /// What is looked at to tell noise.
 const SAMPLE_BYTES: usize = 1024;
 /// Different bytes in a sample from which on it may be noise; in a shorter one as many as noise has in 256.
 const NOISE_BYTES: usize = 224;
+/// Blobs from this size on are tried with [`SHORT_TRIAL_BYTES`]; smaller ones only if their bytes look like noise.
 const SHORT_BYTES: usize = 32 * 1024;
 const SHORT_TRIAL_BYTES: usize = 4 * 1024;
 

@@ -15,7 +15,7 @@ use crate::wire::{Fields, length_u32};
 use crate::{Error, Result};
 
 /// Most members of a group: reading one of them inflates all.
-const MEMBERS_MAX: u32 = 4096;
+pub const GROUP_MEMBERS_MAX: u32 = 4096;
 const COUNT_BYTES: usize = 4;
 /// What the table takes for a member.
 const MEMBER_BYTES: usize = 36;
@@ -58,7 +58,7 @@ impl GroupMemory {
     fn read_table(&mut self) -> Result<()> {
         let mut fields = Fields::new(WHAT, &self.content);
         let count = fields.u32()?;
-        if count == 0 || count > MEMBERS_MAX {
+        if count == 0 || count > GROUP_MEMBERS_MAX {
             return Err(fields.malformed(format!("it counts {count} members")));
         }
         let mut offset = COUNT_BYTES + count as usize * MEMBER_BYTES;
@@ -100,7 +100,7 @@ pub(crate) fn lay_out(members: &[(ChunkId, &[u8])], out: &mut Vec<u8>) -> Result
     out.clear();
     let count = length_u32(WHAT, members.len())?;
     let bytes = content_bytes(members.iter().map(|(_, plain)| plain.len() as u64));
-    if count > MEMBERS_MAX || bytes > u64::from(BLOB_BYTES_MAX) {
+    if count > GROUP_MEMBERS_MAX || bytes > u64::from(BLOB_BYTES_MAX) {
         return Err(Error::TooLarge { what: WHAT, bytes, bytes_max: BLOB_BYTES_MAX.into() });
     }
     out.extend(count.to_le_bytes());

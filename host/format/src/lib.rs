@@ -68,7 +68,7 @@ pub use container::{
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};
 pub use escrow::EscrowedConnector;
-pub use group::group_head;
+pub use group::{GROUP_MEMBERS_MAX, group_head};
 pub use hex_text::{Digest, Hex, InvalidDigest};
 pub use index::{
     BlobIndex, BlobPlace, IndexSegment, IndexedPack, LockRecord, PackOrdinal, PackState, PlacesApart, Scratch, Spill,

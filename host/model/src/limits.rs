@@ -20,9 +20,9 @@ pub const BLOB_BYTES_MAX: u32 = 8 * 1024 * 1024;
 pub const GROUP_MEMBER_BYTES_MAX: usize = 128 * 1024;
 /// Plaintext of a group, at which it is closed: what is inflated to read any of its members, 0.3 ms.
 pub const GROUP_BYTES: usize = 256 * 1024;
-/// Stored size at which a data pack is closed. Three of them are in memory at most (one filling, two on their way), which leaves 100 MB of the 200 MB bound to everything else.
+/// Stored size, table included, at which a data pack is closed. Three of them are in memory at most (one filling, two on their way), which leaves 100 MB of the 200 MB bound to everything else.
 pub const DATA_PACK_BYTES: u64 = 32 * 1024 * 1024;
-/// Stored size at which a metadata pack is closed.
+/// Stored size, table included, at which a metadata pack is closed.
 pub const META_PACK_BYTES: u64 = 8 * 1024 * 1024;
 /// Largest pack that a reader accepts.
 pub const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -55,7 +55,7 @@ pub(crate) struct Create {
     replica: bool,
 
     /// Average size of a chunk in KiB; smaller ones find more that is the same, larger ones make a smaller index.
-    #[arg(long, value_name = "KIB", default_value_t = 32, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=2048))]
+    #[arg(long, value_name = "KIB", default_value_t = 32, conflicts_with = "like", value_parser = clap::value_parser!(u32).range(4..=4096))]
     chunk_size: u32,
 
     /// How hard backups compress that do not say it themselves: a level of zstd from 1 to 19, or none, fast (1), better (7) or max (19).

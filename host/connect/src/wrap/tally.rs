@@ -35,7 +35,7 @@ pub struct Spent {
     pub delete: u64,
     /// Bytes sent.
     pub bytes_up: u64,
-    /// Bytes received.
+    /// Bytes received; of a range all that was asked for, even if not all of the answer was taken.
     pub bytes_down: u64,
 }
 

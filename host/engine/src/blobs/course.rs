@@ -7,11 +7,12 @@
 //! Chunks are to be taken more or less in the order of their places: what is behind is not read again.
 //!
 //! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, [`HELD_BYTES_MAX`] of
-//! chunks whose turn comes later, and some 160 bytes for each chunk of the plan.
+//! chunks whose turn comes later, and some 170 bytes for each chunk of the plan.
 
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read;
 use std::ops::Range;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use credenza_connect::{Body, BodyReader, ByteRange, Error as ConnectError};
-use credenza_format::{IndexedPack, SEGMENT_SEALED_BYTES, sealed_span};
+use credenza_format::{BlobPlace, IndexedPack, SEGMENT_SEALED_BYTES, sealed_span};
 use credenza_model::ChunkId;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -59,7 +60,12 @@ struct Stretch {
 struct Stop {
     stretch: usize,
     run: usize,
+    /// What it takes in its pack.
+    stored: u32,
 }
+
+/// What is wanted of each stretch: chunks, and the runs that they lie in.
+type Wanted = BTreeMap<usize, HashMap<ChunkId, usize>>;
 
 /// Runs of a stretch as they are opened.
 struct Reader {
@@ -111,7 +117,8 @@ impl Course {
     fn add(&mut self, pack: IndexedPack, runs: &[Run]) {
         let stretch = self.stretches.len();
         for (run, blobs) in runs.iter().map(|run| &run.blobs).enumerate() {
-            self.stops.extend(blobs.iter().map(|(id, _)| (*id, Stop { stretch, run })));
+            let stop = |place: &BlobPlace| Stop { stretch, run, stored: place.stored };
+            self.stops.extend(blobs.iter().map(|(id, place)| (*id, stop(place))));
         }
         self.stretches.push(Stretch { pack, runs: runs.into(), next: 0 });
     }
@@ -134,7 +141,7 @@ impl Course {
         if let Some(stop) = ids.first().and_then(|id| self.stops.get(id)).copied() {
             self.leap(stop);
         }
-        let mut wanted: BTreeMap<usize, HashMap<ChunkId, usize>> = BTreeMap::new();
+        let mut wanted = Wanted::new();
         for id in ids {
             if taken.fetched.contains_key(&id) {
                 continue;
@@ -147,10 +154,31 @@ impl Course {
                 taken.rest.push(id);
             }
         }
-        for (stretch, ids) in wanted {
+        for (stretch, ids) in self.chosen(wanted, &mut taken.rest) {
             self.read(stretch, ids, &mut taken).await;
         }
         taken
+    }
+
+    /// Stretches as they are read: those that are open, and then those of which the most is wanted. What is wanted of more than are open at once is left
+    /// to the loader, or one would make room for another again and again, and each would be asked for anew.
+    fn chosen(&self, mut wanted: Wanted, rest: &mut Vec<ChunkId>) -> Vec<(usize, HashMap<ChunkId, usize>)> {
+        let bytes = |ids: &HashMap<ChunkId, usize>| -> u64 {
+            ids.keys().filter_map(|id| self.stops.get(id)).map(|stop| u64::from(stop.stored)).sum()
+        };
+        let is_open = |stretch: usize| self.readers.iter().any(|reader| reader.stretch == stretch);
+        let ranks = wanted.iter().map(|(stretch, ids)| (!is_open(*stretch), Reverse(bytes(ids)), *stretch));
+        let mut ranks: Vec<(bool, Reverse<u64>, usize)> = ranks.collect();
+        ranks.sort_unstable();
+        let mut chosen = Vec::new();
+        for (_, _, stretch) in ranks {
+            let ids = wanted.remove(&stretch).unwrap_or_default();
+            match chosen.len() < STRETCHES_OPEN_MAX {
+                true => chosen.push((stretch, ids)),
+                false => rest.extend(ids.into_keys()),
+            }
+        }
+        chosen
     }
 
     /// Where a chunk is passed, if that is not far ahead.
@@ -174,9 +202,19 @@ impl Course {
         let last = ids.values().max().copied().unwrap_or_default();
         self.open(stretch);
         while self.stretches.get(stretch).is_some_and(|stretch| stretch.next <= last) {
-            for (id, plain) in self.pass(stretch).await {
+            let run = self.stretches.get(stretch).and_then(|read| read.runs.get(read.next));
+            let length = run.map_or(0, |run| run.length);
+            let passed = self.pass(stretch).await;
+            let is_wanted = passed.iter().filter(|(id, _)| ids.contains_key(*id));
+            let bytes: usize = is_wanted.filter_map(|(_, plain)| plain.as_ref().ok()).map(Bytes::len).sum();
+            // A chunk may be a slice of all that was read with it, which would stay in memory for little.
+            let is_little = (bytes as u64).saturating_mul(4) < length;
+            for (id, plain) in passed {
                 match plain {
-                    Ok(plain) if ids.remove(&id).is_some() => drop(taken.fetched.insert(id, Ok(plain))),
+                    Ok(plain) if ids.remove(&id).is_some() => {
+                        let plain = if is_little { Bytes::copy_from_slice(&plain) } else { plain };
+                        taken.fetched.insert(id, Ok(plain));
+                    }
                     Ok(plain) => self.held.put(id, &plain),
                     // It stays among those that the loader is asked for.
                     Err(_) => {}
@@ -225,12 +263,18 @@ impl Course {
 /// Those of a pack's runs that are read by one request each time.
 fn worth_one_request(runs: &[Run]) -> Vec<&[Run]> {
     let span = |runs: &[Run]| runs.last().zip(runs.first()).map_or(0, |(last, first)| last.end() - first.offset);
-    let wanted: u64 = runs.iter().map(|run| run.length).sum();
+    let wanted: u64 = runs.iter().map(wanted_bytes).sum();
     let stretches: Vec<&[Run]> = match wanted * 100 >= span(runs) * WANTED_PERCENT_MIN {
         true => vec![runs],
         false => runs.chunk_by(|a, b| b.offset <= a.end() + GAP_BYTES_MAX).collect(),
     };
     stretches.into_iter().filter(|runs| span(runs) >= STRETCH_BYTES_MIN).collect()
+}
+
+/// Bytes of the frames that are wanted of a run; what lies between them is not.
+fn wanted_bytes(run: &Run) -> u64 {
+    let frames = run.blobs.chunk_by(|(_, one), (_, next)| one.offset == next.offset);
+    frames.filter_map(|members| members.first()).map(|(_, place)| u64::from(place.stored)).sum()
 }
 
 /// Reads the runs of a stretch from one on by one request, as long as they are taken. Whatever fails ends it. A rehearsal counts it instead.

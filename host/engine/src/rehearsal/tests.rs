@@ -139,6 +139,7 @@ async fn what_a_rehearsal_brings_into_the_cache_is_not_charged_to_the_run() {
 async fn a_restore_of_all_and_of_a_prefix_asks_what_was_rehearsed() {
     let (counted, _, [_, second]) = filled().await;
     let handle = handle(&counted.repository, second).await;
+    let mut received = Vec::new();
     for pattern in [None, Some("small/*")] {
         let include = Patterns::new(pattern).unwrap();
         let options = RestoreOptions { include, ..RestoreOptions::default() };
@@ -157,9 +158,10 @@ async fn a_restore_of_all_and_of_a_prefix_asks_what_was_rehearsed() {
                 Ok(())
             }
         });
-        let real = real.await;
-        assert_eq!(real.bytes_down > 4_000_000, pattern.is_none(), "{real:?}");
+        received.push(real.await.bytes_down);
     }
+    // How much is read between the small ones depends on what was packed beside them; the large one is not.
+    assert!(received[0] > 5_500_000 && received[1] + 1_000_000 < received[0], "{received:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use super::{Document, Repository, Rest};
 use crate::cached::TemporaryFolder;
 use crate::{Damage, DamageKind, Error, Result};
 
-/// Blobs of an index in memory, at most 110 MB while runs merge: 64 GiB of chunks of 64 KiB. Tests of this crate put nearly every index on disk.
+/// Blobs of an index in memory, at most 110 MB while runs merge: 32 GiB of chunks of 32 KiB. Tests of this crate put nearly every index on disk.
 const BLOBS_IN_MEMORY: usize = if cfg!(test) { 16 } else { 1 << 20 };
 
 /// What a collector wants to know of an index segment beyond what is in the index.

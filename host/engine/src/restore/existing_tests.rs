@@ -509,10 +509,20 @@ impl Listener for Failures {
     }
 }
 
-/// A folder in which a file is written to whenever it is opened for reading.
+/// A folder in which the file `busy` is written to whenever it is opened for reading.
 struct Busy {
     inner: FileDestination,
     file: PathBuf,
+    /// Whether it is written to whenever it is looked for, too.
+    is_early: bool,
+}
+
+impl Busy {
+    /// The last bytes as they were, so that only the time tells.
+    fn touch(&self) {
+        let bytes = fs::read(&self.file).unwrap();
+        fs::write(&self.file, bytes).unwrap();
+    }
 }
 
 #[async_trait]
@@ -526,7 +536,11 @@ impl Destination for Busy {
     }
 
     async fn stat(&self, key: &Key) -> credenza_connect::Result<Option<Entry>> {
-        self.inner.stat(key).await
+        let found = self.inner.stat(key).await;
+        if self.is_early && key.as_bytes() == b"busy" {
+            self.touch();
+        }
+        found
     }
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> credenza_connect::Result<Option<Box<dyn Writer>>> {
@@ -542,9 +556,7 @@ impl Destination for Busy {
 
     async fn read(&self, key: &Key, range: Option<ByteRange>, fresh: bool) -> credenza_connect::Result<Option<Body>> {
         let body = self.inner.read(key, range, fresh).await;
-        // The last bytes as they were, so that only the time tells.
-        let bytes = fs::read(&self.file).unwrap();
-        fs::write(&self.file, bytes).unwrap();
+        self.touch();
         body
     }
 
@@ -557,12 +569,23 @@ impl Destination for Busy {
 async fn a_file_that_is_written_to_while_it_is_compared_is_not_called_identical() {
     let bed = Bed::new(|source| write_at(&source.join("busy"), &noise(1, 100_000), 5)).await;
     bed.restore(&options()).await.unwrap();
-    let busy = || Busy { inner: bed.destination(), file: bed.target("busy") };
+    let busy = || Busy { inner: bed.destination(), file: bed.target("busy"), is_early: false };
     let report = bed.restore_to(busy(), &options()).await.unwrap();
     assert_eq!(left(&report), [(Conflict::Changing, 1)]);
     let report = bed.restore_to(busy(), &overwriting(Overwrite::Always)).await.unwrap();
     assert_eq!((report.replaced, left(&report)), (1, vec![]));
     bed.expect_equal("busy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_becomes_newer_while_others_are_compared_is_not_replaced() {
+    let bed = Bed::new(|source| write_at(&source.join("busy"), &noise(1, 100_000), 5)).await;
+    fs::create_dir(bed.target("")).unwrap();
+    write_at(&bed.target("busy"), b"older when it is looked for", 4);
+    let busy = Busy { inner: bed.destination(), file: bed.target("busy"), is_early: true };
+    let report = bed.restore_to(busy, &overwriting(Overwrite::IfNewer)).await.unwrap();
+    assert_eq!((report.replaced, left(&report)), (0, vec![(Conflict::NotOlder, 1)]));
+    assert_eq!(fs::read(bed.target("busy")).unwrap(), b"older when it is looked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Plan: contents in the order of the packs that hold them, in windows that fit into memory.
 //!
 //! ```text
-//! sift all > cut windows > take from the course > load the rest > 1 > write > describe
+//! sift all > cut windows > take from the course > load the rest > 1 > sift what replaces > write > describe
 //! ```
 //!
 //! Owned here: the order, the windows, and that comparing, fetching and writing go on side by side. Called by `restore::run` and `replay`.
@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use credenza_model::{ChunkId, ChunkRef, Content, Key, Record};
+use credenza_model::{ChunkId, ChunkRef, Content, Entry, Key, Record};
 use futures_util::future::join;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use crate::blobs::{BlobLoader, Course, Fetched, Taken};
 use crate::contents::ContentChunks;
 use crate::view::never_read;
 use crate::window::{WINDOW_BYTES, weight};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// Entries in one window, so that many tiny files do not make it long.
 const WINDOW_ENTRIES: usize = 4096;
@@ -99,10 +99,35 @@ async fn write_small(loader: &Arc<BlobLoader>, records: Vec<Record>, writer: &Re
         Some((window, fetched))
     });
     // A further name of a file is made with the metadata, so contents are whole window by window.
-    let written = fetched.then(|window| writer.write(window));
+    let written = fetched.then(|window| write_window(window, writer));
     let writing = written.map(|written| async { writer.describe(written?).await }).buffered(WINDOWS_AT_ONCE);
-    let (fetched, written): (Result<()>, Result<()>) = join(fetching, writing.try_collect()).await;
+    let (fetched, written): (Result<()>, Result<()>) = join(fetching, drained(writing, writer.stop())).await;
     written.and(fetched)
+}
+
+/// Writes a window. What is there may have changed while chunks were fetched: before it is replaced it is looked at again, if it could be spared now.
+async fn write_window(window: Window, writer: &RestoreWriter<'_>) -> Result<Vec<Entry>> {
+    let Window { items, fetched } = window;
+    let is_due = |item: &Item| item.replaces && writer.may_spare();
+    let (due, mut items): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_due);
+    if !due.is_empty() {
+        let due = due.into_iter().map(|item| Item { replaces: false, ..item }).collect();
+        items.extend(writer.stop().unless(writer.sift(due)).await??);
+    }
+    writer.write(Window { items, fetched }).await
+}
+
+/// Takes all that comes, and hands back the first failure. That asks for the end, so that what is under way is given up in good order instead of dropped.
+async fn drained(done: impl Stream<Item = Result<()>>, stop: &Stop) -> Result<()> {
+    let mut done = std::pin::pin!(done);
+    let mut ended = Ok(());
+    while let Some(result) = done.next().await {
+        if result.is_err() {
+            stop.request();
+        }
+        ended = ended.and(result);
+    }
+    ended
 }
 
 /// Windows of what is to be written, which get their chunks one after the other.
@@ -261,5 +286,21 @@ impl Long<'_> {
         taken.fetched.extend(reused);
         self.offset += bytes;
         Ok(Some((refs, taken)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_asks_for_the_end_and_what_is_under_way_is_waited_for() {
+        let stop = Stop::default();
+        let mut taken = 0;
+        let done = [Ok(()), Err(Error::PacksClosed), Err(Error::Cancelled)];
+        let done = futures_util::stream::iter(done).inspect(|_| taken += 1);
+        let ended = drained(done, &stop).await;
+        assert!(matches!(ended, Err(Error::PacksClosed)) && stop.is_requested());
+        assert_eq!(taken, 3);
     }
 }

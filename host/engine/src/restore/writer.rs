@@ -121,6 +121,11 @@ impl<'a> RestoreWriter<'a> {
         self.is_looking.load(Relaxed)
     }
 
+    /// Whether what was to be replaced is to stay if it has changed since.
+    pub(super) const fn may_spare(&self) -> bool {
+        !matches!(self.options.overwrite, Overwrite::Always | Overwrite::IfChanged)
+    }
+
     /// Whether every version of a key is written, one after the other, not the current one alone.
     pub(super) const fn is_replaying(&self) -> bool {
         self.options.versions

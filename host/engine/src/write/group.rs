@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use credenza_format::{BlobKind, Compressor, Encoding, Frame, GroupFrame};
+use credenza_format::{BlobKind, Compressor, Encoding, Frame, GROUP_MEMBERS_MAX, GroupFrame};
 use credenza_model::limits::{GROUP_BYTES, GROUP_MEMBER_BYTES_MAX};
 use credenza_model::{ChunkId, ChunkRef};
 
@@ -56,7 +56,7 @@ impl GroupKeeper {
         let start = self.plain.len();
         self.plain.extend_from_slice(plain);
         self.members.push((id, start..self.plain.len()));
-        if self.plain.len() >= GROUP_BYTES {
+        if self.plain.len() >= GROUP_BYTES || self.members.len() >= GROUP_MEMBERS_MAX as usize {
             self.flush()?;
         }
         Ok(chunk)

@@ -114,7 +114,7 @@ impl PackWriter {
         }
         let Slot::Filling(filling) = &mut *slot else { return Err(self.failed().unwrap_or(Error::PacksClosed)) };
         push(&mut filling.pack).map_err(Error::encode("packing a chunk"))?;
-        if filling.pack.stored_bytes() >= lane.bytes_target {
+        if filling.pack.stored_bytes() + filling.pack.table_bytes() >= lane.bytes_target {
             self.dispatch(std::mem::replace(&mut *slot, Slot::Empty))?;
         }
         Ok(())

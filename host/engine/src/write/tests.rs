@@ -175,6 +175,19 @@ async fn small_chunks_of_one_piece_of_work_share_a_frame_and_each_is_packed_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_tiny_chunks_than_a_group_may_have_go_into_two() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let dedup = dedup(&repository).await;
+    let kept: Vec<ChunkRef> = tokio::task::block_in_place(|| {
+        let mut keeper = GroupKeeper::new(Arc::clone(&dedup), 1).unwrap();
+        let kept = (0..5000).map(|seed| keeper.keep(&text(seed, 40)).unwrap()).collect();
+        keeper.flush().unwrap();
+        kept
+    });
+    assert!(kept.iter().all(|chunk| dedup.holds(&chunk.id).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_packs_a_group_waits_for_nobody_before_it_is_packed() {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let dedup = dedup(&repository).await;

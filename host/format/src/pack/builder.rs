@@ -126,6 +126,13 @@ impl PackBuilder {
         self.sealer.plain_bytes()
     }
 
+    /// What the table of the blobs so far takes. It comes with the end of the pack, and counts where the pack's size is to be bounded: of many small blobs
+    /// in one group it is longer than they are.
+    #[must_use]
+    pub fn table_bytes(&self) -> u64 {
+        self.end_bytes(self.blobs.len())
+    }
+
     /// Blobs so far.
     #[must_use]
     pub fn blob_count(&self) -> usize {

@@ -123,6 +123,20 @@ proptest! {
 }
 
 #[test]
+fn the_table_of_tiny_blobs_counts_before_the_pack_is_closed() {
+    let keys = keys();
+    let plains: Vec<[u8; 4]> = (0..4000_u32).map(u32::to_le_bytes).collect();
+    let members: Vec<(ChunkId, &[u8])> =
+        plains.iter().map(|plain| (keys.blob_id(BlobKind::Data, plain), plain.as_slice())).collect();
+    let mut builder = PackBuilder::new(&keys, PackKind::Data).unwrap();
+    push_group(&mut builder, &members);
+    let (bodies, table) = (builder.stored_bytes(), builder.table_bytes());
+    assert_eq!(table, 4000 * 48 + 16);
+    let sealed = builder.finish().unwrap().object.length();
+    assert!((bodies + table..(bodies + table) * 9 / 8).contains(&sealed), "{bodies} and {table} make {sealed}");
+}
+
+#[test]
 fn a_group_that_pays_takes_fewer_bytes_than_its_members_by_themselves_and_noise_makes_none() {
     let (keys, mut compressor) = (keys(), Compressor::new(1).unwrap());
     let plains: Vec<Vec<u8>> =

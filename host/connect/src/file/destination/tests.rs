@@ -61,6 +61,18 @@ async fn an_access_list_that_a_folder_hands_down_does_not_let_in_whom_the_snapsh
 }
 
 #[tokio::test]
+async fn what_is_noted_of_a_file_is_forgotten_when_another_is_begun_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let destination = FileDestination::new(folder.path()).unwrap();
+    let files = [entry("a", EntryKind::File, 0o640)];
+    restore(&destination, &files[0]).await;
+    drop(destination.create(&files[0], true).await.unwrap());
+    fs::set_permissions(folder.path().join("a"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(describe(&destination, &files).await, [[""; 0]]);
+    assert_eq!(fs::metadata(folder.path().join("a")).unwrap().permissions().mode() & 0o7777, 0o640);
+}
+
+#[tokio::test]
 async fn each_file_system_is_synced_once() {
     let folder = tempfile::tempdir().unwrap();
     let lacking = Lacking::default();

@@ -307,6 +307,11 @@ impl Tree {
         lock_unpoisoned(&self.described).insert(entry.key.clone(), described);
     }
 
+    /// Takes back what is noted of an entry: it is written anew.
+    pub(super) fn forget_described(&self, entry: &Entry) {
+        lock_unpoisoned(&self.described).remove(&entry.key);
+    }
+
     /// What could not be set of a file that is described as the entry says; `None` when it is not.
     fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
         let described = lock_unpoisoned(&self.described).remove(&entry.key)?;

@@ -39,6 +39,8 @@ impl FileWriter {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let unfinished = tree.unfinished_name();
+        // What is noted of a file of this key is not true of the one that takes its place.
+        tree.forget_described(entry);
         let file = openat(&place.folder.descriptor, &unfinished, flags, mode).map_err(|e| {
             tree.forget_link(entry);
             from_errno("cannot create", &entry.key, e)

@@ -103,3 +103,31 @@ async fn what_is_far_ahead_is_leapt_to() {
     let gets = gets(&store);
     assert!(gets.len() == 1 && gets[0] < LENGTH as u64 / 2, "{gets:?}");
 }
+
+#[tokio::test]
+async fn of_more_packs_than_are_open_at_once_the_others_are_left_to_the_loader() {
+    let store = MemoryStore::new();
+    let repository = repository(Arc::new(store.clone()), secret(), None).await;
+    let source = MemorySource::new();
+    let mut trees = Vec::new();
+    for number in 0..4_u64 {
+        source.put(format!("{number}").as_str(), noise(number, 2_000_000));
+        let id = snapshot(&repository, &source).await;
+        trees.push(handle(&repository, id).await.snapshot.tree);
+    }
+    let loader = loader(&repository, Arc::new(store)).await;
+    let mut walk = repository.walk(&loader, trees.last().unwrap(), b"");
+    let (mut all, mut window) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let record = walk.next().await.unwrap().unwrap();
+        let refs = ContentChunks::new(Arc::clone(&loader), &record.content).next(u64::MAX).await.unwrap();
+        let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id).collect();
+        window.extend_from_slice(&ids[..10]);
+        all.extend(ids);
+    }
+    let mut course = Course::plan(&loader, all.into_iter());
+    assert_eq!(course.stretches.len(), 4);
+    let taken = course.take(window).await;
+    assert_eq!((taken.fetched.len(), taken.rest.len()), (30, 10));
+    assert_eq!(loader.complete(taken).await.unwrap().len(), 40);
+}
