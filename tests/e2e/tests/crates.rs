@@ -70,11 +70,12 @@ const CRATES: [(&str, &[&str], &str); 17] = [
             "credenza-connect",
             "credenza-sandbox",
             "credenza-engine",
+            "credenza-s3-server",
             "credenza-e2e",
             "credenza-sdk",
             "credenza-connector-s3",
         ],
-        "only a measurement of the sandbox links what runs on both of its sides",
+        "only a measurement of the sandbox links what runs on both of its sides; requests are counted by the server",
     ),
     ("xtask", &["credenza-author"], "tasks build and run things, and build connectors as their authors do"),
 ];
