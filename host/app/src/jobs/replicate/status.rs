@@ -17,6 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
+use super::alarm::silence;
 use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
@@ -163,7 +164,8 @@ pub fn recorded(runner: &Runner<'_>, policy: &Replicate) -> Status {
     let targets = policy.targets.iter().map(of).collect();
     Status {
         newest,
-        is_silent: newest.is_some() && is_silent(policy, newest, now),
+        // As the alarm has it: nobody has looked since the last run.
+        is_silent: silence(policy, &past).is_some_and(|silence| silence.is_silent),
         targets,
         ..Status::of(runner, policy)
     }
