@@ -166,7 +166,8 @@ mod tests {
         let kept = KeptBlobs::new(repository.loader(Arc::new(index)), 0);
         let (id, along) = (ChunkId::new([1; 32]), ChunkId::new([2; 32]));
         let Asked::Missing(claim) = kept.asked(id, &[along]) else { panic!("nobody loads it yet") };
-        let (mut waits, mut asks) = (pin!(kept.get(id, &[])), pin!(kept.get(along, &[])));
+        let mut waits = pin!(kept.get(id, &[]));
+        let mut asks = pin!(kept.get(along, &[]));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut context).is_pending());
         assert!(asks.as_mut().poll(&mut context).is_pending());
