@@ -24,13 +24,21 @@ struct Slot<T> {
 
 /// What was found, and when.
 pub(crate) struct Found<T> {
+    /// When measuring began: what has changed since may have been missed.
+    pub(crate) began: Timestamp,
     pub(crate) at: Timestamp,
     pub(crate) what: Arc<T>,
 }
 
+impl<T> Slot<T> {
+    fn last(&self) -> Option<Found<T>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl<T> Clone for Found<T> {
     fn clone(&self) -> Self {
-        Self { at: self.at, what: Arc::clone(&self.what) }
+        Self { began: self.began, at: self.at, what: Arc::clone(&self.what) }
     }
 }
 
@@ -40,6 +48,8 @@ pub(crate) struct Looked<T> {
     pub(crate) last: Option<Found<T>>,
     /// Whether measuring goes on, so that the next look has more.
     pub(crate) goes_on: bool,
+    /// Whether the last was found while whoever looks waited. It is not where measuring goes on, or failed.
+    pub(crate) is_new: bool,
 }
 
 impl<T: Send + Sync + 'static> Measured<T> {
@@ -55,18 +65,22 @@ impl<T: Send + Sync + 'static> Measured<T> {
         measure: impl FnOnce() -> T + Send + 'static,
     ) -> Looked<T> {
         let slot = self.slot(name);
+        let before = slot.last();
         if let Ok(held) = Arc::clone(&slot.under_way).try_lock_owned() {
             let (slot, clock) = (Arc::clone(&slot), Arc::clone(&self.clock));
             tokio::task::spawn_blocking(move || {
+                let began = clock.now().wall;
                 let what = Arc::new(measure());
-                let found = Found { at: clock.now().wall, what };
+                let found = Found { began, at: clock.now().wall, what };
                 *slot.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
                 drop(held);
             });
         }
         let goes_on = tokio::time::timeout(patience, slot.under_way.lock()).await.is_err();
-        let last = slot.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Looked { last, goes_on }
+        let last = slot.last();
+        let is_same = |last: &Found<T>| before.as_ref().is_some_and(|before| Arc::ptr_eq(&before.what, &last.what));
+        let is_new = last.as_ref().is_some_and(|last| !is_same(last));
+        Looked { last, goes_on, is_new }
     }
 
     fn slot(&self, name: &str) -> Arc<Slot<T>> {
@@ -105,5 +119,16 @@ mod tests {
         let (_held, never) = channel::<()>();
         let later = measured.look("a", Duration::ZERO, move || never.recv().map_or(3, |()| 2)).await;
         assert_eq!((later.goes_on, later.last.map(|found| *found.what)), (true, Some(1)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_found_before_a_measure_that_fails_is_not_new() {
+        let measured = Measured::new(Arc::new(SystemClock));
+        let first = measured.look("a", PATIENCE, || 1).await;
+        assert!(!first.goes_on && first.is_new);
+        let failed = measured.look("a", PATIENCE, || panic!("for the test")).await;
+        assert_eq!((failed.goes_on, failed.is_new), (false, false));
+        assert_eq!(failed.last.map(|found| *found.what), Some(1));
+        assert!(measured.look("a", PATIENCE, || 1).await.is_new, "also where it is as it was");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use credenza_app::jobs::Mirror;
 use credenza_app::jobs::mirror::Standing;
 use credenza_app::jobs::replicate::Status;
 use credenza_engine::{Clock, Stop};
@@ -34,9 +35,9 @@ pub(crate) struct Site {
     pub(crate) runs: Runs,
     /// What runs by itself.
     pub(crate) jobs: Jobs,
-    /// How policies of replication stood when somebody looked, and mirrors.
+    /// How policies of replication stood when somebody looked, and mirrors, each as it was written then.
     pub(crate) policies: Measured<Status>,
-    pub(crate) mirrors: Measured<Result<Standing, String>>,
+    pub(crate) mirrors: Measured<(Mirror, Result<Standing, String>)>,
     pub(crate) baskets: Baskets,
     pub(crate) activity: Arc<Activity>,
     /// Those who do not get in by a link or an identity provider.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use credenza_connect::file::Watched;
+use credenza_connect::file::{Watch, WatchError, Watched};
 
 use super::change::{self, Unwatched};
 use super::file::{Hook, Job, JobsFile, Verify};
@@ -71,7 +71,7 @@ pub enum LackCause {
         "{folders} folders are to be watched for changes, and this machine watches {watches_max} for each user, all programs together"
     )]
     Watches {
-        /// Folders that are to be watched for this job and those before it.
+        /// Folders that are to be watched for all jobs.
         folders: usize,
         /// What `fs.inotify.max_user_watches` says.
         watches_max: usize,
@@ -142,10 +142,19 @@ pub fn lacks(app: &App, job: &Job) -> Vec<Lack> {
 }
 
 /// Whether the changes that jobs wait for can be watched, where this machine watches so many folders, with the job that is concerned: each job that names
-/// no folder, and the one with which it is too much. What other programs watch is not known.
+/// no folder or has more of them than are watched for one, and the one with which it is too much. What other programs watch is not known.
 #[must_use]
 pub fn lacks_of_changes<'f>(app: &App, file: &'f JobsFile, watches_max: usize) -> Vec<(&'f Job, LackCause)> {
-    let (mut lacks, mut folders) = (Vec::new(), 0);
+    lacks_within(app, file, watches_max, Watch::FOLDERS_MAX)
+}
+
+fn lacks_within<'f>(
+    app: &App,
+    file: &'f JobsFile,
+    watches_max: usize,
+    folders_max: usize,
+) -> Vec<(&'f Job, LackCause)> {
+    let (mut lacks, mut folders, mut too_much) = (Vec::new(), 0, None);
     for job in file.jobs.values().filter(|job| job.on_change.is_some()) {
         let watched = match change::watched(app, job) {
             Ok(watched) => watched,
@@ -156,12 +165,19 @@ pub fn lacks_of_changes<'f>(app: &App, file: &'f JobsFile, watches_max: usize) -
                 continue;
             }
         };
-        let before = folders;
-        folders += watched.iter().map(Watched::count).sum::<usize>();
-        if before <= watches_max && folders > watches_max {
-            lacks.push((job, LackCause::Watches { folders, watches_max }));
+        let own = watched.iter().map(Watched::count).sum::<usize>();
+        if own > folders_max {
+            // None of them is watched, so that they take nothing from the others.
+            lacks.push((job, LackCause::Unwatched(WatchError::TooMany { folders_max }.into())));
+            continue;
+        }
+        folders += own;
+        if folders > watches_max {
+            too_much = too_much.or(Some(job));
         }
     }
+    // What would do is known when all were counted.
+    lacks.extend(too_much.map(|job| (job, LackCause::Watches { folders, watches_max })));
     lacks
 }
 
@@ -272,7 +288,15 @@ mod tests {
             "{lacks:?}"
         );
         let lacks = lacks_of_changes(&app, &file, 1);
-        assert!(matches!(lacks.as_slice(), [(job, LackCause::Watches { .. })] if job.name == "one"), "{lacks:?}");
+        assert!(
+            matches!(lacks.as_slice(), [(job, LackCause::Watches { folders: 4, .. })] if job.name == "one"),
+            "what would do for all is said: {lacks:?}"
+        );
+        let lacks = lacks_within(&app, &file, 4, 1);
+        let is_too_many = |cause: &LackCause| {
+            matches!(cause, LackCause::Unwatched(Unwatched::Watch(WatchError::TooMany { folders_max: 1 })))
+        };
+        assert!(lacks.len() == 2 && lacks.iter().all(|(_, cause)| is_too_many(cause)), "{lacks:?}");
     }
 
     #[test]

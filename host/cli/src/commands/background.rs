@@ -1,7 +1,8 @@
 //! `--daemon`: what is shown goes on in the background once it is there.
 //!
 //! A second process of the program does it: the first passes on what that one says until snapshots are shown, and ends. A secret is asked for as
-//! usual meanwhile, and a failure ends both with its exit code. What the second one says later is in a log of its own, in the folder of records.
+//! usual meanwhile, and a failure ends both with its exit code. What the second one says later is in a log of its own, in the folder of records;
+//! where none can be written, it says so and goes on.
 //!
 //! Owned here: the two processes, and their logs. Refused here: what is shown. Called by `mount` and `serve`.
 //!
@@ -75,8 +76,8 @@ struct BackgroundLine {
 }
 
 impl BackgroundLine {
-    fn of(pid: u32) -> Self {
-        Self { pid, log: log_of(pid).map(|path| path.to_string_lossy().into_owned()) }
+    fn of(pid: u32, log: Option<PathBuf>) -> Self {
+        Self { pid, log: log.map(|path| path.to_string_lossy().into_owned()) }
     }
 }
 
@@ -108,8 +109,7 @@ impl Background {
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-        let line = BackgroundLine::of(child.id());
-        let last = [line.to_string(), serde_json::to_string(&line).unwrap_or_default()];
+        let last = last_lines(child.id());
         let errors = child.stderr.take();
         let (passed_on, all_passed_on) = mpsc::channel();
         std::thread::spawn(move || {
@@ -141,8 +141,19 @@ impl Background {
             rustix::process::setsid().map_err(|cause| {
                 Failure::new("the terminal cannot be left").because(io::Error::from(cause).to_string())
             })?;
-            let log = open_log().map_err(|cause| Failure::new("no log can be written").because(cause.to_string()))?;
-            session.reporter.at_once(&BackgroundLine::of(std::process::id()))?;
+            let pid = std::process::id();
+            let log = log_of(pid).and_then(|path| match open_log(&path) {
+                Ok(log) => Some((log, path)),
+                Err(cause) => {
+                    session.reporter.warning(format!(
+                        "what is said in the background is lost: its log {} cannot be written: {cause}",
+                        path.display()
+                    ));
+                    None
+                }
+            });
+            let (log, path) = log.unzip();
+            session.reporter.at_once(&BackgroundLine::of(pid, path))?;
             give_back_terminal(log.as_ref())
                 .map_err(|cause| Failure::new("the terminal cannot be left").because(cause.to_string()))?;
         }
@@ -164,21 +175,20 @@ fn log_of(pid: u32) -> Option<PathBuf> {
     Some(environment::state_folder()?.join(LOGS).join(format!("{pid}.log")))
 }
 
-/// The log of this process, empty. Those of processes that ended long ago go.
-fn open_log() -> io::Result<Option<File>> {
-    let Some(path) = log_of(std::process::id()) else { return Ok(None) };
-    let folder = path.parent().unwrap_or(&path);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    remove_old_logs(folder)?;
+/// The log of this process, empty. Those of processes that ended long ago go, where they can.
+fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        remove_old_logs(folder);
+    }
     // Several descriptors write to it, each at its end.
-    fs::remove_file(&path)
-        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-    File::options().append(true).create_new(true).mode(0o600).open(&path).map(Some)
+    fs::remove_file(path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    File::options().append(true).create_new(true).mode(0o600).open(path)
 }
 
-fn remove_old_logs(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+fn remove_old_logs(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
         let pid = path.file_stem().and_then(|pid| pid.to_str()?.parse().ok()).and_then(Pid::from_raw);
         let runs = pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
         let age =
@@ -188,5 +198,29 @@ fn remove_old_logs(folder: &Path) -> io::Result<()> {
             let _ = fs::remove_file(&path);
         }
     }
-    Ok(())
+}
+
+/// What a process prints last, with `--json` or without, and with a log or without.
+fn last_lines(pid: u32) -> Vec<String> {
+    let lines = [log_of(pid), None].map(|log| BackgroundLine::of(pid, log));
+    lines.iter().flat_map(|line| [line.to_string(), serde_json::to_string(line).unwrap_or_default()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_can_write_no_log_says_so_and_is_heard_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "no folder").unwrap();
+        assert!(open_log(&file.join("1.log")).is_err());
+        let log = folder.path().join("logs/1.log");
+        assert!(open_log(&log).is_ok() && log.is_file());
+        let without = BackgroundLine::of(1, None);
+        let last = last_lines(1);
+        assert!(last.contains(&without.to_string()) && last.contains(&serde_json::to_string(&without).unwrap()));
+        assert!(!without.to_string().contains("cat"), "{without}");
+    }
 }

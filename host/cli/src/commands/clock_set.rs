@@ -34,7 +34,9 @@ impl ClockSet {
             let Ok(mut ready) = self.timer.readable().await else { return std::future::pending().await };
             let read = rustix::io::read(ready.get_inner(), &mut [0; 8]);
             ready.clear_ready();
-            if read == Err(Errno::CANCELED) && arm(ready.get_inner()).is_ok() {
+            if read == Err(Errno::CANCELED) {
+                // It has happened, whether it can be heard of again or not.
+                let _ = arm(ready.get_inner());
                 return;
             }
         }

@@ -2,10 +2,10 @@
 //!
 //! Owned here: options, words, and that damage is on record soon after it was met. Refused here: what is shown of them (`credenza_serve`).
 //!
-//! Bound: [`TROUBLES_MAX`] troubles, and one record in [`RECORDED`].
+//! Bound: [`TROUBLES_MAX`] troubles, [`DAMAGES_MAX`] damages, and one record in [`RECORDED`].
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -23,6 +23,8 @@ use crate::report::Reporter;
 
 /// Most kinds of trouble that are told; what a reader meets again and again is told once.
 const TROUBLES_MAX: usize = 100;
+/// Most damages that are put on record; `check` finds the others.
+const DAMAGES_MAX: usize = 1000;
 /// How often damage is put on record at most; what is met meanwhile waits.
 const RECORDED: Duration = Duration::from_mins(1);
 
@@ -66,9 +68,34 @@ pub(super) struct Kept {
 #[derive(Default)]
 struct Met {
     told: Mutex<BTreeSet<String>>,
-    /// What is not on record yet.
-    damages: Mutex<Vec<Damage>>,
+    damages: Mutex<Damages>,
     is_new: Notify,
+}
+
+/// Damage that readers met, each once.
+#[derive(Default)]
+struct Damages {
+    recorded: Vec<Damage>,
+    unrecorded: Vec<Damage>,
+}
+
+impl Damages {
+    /// Whether it was new, and there was room for it. The record knows objects and what is wrong with them.
+    fn note(&mut self, damage: &Damage) -> bool {
+        let is_same = |known: &Damage| known.object == damage.object && known.kind == damage.kind;
+        let is_new = self.recorded.len() + self.unrecorded.len() < DAMAGES_MAX
+            && !self.recorded.iter().chain(&self.unrecorded).any(is_same);
+        if is_new {
+            self.unrecorded.push(damage.clone());
+        }
+        is_new
+    }
+
+    /// These are on record.
+    fn take(&mut self, recorded: Vec<Damage>) {
+        self.unrecorded.retain(|damage| !recorded.contains(damage));
+        self.recorded.extend(recorded);
+    }
 }
 
 impl Met {
@@ -78,26 +105,35 @@ impl Met {
         told.len() < TROUBLES_MAX && told.insert(text.to_owned())
     }
 
-    fn note(&self, damage: &Damage) {
-        self.damages.lock().unwrap_or_else(PoisonError::into_inner).push(damage.clone());
-        self.is_new.notify_one();
+    fn damages(&self) -> MutexGuard<'_, Damages> {
+        self.damages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts on record what was found damaged, as `check` does. What cannot be put there waits for the next time.
-    async fn record(&self, repository: &Repository) -> Result<(), EngineError> {
-        let damages = std::mem::take(&mut *self.damages.lock().unwrap_or_else(PoisonError::into_inner));
-        let recorded = repository.record_damage(&damages).await;
-        if recorded.is_err() {
-            self.damages.lock().unwrap_or_else(PoisonError::into_inner).extend(damages);
+    fn note(&self, damage: &Damage) {
+        if self.damages().note(damage) {
+            self.is_new.notify_one();
         }
-        recorded
+    }
+
+    fn unrecorded(&self) -> Vec<Damage> {
+        self.damages().unrecorded.clone()
+    }
+
+    /// Puts on record what was found damaged, as `check` does. What cannot be put there, also because whoever does it is ended, waits for the next time.
+    async fn record(&self, repository: &Repository) -> Result<(), EngineError> {
+        let damages = self.unrecorded();
+        repository.record_damage(&damages).await?;
+        self.damages().take(damages);
+        Ok(())
     }
 
     /// Puts on record what is met, as it is met.
     async fn record_all(&self, repository: &Repository) {
         loop {
-            self.is_new.notified().await;
-            // What fails is tried again with what is met next, and told at the end.
+            if self.unrecorded().is_empty() {
+                self.is_new.notified().await;
+            }
+            // What fails is tried again after a while, and told at the end.
             let _ = self.record(repository).await;
             tokio::time::sleep(RECORDED).await;
         }
@@ -117,10 +153,11 @@ impl Kept {
                 Some(why) => format!("{}: {why}", failure.what),
                 None => failure.what,
             };
+            // Also where so much else was told that this is not.
+            if let ServeError::Engine(EngineError::Damage(damage)) = cause {
+                met.note(damage);
+            }
             if met.is_untold(&text) {
-                if let ServeError::Engine(EngineError::Damage(damage)) = cause {
-                    met.note(damage);
-                }
                 reporter.warning(format!("a reader was refused: {text}"));
             }
         })
@@ -170,4 +207,34 @@ impl ShownOptions {
 fn snapshot_name(text: &str) -> Result<SnapshotName, String> {
     let name = SnapshotName(text.to_owned());
     if name.is_valid() { Ok(name) } else { Err("neither `latest` nor the first digits of an id".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_engine::DamageKind;
+
+    use super::*;
+
+    fn damage(object: &str) -> Damage {
+        Damage { object: object.to_owned(), kind: DamageKind::Missing, chunk: None, detail: "it is gone".to_owned() }
+    }
+
+    #[test]
+    fn damage_waits_until_it_is_on_record_however_much_else_was_told() {
+        let met = Met::default();
+        (0..TROUBLES_MAX).for_each(|number| assert!(met.is_untold(&number.to_string())));
+        assert!(!met.is_untold("one more"));
+        met.note(&damage("data/a"));
+        met.note(&damage("data/a"));
+        let first = met.unrecorded();
+        assert_eq!(first, [damage("data/a")], "each once");
+        assert_eq!(met.unrecorded(), first, "who was ended over it has lost nothing");
+        met.note(&damage("data/b"));
+        met.damages().take(first);
+        assert_eq!(met.unrecorded(), [damage("data/b")], "what came meanwhile waits");
+        met.note(&damage("data/a"));
+        assert_eq!(met.unrecorded(), [damage("data/b")], "it is on record");
+        (0..2 * DAMAGES_MAX).for_each(|number| met.note(&damage(&format!("data/{number}"))));
+        assert_eq!(met.unrecorded().len(), DAMAGES_MAX - 1);
+    }
 }

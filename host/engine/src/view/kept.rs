@@ -1,10 +1,11 @@
-//! Blobs that were read last, verified, for whoever asks again. Of several who ask for one at a time the first loads it, and the others wait for that.
+//! Blobs that were read last, verified, for whoever asks again. Of several who ask for one at a time the first loads it, and the others wait for that;
+//! where it fails, it has failed for them too.
 //!
 //! Bound: the bytes that it is made with, and what one call loads.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use credenza_format::TreeRoot;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::blobs::{BlobLoader, Fetched};
 use crate::poison::lock_unpoisoned;
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
 /// What remembering a blob takes beside its bytes.
 const OVERHEAD_BYTES: usize = 128;
@@ -31,14 +32,17 @@ struct Kept {
     blobs: LruCache<ChunkId, Bytes>,
     bytes: usize,
     /// What somebody loads at the moment.
-    loading: HashSet<ChunkId>,
+    loading: HashMap<ChunkId, Failure>,
 }
+
+/// Why a blob could not be had, for those who wait while somebody loads it. Nothing where it is only loaded along: then they ask for it themselves.
+type Failure = Arc<OnceLock<Error>>;
 
 /// What becomes of a question for a blob.
 enum Asked<'a> {
     Kept(Bytes),
     /// Somebody loads it.
-    Awaited,
+    Awaited(Failure),
     /// Whoever asks loads it.
     Missing(Claim<'a>),
 }
@@ -47,6 +51,8 @@ enum Asked<'a> {
 struct Claim<'a> {
     of: &'a KeptBlobs,
     ids: Vec<ChunkId>,
+    /// Of the one that was asked for.
+    failure: Failure,
 }
 
 impl Drop for Claim<'_> {
@@ -62,7 +68,7 @@ impl Drop for Claim<'_> {
 
 impl KeptBlobs {
     pub(super) fn new(loader: Arc<BlobLoader>, bytes_max: usize) -> Self {
-        let kept = Kept { blobs: LruCache::unbounded(), bytes: 0, loading: HashSet::new() };
+        let kept = Kept { blobs: LruCache::unbounded(), bytes: 0, loading: HashMap::new() };
         Self { loader, bytes_max, kept: Mutex::new(kept), loaded: Notify::new() }
     }
 
@@ -79,10 +85,25 @@ impl KeptBlobs {
             loaded.as_mut().enable();
             match self.asked(id, ahead) {
                 Asked::Kept(bytes) => return Ok(bytes),
-                Asked::Awaited => loaded.await,
+                Asked::Awaited(failure) => {
+                    loaded.await;
+                    // Else each who waits would ask again what does not answer, one after the other.
+                    if let Some(error) = failure.get() {
+                        return Err(error.clone());
+                    }
+                }
                 Asked::Missing(claim) => break claim,
             }
         };
+        let loaded = self.load(id, &claim).await;
+        if let Err(error) = &loaded {
+            let _ = claim.failure.set(error.clone());
+        }
+        loaded
+    }
+
+    /// Loads what is claimed, and keeps it.
+    async fn load(&self, id: ChunkId, claim: &Claim<'_>) -> Result<Bytes> {
         let mut fetched: Fetched = self.loader.load(claim.ids.iter().copied()).await?;
         let lost = || Damage::of_chunk("index", DamageKind::Missing, id, format!("chunk {id} was not found"));
         let wanted = fetched.remove(&id).unwrap_or_else(|| Err(lost()));
@@ -99,13 +120,15 @@ impl KeptBlobs {
         if let Some(bytes) = kept.blobs.get(&id) {
             return Asked::Kept(bytes.clone());
         }
-        if kept.loading.contains(&id) {
-            return Asked::Awaited;
+        if let Some(failure) = kept.loading.get(&id) {
+            return Asked::Awaited(Arc::clone(failure));
         }
-        let is_missing = |id: &ChunkId| !kept.blobs.contains(id) && !kept.loading.contains(id);
+        let is_missing = |id: &ChunkId| !kept.blobs.contains(id) && !kept.loading.contains_key(id);
         let ids: Vec<ChunkId> = ahead.iter().copied().filter(is_missing).chain([id]).collect();
-        kept.loading.extend(&ids);
-        Asked::Missing(Claim { of: self, ids })
+        let (failure, along) = (Failure::default(), Failure::default());
+        kept.loading.extend(ids.iter().map(|id| (*id, Arc::clone(&along))));
+        kept.loading.insert(id, Arc::clone(&failure));
+        Asked::Missing(Claim { of: self, ids, failure })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -126,5 +149,32 @@ impl Kept {
         {
             self.bytes -= oldest.len() + OVERHEAD_BYTES;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::testing::recorded;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_be_had_is_not_asked_for_again_by_those_who_waited_for_it() {
+        let (_, repository) = recorded().await;
+        let index = repository.readable_index().await.unwrap();
+        let kept = KeptBlobs::new(repository.loader(Arc::new(index)), 0);
+        let (id, along) = (ChunkId::new([1; 32]), ChunkId::new([2; 32]));
+        let Asked::Missing(claim) = kept.asked(id, &[along]) else { panic!("nobody loads it yet") };
+        let mut waits = pin!(kept.get(id, &[]));
+        let mut asks = pin!(kept.get(along, &[]));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        assert!(asks.as_mut().poll(&mut context).is_pending());
+        claim.failure.set(Error::NoKeys).unwrap();
+        drop(claim);
+        assert!(matches!(waits.await, Err(Error::NoKeys)));
+        // What was only to be loaded along is asked for: no pack has it.
+        assert!(matches!(asks.await, Err(Error::Damage(_))));
     }
 }

@@ -71,23 +71,29 @@ impl Filesystem {
         Self { files, open: Arc::default(), runtime, room: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
-    /// Answers, in a task where something is to be waited for, once there is room for one; until then the kernel's next question waits.
+    /// Answers, in a task where something is to be waited for.
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, answer: impl FnOnce(Arc<Files>, Arc<Open>) -> F) {
-        let _runtime = self.runtime.enter();
-        let mut answer = Box::pin(answer(Arc::clone(&self.files), Arc::clone(&self.open)));
-        // Most of what is asked for is at hand, and a task for it would cost more than the answer.
-        if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return;
-        }
-        let permit = match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(permit) => Ok(permit),
-            Err(_) => self.runtime.block_on(Arc::clone(&self.room).acquire_owned()),
-        };
-        self.runtime.spawn(async move {
-            answer.await;
-            drop(permit);
-        });
+        answer_in(&self.runtime, &self.room, answer(Arc::clone(&self.files), Arc::clone(&self.open)));
     }
+}
+
+/// Answers once there is room for it; until then the kernel's next question waits. An answer that has begun may hold what others wait for, so that none begins
+/// that could not go on.
+fn answer_in<F: Future<Output = ()> + Send + 'static>(runtime: &Handle, room: &Arc<Semaphore>, answer: F) {
+    let permit = match Arc::clone(room).try_acquire_owned() {
+        Ok(permit) => Ok(permit),
+        Err(_) => runtime.block_on(Arc::clone(room).acquire_owned()),
+    };
+    let _runtime = runtime.enter();
+    let mut answer = Box::pin(answer);
+    // Most of what is asked for is at hand, and a task for it would cost more than the answer.
+    if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+        return;
+    }
+    runtime.spawn(async move {
+        answer.await;
+        drop(permit);
+    });
 }
 
 impl fuser::Filesystem for Filesystem {
@@ -316,5 +322,32 @@ fn extended(value: Result<Vec<u8>, Errno>, room: u32, reply: ReplyXattr) {
             _ => reply.error(Errno::ERANGE),
         },
         Err(error) => reply.error(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_for_which_there_is_no_room_is_not_begun() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (room, begun) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
+        let taken = Arc::clone(&room).try_acquire_owned().unwrap();
+        std::thread::scope(|scope| {
+            let (handle, room, begins) = (runtime.handle().clone(), Arc::clone(&room), Arc::clone(&begun));
+            let waits = scope.spawn(move || {
+                answer_in(&handle, &room, async move { begins.store(true, Ordering::SeqCst) });
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!begun.load(Ordering::SeqCst), "what it has begun with nobody could get");
+            drop(taken);
+            waits.join().unwrap();
+        });
+        assert!(begun.load(Ordering::SeqCst));
+        assert_eq!(room.available_permits(), 1);
     }
 }

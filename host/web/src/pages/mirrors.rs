@@ -24,10 +24,9 @@ use super::jobs::{at_work, configured, of_job, require_idle, unread};
 use super::places::{open, short};
 use super::problem::Problem;
 use super::run::{self, State};
-use super::standing::{As, Bad, PATIENCE, Place, bad, is_paused, place, state};
+use super::standing::{As, Bad, PATIENCE, Place, bad, is_paused, place, state, taken};
 use crate::form::Fields;
 use crate::jobs::{Book, words};
-use crate::measured::{Found, Looked};
 use crate::operations::{JobRun, MirrorPlan};
 use crate::reply::{self, Reply};
 use crate::runs::{Operation, Room};
@@ -83,15 +82,16 @@ pub(super) async fn all(site: &Arc<Site>, book: &Arc<Book>) -> Result<Vec<Mirror
 }
 
 async fn one(site: &Arc<Site>, book: &Arc<Book>, policy: &Policy) -> Result<Mirror, Problem> {
-    let (found, as_of) = measured(site, policy).await;
-    let (targets, cuts, unknown) = match found.as_deref() {
+    let (seen, as_of) = measured(site, book, policy).await;
+    let found = seen.as_deref().map(|(_, found)| found);
+    let (targets, cuts, unknown) = match found {
         Some(Ok(standing)) => {
             (standing.targets.iter().map(|target| of_target(site, target)).collect(), cuts(site, standing), None)
         }
         Some(Err(why)) => (Vec::new(), Vec::new(), Some(why.clone())),
         None => (recorded(book, policy).await?, Vec::new(), None),
     };
-    let newest = found.as_deref().and_then(|found| found.as_ref().ok()?.cuts.whole.last());
+    let newest = found.and_then(|found| found.as_ref().ok()?.cuts.whole.last());
     let (state, says) = standing(&targets, unknown.as_deref());
     Ok(Mirror {
         href: of_job(&policy.name),
@@ -111,8 +111,11 @@ async fn one(site: &Arc<Site>, book: &Arc<Book>, policy: &Policy) -> Result<Mirr
     })
 }
 
-/// How a mirror stands, and as of when; nothing where that was never measured here.
-async fn measured(site: &Arc<Site>, policy: &Policy) -> (Option<Arc<Result<Standing, String>>>, As) {
+/// What was measured, and how that mirror stands.
+type Seen = (Policy, Result<Standing, String>);
+
+/// How a mirror stands, and as of when; nothing where that was not measured here of late.
+async fn measured(site: &Arc<Site>, book: &Book, policy: &Policy) -> (Option<Arc<Seen>>, As) {
     let (at, meant) = (Arc::clone(site), policy.clone());
     let measure = move || {
         let asking = async {
@@ -122,21 +125,17 @@ async fn measured(site: &Arc<Site>, policy: &Policy) -> (Option<Arc<Result<Stand
                 () = at.stop.requested() => None,
             }
         };
-        match Handle::current().block_on(asking) {
+        let found = match Handle::current().block_on(asking) {
             Some(found) => found.map_err(|error| shown::causes(&error).join(": ")),
             None => Err(format!("its places did not answer within {} minutes", PATIENCE.as_secs() / 60)),
-        }
+        };
+        (meant, found)
     };
-    let Looked { last, goes_on } = site.mirrors.look(&policy.name, site.limits.overview, measure).await;
-    let is_of_policy = |found: &Found<Result<Standing, String>>| match &*found.what {
-        Ok(standing) => standing.targets.iter().map(|target| &target.target).eq(&policy.to),
-        Err(_) => true,
-    };
-    match last.filter(is_of_policy) {
-        Some(Found { what, .. }) if !goes_on => (Some(what), As::Now),
-        Some(Found { at, what }) => (Some(what), As::Of(at)),
-        None => (None, As::Recorded),
-    }
+    let mut looked = site.mirrors.look(&policy.name, site.limits.overview, measure).await;
+    // The file may say something else by now.
+    let places = |policy: &Policy| (policy.from.clone(), policy.via.clone(), policy.to.clone());
+    looked.last = looked.last.filter(|found| places(&found.what.0) == places(policy));
+    taken(site, book, &policy.name, looked).await
 }
 
 /// What the last runs have done at each target, by the record of this machine.
@@ -235,7 +234,8 @@ fn cuts(site: &Site, standing: &Standing) -> Vec<Cut> {
     let cut = |handle: &credenza_engine::SnapshotHandle| {
         let (id, entries) = (handle.snapshot.id.to_string(), handle.snapshot.statistics.entries);
         let made = site.zone.time(handle.snapshot.started).text;
-        Cut { text: format!("{made}: {}, {}", count(entries, "entry", "entries"), short(&id)), id }
+        let suspect = if standing.suspect.contains(&handle.snapshot.id) { ", suspect" } else { "" };
+        Cut { text: format!("{made}: {}, {}{suspect}", count(entries, "entry", "entries"), short(&id)), id }
     };
     standing.cuts.whole.iter().rev().take(CUTS_MAX).map(cut).collect()
 }

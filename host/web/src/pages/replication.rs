@@ -2,7 +2,7 @@
 //! went wrong when; and what a person does now: run, pause, and on the day when the origin is lost, promote.
 //!
 //! It is measured at the repositories for each look, as the configuration opens them, and nothing is written. Whoever looks waits as long as the overview
-//! waits for a repository; where it takes longer, what was measured last is shown, and before that what the record of this machine says. Refused here: what the
+//! waits for a repository; where it takes longer, what was measured of late is shown, or what the record of this machine says, if that is newer or all there is. Refused here: what the
 //! figures are (`credenza_app::jobs::replicate`), mirrors (`mirrors`), the pages of a policy's runs (`jobs`).
 //!
 //! Bound: each policy is measured for [`PATIENCE`].
@@ -28,10 +28,10 @@ use super::mirrors::{self, Mirror};
 use super::places::of_repository;
 use super::problem::{Problem, render};
 use super::run::State;
-use super::standing::{As, Bad, PATIENCE, Place, bad, is_paused, place, runner, state};
+use super::standing::{As, Bad, PATIENCE, Place, bad, is_paused, place, runner, state, taken};
 use crate::access::Action;
 use crate::jobs::{Book, words};
-use crate::measured::{Found, Looked};
+use crate::measured::Found;
 use crate::reply::{self, Reply};
 use crate::shown::{self, Time, count};
 use crate::site::Site;
@@ -118,19 +118,19 @@ async fn measured(site: &Arc<Site>, book: &Arc<Book>, policy: &Replicate) -> (Ar
             }
         }
     };
-    let Looked { last, goes_on } = site.policies.look(&policy.name, site.limits.overview, measure).await;
+    let mut looked = site.policies.look(&policy.name, site.limits.overview, measure).await;
     let targets = |status: &Status| status.targets.iter().map(|target| target.target.clone()).collect::<Vec<_>>();
     let is_of_policy = |found: &Found<Status>| {
         found.what.from == policy.from && targets(&found.what).iter().eq(policy.targets.iter().map(|to| &to.target))
     };
-    match last.filter(is_of_policy) {
-        Some(Found { what, .. }) if !goes_on => (what, As::Now),
-        Some(Found { at, what }) => (what, As::Of(at)),
-        None => {
+    looked.last = looked.last.filter(is_of_policy);
+    match taken(site, book, &policy.name, looked).await {
+        (Some(status), as_of) => (status, as_of),
+        (None, as_of) => {
             let (at, asked, meant) = (Arc::clone(site), Arc::clone(book), policy.clone());
             let recorded = tokio::task::spawn_blocking(move || replicate::recorded(&runner(&at, &asked), &meant)).await;
             let lost = |_| Status::unknown(&runner(site, book), policy, "the program failed to read its record".into());
-            (Arc::new(recorded.unwrap_or_else(lost)), As::Recorded)
+            (Arc::new(recorded.unwrap_or_else(lost)), as_of)
         }
     }
 }
@@ -199,7 +199,7 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target
         newest: target.newest.map(|newest| site.zone.time(newest)),
         facts: match (&target.unknown, as_of) {
             (Some(_), _) => Vec::new(),
-            (None, As::Recorded) => recorded_facts(site, target),
+            (None, As::Recorded | As::Failed) => recorded_facts(site, target),
             (None, _) => facts(site, target),
         },
         promote: promotion(site, &target.target).await,

@@ -80,6 +80,8 @@ pub struct Standing {
     pub targets: Vec<TargetStatus>,
     /// Its cuts, oldest first.
     pub cuts: Snapshots,
+    /// Those of them that are suspect, and that nobody has acknowledged.
+    pub suspect: BTreeSet<SnapshotId>,
 }
 
 /// The name that runs of a mirror have, whether it is written with what all of them begin with or not.
@@ -159,7 +161,8 @@ pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Standi
             unknown,
         });
     }
-    Ok(Standing { targets, cuts })
+    let suspect = flags.suspects(&cuts).map(|(handle, _)| handle.snapshot.id).collect();
+    Ok(Standing { targets, cuts, suspect })
 }
 
 /// The cuts of a mirror, oldest first.

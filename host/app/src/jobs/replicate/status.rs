@@ -17,6 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
+use super::alarm::silence;
 use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
@@ -163,7 +164,8 @@ pub fn recorded(runner: &Runner<'_>, policy: &Replicate) -> Status {
     let targets = policy.targets.iter().map(of).collect();
     Status {
         newest,
-        is_silent: newest.is_some() && is_silent(policy, newest, now),
+        // As the alarm has it: nobody has looked since the last run.
+        is_silent: silence(policy, &past).is_some_and(|silence| silence.is_silent),
         targets,
         ..Status::of(runner, policy)
     }
@@ -309,4 +311,59 @@ fn left(past: &[Past], status: &TargetStatus) -> Option<u64> {
     (carried > 0)
         .then(|| (u128::from(bytes) * u128::from(seconds)).div_ceil(u128::from(carried)))
         .and_then(|left| u64::try_from(left).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use credenza_engine::{Stop, SystemClock};
+
+    use super::super::super::file::JobsFile;
+    use super::super::super::log::Record;
+    use super::super::super::outcome::Ending;
+    use super::super::super::state::State;
+    use super::*;
+    use crate::app::{App, AppOptions};
+
+    const FILE: &str = "version = 1\n[replicate.main]\nfrom = \"@main\"\nsilent = \"26h\"\n[[replicate.main.to]]\ntarget = \"@paris\"\n";
+
+    fn hour(hour: i64) -> Timestamp {
+        Timestamp { seconds: hour * 3600, nanoseconds: 0 }
+    }
+
+    /// Puts a run on record that ended at an hour, and found the newest snapshot of hour 9 at the origin.
+    fn add(state: &State, at: i64) {
+        let (run, job, at) = (format!("replicate.main {at}"), "replicate.main".to_owned(), hour(at));
+        let step = Step::Replicated {
+            target: "@paris".to_owned(),
+            copied: 0,
+            bytes: 0,
+            lacking: 0,
+            lag_bytes: 0,
+            seconds: 0,
+            newest_there: Some(hour(9)),
+            newest_here: Some(hour(9)),
+            behind_since: None,
+        };
+        let began = Record::Began { run: run.clone(), job: job.clone(), at, due: None, missed: 0, tries: 0 };
+        let step = Record::Step { run: run.clone(), step };
+        let ended = Record::Ended { run, job, at, due: None, ending: Ending::Done, tries_left: 0, reason: None };
+        [began, step, ended].iter().for_each(|record| state.log().add(record).unwrap());
+    }
+
+    #[test]
+    fn the_record_calls_an_origin_silent_only_as_of_the_last_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = JobsFile::parse(Path::new("jobs.toml"), FILE, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let policy = file.replicates.get("replicate.main").unwrap();
+        let state = State::of(Path::new("jobs.toml"), Some(folder.path().to_owned())).unwrap();
+        let (app, stop) = (App::new(AppOptions::default()), Stop::default());
+        let runner = Runner { app: &app, state: &state, clock: &SystemClock, stop: &stop };
+        add(&state, 10);
+        let status = recorded(&runner, policy);
+        assert!(status.newest == Some(hour(9)) && !status.is_silent, "what came since nobody knows: {status:?}");
+        add(&state, 36);
+        assert!(recorded(&runner, policy).is_silent);
+    }
 }

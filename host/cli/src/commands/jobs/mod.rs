@@ -16,6 +16,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
+use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
@@ -266,6 +267,9 @@ fn of_lack(cause: LackCause) -> Failure {
         LackCause::Watches { folders, .. } => {
             let enough = folders.saturating_mul(2);
             said.hint(format!("let it watch more, as root: sysctl fs.inotify.max_user_watches={enough} (and write that to a file in /etc/sysctl.d, so that it stays), or exclude folders; until then such a job runs by its schedule alone"))
+        }
+        LackCause::Unwatched(Unwatched::Watch(_)) => {
+            said.hint("exclude folders, or make several jobs of it: until then its schedule goes on alone")
         }
         LackCause::Unwatched(_) => said.hint("leave out on_change, or back up a folder: its schedule goes on"),
         LackCause::SameRepository { .. } => said.hint("name another repository as the target"),

@@ -104,6 +104,9 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Folders that one watches at most.
+    pub const FOLDERS_MAX: usize = FOLDERS_MAX;
+
     /// Watches folders from now on.
     ///
     /// # Errors
