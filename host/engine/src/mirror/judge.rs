@@ -17,6 +17,8 @@ pub(super) struct Ground {
     pub(super) settled: Option<Timestamp>,
     /// It keeps the times that entries are given, and what they are beside their content.
     pub(super) keeps_times: bool,
+    /// It keeps the times that entries are given, as far as is known, and nothing else of them.
+    pub(super) gives_back: bool,
     /// Source and target are buckets, whose fingerprints are ETags.
     pub(super) has_etags: bool,
     /// It lacked something of its cut when it was whole otherwise, so that an object may be as a cut before has it.
@@ -140,7 +142,8 @@ impl Ground {
 
     /// Whether it is as a run wrote it that did not come to its end.
     fn is_as_written(&self, record: &Record, found: &Entry) -> bool {
-        self.may_be(record, found) && (!self.keeps_times || self.is_surely(record, found))
+        let shows_writer = self.keeps_times || self.gives_back;
+        self.may_be(record, found) && (!shows_writer || self.is_surely(record, found) || has_time(record, found))
     }
 
     /// Whether it was there before the target was whole. Where files keep the times that they are given, their times say nothing of that.
@@ -200,11 +203,11 @@ mod tests {
     const WHOLE: i64 = 100;
 
     fn bucket() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: false, has_etags: true, is_lacking: false }
+        Ground { settled: at(WHOLE), keeps_times: false, gives_back: false, has_etags: true, is_lacking: false }
     }
 
     fn folder() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: true, has_etags: false, is_lacking: false }
+        Ground { settled: at(WHOLE), keeps_times: true, gives_back: false, has_etags: false, is_lacking: false }
     }
 
     #[test]
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn where_a_server_keeps_the_times_that_it_is_given_an_old_one_proves_nothing() {
-        let server = Ground { settled: None, has_etags: false, is_lacking: true, ..bucket() };
+        let server = Ground { settled: None, gives_back: true, has_etags: false, is_lacking: true, ..bucket() };
         let (a, b) = (record("one", ONE, 5), record("two", TWO, 6));
         for there in [found("eno", "", 4), found("longer", "", 5)] {
             assert_eq!(server.judge(Some(&there), Some(&b), (Some(&a), &[])), Verdict::Foreign);
@@ -261,6 +264,11 @@ mod tests {
         assert_eq!(server.judge(Some(&own), Some(&b), (Some(&a), &[])), Verdict::Changed);
         assert_eq!(server.judge(Some(&own), None, (Some(&a), &[])), Verdict::Gone);
         assert!(server.is_as_left(&a, &own));
+        // So has what a run wrote that was broken off.
+        let towards = [Some(b.clone())];
+        let judge = |there: &Entry| server.judge(Some(there), None, (None, &towards));
+        assert_eq!(judge(&found("two", "", 6)), Verdict::Gone);
+        assert_eq!(judge(&found("owt", "", 4)), Verdict::Extra);
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct Marker {
     /// It was given a time of long ago, so that its own shows whether the target keeps what it is given.
     #[serde(default)]
     pub dated: bool,
+    /// The target has given it back with that time: it keeps what it is given.
+    #[serde(skip)]
+    pub gives_back: bool,
 }
 
 impl Marker {
@@ -72,6 +75,7 @@ impl Marker {
             settled: None,
             // Of the others it is known whose times they have.
             dated: !info.has(ability::OWN_TIMES) && !info.has(ability::POSIX_ATTRIBUTES),
+            gives_back: false,
         }
     }
 
@@ -110,9 +114,10 @@ impl Read {
     /// The marker with the time at which the target was whole, where the times of what is there are those of its writing.
     pub(super) fn settled_marker(self, has_own_times: bool) -> Marker {
         let is_own = |written: Timestamp| written.seconds > GIVEN.seconds.saturating_add(ZONES_SECONDS);
-        let is_believed = has_own_times || (self.marker.dated && self.written.is_some_and(is_own));
+        let is_own = self.written.map(is_own).filter(|_| self.marker.dated);
+        let is_believed = has_own_times || is_own == Some(true);
         let settled = if self.marker.towards.is_empty() { self.written } else { self.marker.settled };
-        Marker { settled: settled.filter(|_| is_believed), ..self.marker }
+        Marker { settled: settled.filter(|_| is_believed), gives_back: is_own == Some(false), ..self.marker }
     }
 }
 
@@ -182,6 +187,7 @@ mod tests {
             towards: Vec::new(),
             settled: None,
             dated,
+            gives_back: false,
         };
         let read = Read { marker, written: Some(Timestamp { seconds, nanoseconds: 0 }) };
         read.settled_marker(has_own_times).settled.map(|time| time.seconds)
