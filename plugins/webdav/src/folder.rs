@@ -78,7 +78,7 @@ impl<W: Wire> Folder<W> {
     /// Any status but success, explained; `207` is one, where it is not what the method answers. A page with status 200 is no success of a
     /// change: it is that of somebody on the way, such as a login, who has changed nothing.
     pub(crate) fn ask(&self, request: Request, body: Option<W::Body>, action: &str) -> Result<Answer<W::Body>> {
-        let is_change = matches!(request.method.as_str(), "PUT" | "MOVE" | "MKCOL");
+        let is_change = matches!(request.method.as_str(), "PUT" | "MOVE" | "MKCOL" | "DELETE");
         let answer = self.wire.send(request, body)?;
         let is_page = is_change && answer.status == 200 && self.wire.length(&answer.body) != Some(0);
         let is_success = (200..300).contains(&answer.status) && answer.status != 207 && !is_page;

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use clap::Args;
 use credenza_app::environment;
+use credenza_app::shell::place_word;
 use credenza_engine::shards::{self, Dropped, Group, MergeOptions, MergeReport};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::report::printable;
 /// said. The parts are removed behind it. It may be run again whenever it was ended.
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
-    /// The group: its name as --group gave it, or the first digits of its id. It can be left out where there is one only.
+    /// The group: its name as --group gave it, or at least the first eight digits of its id. It can be left out where there is one only.
     #[arg(value_name = "GROUP")]
     group: Option<String>,
 
@@ -90,7 +91,7 @@ struct DroppedSummary {
 
 impl Display for DroppedSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped { group, source, removed, refused } = &self.report;
+        let Dropped { group, source, removed, refused, .. } = &self.report;
         write!(f, "removed {removed} parts of {}, group {group}", printable(source))?;
         if let Some((part, reason)) = refused.first() {
             let (count, reason) = (refused.len(), printable(reason));
@@ -117,7 +118,9 @@ impl Merge {
         };
         if self.drop {
             let report = shards::drop_parts(&open.repository, &options, &session.run_context()).await?;
-            let exit = if report.refused.is_empty() { Exit::Done } else { Exit::Incomplete };
+            let is_whole = report.refused.is_empty() && report.unrecorded.is_none();
+            warn_unrecorded(session, report.unrecorded.as_deref(), &place_word(&open.place));
+            let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
             session.reporter.done(&DroppedSummary { report });
             return Ok(exit);
         }
@@ -129,8 +132,20 @@ impl Merge {
                 printable(reason)
             ));
         }
-        let is_whole = report.errors == 0 || self.accept_unreadable;
+        warn_unrecorded(session, report.unrecorded.as_deref(), &place_word(&open.place));
+        let is_read = report.errors == 0 || self.accept_unreadable;
+        let is_whole = is_read && report.refused.is_empty() && report.unrecorded.is_none();
         session.reporter.done(&Summary { report });
         Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
+    }
+}
+
+/// Says that parts are gone without a record, and that others may be there still.
+fn warn_unrecorded(session: &Session<'_>, why: Option<&str>, place: &str) {
+    if let Some(why) = why {
+        session.reporter.warning(format!(
+            "no record of the parts that are removed could be written, so that `maintain`, `prune` and `audit` will miss them, and others may be there still: {}; put it on record as soon as there is room: credenza at {place} repair --drop-snapshots --apply; then run this again",
+            printable(why)
+        ));
     }
 }

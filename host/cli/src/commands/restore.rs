@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::fmt::{self, Display};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use credenza_app::patterns::PatternList;
-use credenza_app::shell::place_word;
+use credenza_app::shell::{place_word, shell_word};
 use credenza_app::{DestinationUse, Kind, SnapshotPath, StoreUse, estimate, restored};
 use credenza_engine::restore::{self, Deletion, Overwrite, RestoreOptions, RestoreReport};
-use credenza_engine::{Conflict, Left, Parts, Share};
+use credenza_engine::{Conflict, Left, Parts, Share, SnapshotName};
 use credenza_model::SnapshotId;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -81,8 +81,9 @@ pub(crate) struct Restore {
     /// Restore one share of N, number I of 0 to N-1, beside the others: a range of the keys with about as much work as each. `/N` takes the number from the
     /// job of an array that this is.
     ///
-    /// One that fails is run again alone. Names of one file that lie in several shares, and the modes of folders that would keep the others out, are set by a
-    /// restore without --shard behind all; until then they count as attributes that were not restored.
+    /// The snapshot is named by its id: `latest` may be another one for each process. One that fails is run again alone. Names of one file that lie in several
+    /// shares, and the modes of folders that would keep the others out, are set by a restore without --shard behind all; until then they count as attributes
+    /// that were not restored.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<ShardWord>,
 
@@ -103,7 +104,7 @@ pub(crate) struct Restore {
 }
 
 /// When what exists and differs is replaced.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum When {
     /// Always.
     Always,
@@ -218,11 +219,55 @@ impl Restore {
         }
     }
 
+    /// Demands the id of the snapshot of one of several processes: what is the newest may be another one for each of them. An estimate is for one alone.
+    fn expect_id(&self, name: &SnapshotName, meant: SnapshotId, place: &str) -> Result<(), Failure> {
+        let Some(shard) = self.shard.filter(|_| name.is_latest() && !self.spending.estimate) else { return Ok(()) };
+        let what = format!(
+            "--shard with `{}`: it may be another snapshot for each process, when one is made or removed meanwhile",
+            printable(&name.0)
+        );
+        let command = self.command_of(meant, &name.0, (place, shard));
+        let settings = match (self.settings.is_empty(), self.spending.budget.is_some()) {
+            (true, false) => "",
+            (true, true) => ", with the same --budget",
+            (false, false) => ", with the same -o",
+            (false, true) => ", with the same -o and --budget",
+        };
+        Err(Failure::usage(what).hint(format!("give all of them the id of the one that is meant{settings}: {command}")))
+    }
+
+    /// The same command for a snapshot by its id. Settings are left out: secrets may be among them.
+    fn command_of(&self, id: SnapshotId, name: &str, (place, shard): (&str, ShardWord)) -> String {
+        let typed = self.snapshot.to_string_lossy();
+        let path = typed.strip_prefix(name).unwrap_or_default();
+        let mut words = vec![shell_word(&format!("{id}{path}")), "--to".to_owned()];
+        words.push(shell_word(&self.to.to_string_lossy()));
+        words.push(format!("--shard {shard}"));
+        for (option, patterns) in [("--include", &self.include), ("--exclude", &self.exclude)] {
+            words.extend(patterns.iter().map(|pattern| format!("{option} {}", shell_word(&pattern.to_string_lossy()))));
+        }
+        if let Some(when) = self.overwrite.and_then(|when| when.to_possible_value()) {
+            words.push(format!("--overwrite={}", when.get_name()));
+        }
+        let flags = [
+            (self.dry_run, "--dry-run"),
+            (self.verify, "--verify"),
+            (self.delete, "--delete"),
+            (self.force, "--force"),
+            (self.versions, "--versions"),
+            (self.no_sync, "--no-sync"),
+            (self.accept_loss, "--accept-loss"),
+        ];
+        words.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).to_owned()));
+        format!("credenza at {place} restore {}", words.join(" "))
+    }
+
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let path = SnapshotPath::parse(&self.snapshot)?;
         let (repository, place) = session.places(Kind::Destination, &self.to, parse_settings(&self.settings)?)?;
         let open = session.open_healthy_at(repository, StoreUse::Read).await?;
         let snapshot = choose_surely(&self.newest.among(&open, session).await?, &path.snapshot, session)?;
+        self.expect_id(&path.snapshot, snapshot.snapshot.id, &place_word(&open.place))?;
         tell_suspect(&open, &path.snapshot, &snapshot, session).await?;
         // The whole is there without being looked for, also where the index is damaged: a restore gets past that.
         let parts = match path.is_whole() {

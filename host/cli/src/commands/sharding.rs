@@ -2,6 +2,8 @@
 //!
 //! Owned here: the option for that, and where its number comes from. Refused here: what a process takes for it. Called by whatever can be shared.
 
+use std::fmt::{self, Display};
+
 use credenza_app::array::{self, Member};
 use credenza_engine::Share;
 use credenza_engine::shards::{SHARDS_MAX, Shard, group_of};
@@ -28,6 +30,15 @@ pub(crate) fn parse_shard(text: &str) -> Result<ShardWord, String> {
     match number {
         Some(number) if number >= of => Err(format!("the numbers of {of} begin with 0 and end with {}", of - 1)),
         number => Ok(ShardWord { number, of }),
+    }
+}
+
+impl Display for ShardWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) => write!(f, "{number}/{}", self.of),
+            None => write!(f, "/{}", self.of),
+        }
     }
 }
 
@@ -71,6 +82,9 @@ mod tests {
     fn a_share_is_a_number_from_0_of_how_many() {
         assert_eq!(parse_shard("0/4"), Ok(ShardWord { number: Some(0), of: 4 }));
         assert_eq!(parse_shard("/4"), Ok(ShardWord { number: None, of: 4 }));
+        for word in ["0/4", "/4"] {
+            assert_eq!(parse_shard(word).map(|shard| shard.to_string()), Ok(word.to_owned()));
+        }
         for none in ["", "4", "4/4", "-1/4", "1/0", "a/b", "1/4/8"] {
             assert!(parse_shard(none).is_err(), "{none}");
         }

@@ -45,6 +45,9 @@ pub(crate) struct Sync {
 
     /// Carry one share of N, number I of 0 to N-1, beside the others: of the packs, by their ids. Whoever finds all of a snapshot there commits it. `/N` takes the
     /// number from the job of an array that this is. Only between repositories of which one was made like the other.
+    ///
+    /// It ends with 3 where a snapshot waits for what the others carry, and with 0 when all are there: so all but the last to end may end with 3. Whether all are
+    /// there says a sync without --shard behind them, which carries what is lacking.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<ShardWord>,
 
@@ -149,7 +152,7 @@ impl Display for Summary {
         if *waiting > 0 {
             write!(
                 f,
-                "\n{waiting} snapshots wait for what other processes carry of them; the last to end commits them"
+                "\n{waiting} snapshots are not there yet: they wait for what other processes carry of them, and the last to end commits them; where none is under way any more, a sync without --shard does"
             )?;
         }
         if *failed > 0 {
@@ -244,11 +247,20 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
     report.copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
     report_findings(&report.findings, session);
     let is_sound = report.failed == 0 && report.retreats.is_empty() && went_back.is_none();
-    let exit = if is_sound { Exit::Done } else { Exit::DamageFound };
+    let exit = exit_of(is_sound, report.waiting);
     let (here, there) = (from.open.place.text(), to.open.place.text());
     let requests = Requests { from: requests_from, to: requests_to };
     session.reporter.done(&Summary { from: here, to: there, report, requests });
     Ok(exit)
+}
+
+/// What is damaged outweighs what waits: that may become whole by other processes, and nobody here knows whether they live.
+const fn exit_of(is_sound: bool, waiting: u64) -> Exit {
+    match (is_sound, waiting) {
+        (false, _) => Exit::DamageFound,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::Incomplete,
+    }
 }
 
 /// Sync makes no repository: whether it is to be like this one is worth a decision.
@@ -258,5 +270,17 @@ fn to_be_made(failure: Failure, place: &Place, like: &Place) -> Failure {
             failure.hint(format!("make one: credenza at {} create --like {}", place_word(place), place_word(like)))
         }
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_others_is_not_done() {
+        assert_eq!(exit_of(true, 0), Exit::Done);
+        assert_eq!(exit_of(true, 2), Exit::Incomplete);
+        assert_eq!(exit_of(false, 2), Exit::DamageFound);
     }
 }

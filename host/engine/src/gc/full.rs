@@ -8,8 +8,10 @@ use credenza_connect::wrap::{Fault, FaultKind, call};
 use credenza_model::SnapshotId;
 
 use super::*;
+use crate::backup::{self, BackupOptions};
 use crate::repair::{self, RepairOptions};
 use crate::repository::SnapshotHandle;
+use crate::shards::{MergeOptions, Shard, drop_parts, group_of};
 use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{RunContext, remove};
 
@@ -52,6 +54,21 @@ async fn a_removal_that_could_not_be_put_on_record_at_all_is_told() {
     let report = remove::run(&full, &[handle(&full, gone).await], None).await.unwrap();
     assert_eq!(report.removed, [gone]);
     assert!(report.unrecorded.is_some() && keys(&store, "removed/") == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_are_given_up_without_a_record_are_told() {
+    let (store, _) = filled().await;
+    let calm = open(Arc::new(store.clone()), secret()).await;
+    let source = MemorySource::new();
+    source.put("part", noise(98, 2000));
+    let shard = Some(Shard { group: group_of("night"), number: 0, of: 2 });
+    let options = BackupOptions { shard, ..BackupOptions::default() };
+    backup::run(&calm, Arc::new(source), &options, &RunContext::default()).await.unwrap();
+    let full = full(&store, &[1, 2]).await;
+    let named = MergeOptions { group: Some("night".to_owned()), ..MergeOptions::default() };
+    let dropped = drop_parts(&full, &named, &RunContext::default()).await.unwrap();
+    assert!(dropped.removed == 1 && dropped.unrecorded.is_some(), "{dropped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,17 +92,17 @@ impl<'a> Cuts<'a> {
         Ok(false)
     }
 
-    /// Whether the mirror has put there what is there, although neither the cut that the target was nor one that it was on its way to has the key: it was there
-    /// when the target was whole, and a cut of the policy until then has the key; or a cut of the source holds just that, so that nothing of anybody's is lost.
+    /// Whether the mirror has put there what is there, although neither the cut that the target was nor one that it was on its way to has the key: a cut of
+    /// the policy until the target was whole has the key, and what is there was there then or has the size and time of that cut; or a cut of the source holds just
+    /// that, so that nothing of anybody's is lost.
     async fn had(&self, key: &Key, found: &Entry, (ground, tag): (&Ground, &str)) -> Result<bool> {
         let Some(known) = self.known else { return Ok(false) };
-        let until = known.cut_made.filter(|_| ground.is_settled(found));
         for handle in &self.past {
             let Some(record) = self.record(handle, key).await? else { continue };
             let snapshot = &handle.snapshot;
-            let was_mirrored =
-                until.is_some_and(|until| snapshot.started <= until) && snapshot.tags.iter().any(|own| own == tag);
-            if was_mirrored || ground.is_surely(&record, found) {
+            let was_mirrored = known.cut_made.is_some_and(|until| snapshot.started <= until)
+                && snapshot.tags.iter().any(|own| own == tag);
+            if (was_mirrored && ground.is_as_left(&record, found)) || ground.is_surely(&record, found) {
                 return Ok(true);
             }
         }

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_the_target_lacks_of_a_history_is_found_whatever_either_side_has_forgotten() {
-        let ground = Ground { settled: None, keeps_times: false, has_etags: true, is_lacking: false };
+        let ground =
+            Ground { settled: None, keeps_times: false, gives_back: false, has_etags: true, is_lacking: false };
         for (there, cut, passed, is_exact) in [
             ("", "abc", 0, false),
             ("a", "abc", 1, true),

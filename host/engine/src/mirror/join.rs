@@ -75,6 +75,7 @@ pub(super) async fn plan(
     let ground = Ground {
         settled: cuts.known.and_then(|known| known.settled),
         keeps_times: info.has(ability::POSIX_ATTRIBUTES),
+        gives_back: cuts.known.is_some_and(|known| known.gives_back),
         has_etags: cuts.is_of_keys() && info.namespace == ability::FLAT,
         is_lacking: cuts.known.is_some_and(|known| known.lacking > 0),
     };

@@ -2,7 +2,7 @@
 //!
 //! What is there is **ours** where it is as the cut has it that the target was when it was whole, or as one has it that the target was on its way to. All else
 //! is somebody else's. Known by kind and size, by digests and ETags where both sides state them, and by time: a bucket says when an object was written, and
-//! one that was written after the mirror was whole is not ours; a folder keeps the time that a restore gave to a file.
+//! one that was written after the mirror was whole is not ours; a folder keeps the time that a restore gave to a file, and so do some servers.
 //!
 //! Pure; called by `join`, which asks older cuts before it believes that something is somebody else's.
 
@@ -13,10 +13,12 @@ use crate::stated::{digests_agree, etags_agree};
 /// What is known of a target as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ground {
-    /// When it was whole, by its own clock.
+    /// When it was whole, by its own clock; nothing where the times of what is there may be those that somebody gave.
     pub(super) settled: Option<Timestamp>,
     /// It keeps the times that entries are given, and what they are beside their content.
     pub(super) keeps_times: bool,
+    /// It keeps the times that entries are given, as far as is known, and nothing else of them.
+    pub(super) gives_back: bool,
     /// Source and target are buckets, whose fingerprints are ETags.
     pub(super) has_etags: bool,
     /// It lacked something of its cut when it was whole otherwise, so that an object may be as a cut before has it.
@@ -132,9 +134,16 @@ impl Ground {
         self.may_be(base, found) && (self.is_surely(base, found) || has_time(base, found) || self.is_settled(found))
     }
 
+    /// Whether it is as the mirror left it that had put there what a record says or something newer: nobody has written it since, or it has the size and the time
+    /// that it was given.
+    pub(super) fn is_as_left(&self, record: &Record, found: &Entry) -> bool {
+        self.is_settled(found) || (self.may_be(record, found) && has_time(record, found))
+    }
+
     /// Whether it is as a run wrote it that did not come to its end.
     fn is_as_written(&self, record: &Record, found: &Entry) -> bool {
-        self.may_be(record, found) && (!self.keeps_times || self.is_surely(record, found))
+        let shows_writer = self.keeps_times || self.gives_back;
+        self.may_be(record, found) && (!shows_writer || self.is_surely(record, found) || has_time(record, found))
     }
 
     /// Whether it was there before the target was whole. Where files keep the times that they are given, their times say nothing of that.
@@ -194,11 +203,11 @@ mod tests {
     const WHOLE: i64 = 100;
 
     fn bucket() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: false, has_etags: true, is_lacking: false }
+        Ground { settled: at(WHOLE), keeps_times: false, gives_back: false, has_etags: true, is_lacking: false }
     }
 
     fn folder() -> Ground {
-        Ground { settled: at(WHOLE), keeps_times: true, has_etags: false, is_lacking: false }
+        Ground { settled: at(WHOLE), keeps_times: true, gives_back: false, has_etags: false, is_lacking: false }
     }
 
     #[test]
@@ -238,6 +247,28 @@ mod tests {
         assert_eq!(folder().judge(Some(&found("longer", "", 5)), Some(&b), (Some(&a), &[])), Verdict::Foreign);
         // What is nobody's and the same as what is to be is taken over.
         assert_eq!(bucket().judge(Some(&found("two", TWO, 150)), Some(&b), (None, &[])), Verdict::Same);
+    }
+
+    #[test]
+    fn where_a_server_keeps_the_times_that_it_is_given_an_old_one_proves_nothing() {
+        let server = Ground { settled: None, gives_back: true, has_etags: false, is_lacking: true, ..bucket() };
+        let (a, b) = (record("one", ONE, 5), record("two", TWO, 6));
+        for there in [found("eno", "", 4), found("longer", "", 5)] {
+            assert_eq!(server.judge(Some(&there), Some(&b), (Some(&a), &[])), Verdict::Foreign);
+            assert_eq!(server.judge(Some(&there), None, (Some(&a), &[])), Verdict::Extra);
+            assert!(!server.is_as_left(&a, &there));
+        }
+        // What the mirror has put there has the time that it was given.
+        let own = found("one", "", 5);
+        assert_eq!(server.judge(Some(&own), Some(&a), (Some(&a), &[])), Verdict::Same);
+        assert_eq!(server.judge(Some(&own), Some(&b), (Some(&a), &[])), Verdict::Changed);
+        assert_eq!(server.judge(Some(&own), None, (Some(&a), &[])), Verdict::Gone);
+        assert!(server.is_as_left(&a, &own));
+        // So has what a run wrote that was broken off.
+        let towards = [Some(b.clone())];
+        let judge = |there: &Entry| server.judge(Some(there), None, (None, &towards));
+        assert_eq!(judge(&found("two", "", 6)), Verdict::Gone);
+        assert_eq!(judge(&found("owt", "", 4)), Verdict::Extra);
     }
 
     #[test]

@@ -175,9 +175,9 @@ pub async fn run(
         return Err(Error::NoHistory { destination: info.identity });
     }
     let read = marker::read(target).await?;
-    let known = read.map(|read| read.settled_marker());
+    let known = read.map(|read| read.settled_marker(info.has(ability::OWN_TIMES)));
     let mut report = MirrorReport { cut: Some(cut.snapshot.id), ..MirrorReport::default() };
-    let own = Marker::begin(repository, cut, &options.policy);
+    let own = Marker::begin(repository, cut, &options.policy, &info);
     if let Some(known) = known.as_ref() {
         report.was = known.cut;
         report.resumed = !known.towards.is_empty();

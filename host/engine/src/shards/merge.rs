@@ -27,10 +27,13 @@ use crate::repository::{Chain, Repository, Snapshots, random_id};
 use crate::write::{self, Committed, Deduplicator, Draft};
 use crate::{Error, Event, Phase, Result, RunContext, remove};
 
+/// Fewer digits are no id: a name such as `2027` may begin another group's.
+const ID_DIGITS_MIN: usize = 8;
+
 /// What to merge, and who does.
 #[derive(Debug, Clone, Default)]
 pub struct MergeOptions {
-    /// The name of a group, or the first digits of what is shown of it; the only one that is there without.
+    /// The name of a group, or at least the first eight digits of what is shown of it; the only one that is there without.
     pub group: Option<String>,
     /// Name of this machine.
     pub host: String,
@@ -65,6 +68,8 @@ pub struct MergeReport {
     pub removed: u64,
     /// Parts that the store refused to delete, with its reason.
     pub refused: Vec<(SnapshotId, String)>,
+    /// Why no record of what was removed could be written: an audit will miss it, and other parts may be there still.
+    pub unrecorded: Option<String>,
 }
 
 /// Makes one snapshot of the parts of a group, and removes them.
@@ -120,6 +125,7 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
         bytes_added: dedup.record().bytes_added(),
         removed: removal.removed.len() as u64,
         refused: removal.refused,
+        unrecorded: removal.unrecorded,
     })
 }
 
@@ -138,6 +144,7 @@ pub async fn drop_parts(repository: &Repository, options: &MergeOptions, run: &R
         source: group.source,
         removed: removal.removed.len() as u64,
         refused: removal.refused,
+        unrecorded: removal.unrecorded,
     })
 }
 
@@ -152,14 +159,24 @@ pub struct Dropped {
     pub removed: u64,
     /// Parts that the store refused to delete, with its reason.
     pub refused: Vec<(SnapshotId, String)>,
+    /// Why no record of what was removed could be written: an audit will miss it, and other parts may be there still.
+    pub unrecorded: Option<String>,
+}
+
+/// The groups that a name may mean: those of that name or id, else those whose ids begin so.
+fn meant(groups: Vec<Group>, name: Option<&str>) -> Vec<Group> {
+    let Some(name) = name else { return groups };
+    let is_it = |group: &Group| group.group == group_of(name) || group.group.to_string() == name;
+    if groups.iter().any(is_it) {
+        return groups.into_iter().filter(is_it).collect();
+    }
+    let begins = |group: &Group| name.len() >= ID_DIGITS_MIN && group.group.to_string().starts_with(name);
+    groups.into_iter().filter(begins).collect()
 }
 
 /// The one group that is meant.
 fn chosen(groups: Vec<Group>, name: Option<&str>) -> Result<Group> {
-    let is_meant = |group: &Group| {
-        name.is_none_or(|name| group.group == group_of(name) || group.group.to_string().starts_with(name))
-    };
-    let mut meant: Vec<Group> = groups.into_iter().filter(is_meant).collect();
+    let mut meant = meant(groups, name);
     match (meant.pop(), meant.len()) {
         (Some(group), 0) => Ok(group),
         (None, _) => Err(Error::NoGroup { reason: "there are no parts of it to be merged".to_owned() }),

@@ -217,7 +217,15 @@ async fn groups_are_told_apart() {
     assert!(refused.to_string().contains("2 groups may be meant"), "{refused}");
     let one = merged(&repository, Some("one")).await.unwrap();
     assert_eq!(one.group, group_of("one"));
-    let two = merged(&repository, Some(&group_of("two").to_string()[..6])).await.unwrap();
+    // What begins the id of another group may be the name of one, and few digits are no id.
+    let digits = group_of("two").to_string();
+    for number in 0..2 {
+        shard(&repository, &source, &digits[..8], number, 2).await;
+    }
+    assert!(matches!(merged(&repository, Some(&digits[..7])).await, Err(Error::NoGroup { .. })));
+    let named = merged(&repository, Some(&digits[..8])).await.unwrap();
+    assert_eq!(named.group, group_of(&digits[..8]));
+    let two = merged(&repository, Some(&digits[..8])).await.unwrap();
     assert_eq!(two.group, group_of("two"));
 }
 

@@ -117,9 +117,13 @@ fn a_deletion_removes_a_file_and_of_folders_only_what_is_empty() {
     };
     let (file, tree) = (EntryKind::File, EntryKind::Directory);
     let there = |all: &[&[&str]]| all.iter().map(|hrefs| reported(hrefs)).collect::<Vec<_>>();
+    let page = vec![reply(200, &[], "<html/>")];
     let cases = [
         ("a/f", file, [there(&[&["/dav/a/f"]]), statuses([204])].concat(), None, "DELETE /a/f"),
         ("a/f", file, [there(&[&["/dav/a/f"]]), statuses([404])].concat(), None, "DELETE /a/f"),
+        ("a/f", file, [there(&[&["/dav/a/f"]]), statuses([200])].concat(), None, "DELETE /a/f"),
+        // Somebody on the way wants a password, and nothing is removed.
+        ("a/f", file, [there(&[&["/dav/a/f"]]), page].concat(), Some(ErrorClass::Corrupt), "DELETE /a/f"),
         ("a/f", file, statuses([404]), None, "PROPFIND /a/f"),
         // A folder with all that lies in it would go.
         ("a", file, there(&[&["/dav/a/"]]), Some(ErrorClass::Denied), "PROPFIND /a"),
