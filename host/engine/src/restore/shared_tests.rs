@@ -318,7 +318,10 @@ async fn one_of_eight_shares_of_a_million_keys_reads_an_eighth_of_the_leaves_and
         }
         let (own_leaves, inner) = nodes(&loader, &snapshot.snapshot.tree, &scope.spans).await;
         let more = (own_leaves + inner).saturating_sub(leaves / 8) + planned as u64;
-        assert!(more <= leaves / 2, "{own_leaves} of {leaves} leaves and {inner} nodes above them, {planned} for the plan");
+        assert!(
+            more <= leaves / 2,
+            "{own_leaves} of {leaves} leaves and {inner} nodes above them, {planned} for the plan"
+        );
         assert!((124_000..126_000).contains(&own), "{own}");
         records += own;
     }
