@@ -320,7 +320,7 @@ mod tests {
     use credenza_engine::{Stop, SystemClock};
 
     use super::super::super::file::JobsFile;
-    use super::super::super::log::Record;
+    use super::super::super::log::{Record, run_id};
     use super::super::super::outcome::Ending;
     use super::super::super::state::State;
     use super::*;
@@ -334,7 +334,8 @@ mod tests {
 
     /// Puts a run on record that ended at an hour, and found the newest snapshot of hour 9 at the origin.
     fn add(state: &State, at: i64) {
-        let (run, job, at) = (format!("replicate.main {at}"), "replicate.main".to_owned(), hour(at));
+        let (job, at) = ("replicate.main".to_owned(), hour(at));
+        let run = run_id(&job, at);
         let step = Step::Replicated {
             target: "@paris".to_owned(),
             copied: 0,
