@@ -41,9 +41,12 @@ fn carried_and_promoted(stand: &Stand) -> Result<()> {
     browser.expect("Complete.")?;
     browser.expect("by nothing")?;
     browser.click("Pause main until it is resumed")?;
+    // The page of the policy: who leaves before it is there may be led back to it.
+    browser.expect("What it does")?;
     stand.show("/replication")?;
     browser.expect("It is paused")?;
     browser.click("Resume main")?;
+    browser.expect("What it does")?;
     measured(stand)?;
     browser.refuse("It is paused")?;
     browser.click("If the origin is lost")?;
