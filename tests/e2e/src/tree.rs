@@ -39,7 +39,7 @@ pub fn build_odd(root: &Path) -> Result<()> {
     symlink("plain.txt", root.join("link"))?;
     symlink("../nowhere/at/all", root.join("dangling"))?;
     symlink("/etc/hostname", root.join("deep/absolute link"))?;
-    build_sparse(&root.join("sparse.img"), 64 * 1024 * 1024, &[(0, 4096), (33 * 1024 * 1024, 70_000)])?;
+    build_sparse(&root.join("sparse.img"), 16 * 1024 * 1024, &[(0, 4096), (9 * 1024 * 1024, 70_000)])?;
     fs::set_permissions(root.join("deep/er"), fs::Permissions::from_mode(0o750))?;
     attach(&root.join("plain.txt"), "user.credenza", b"value \0 with nul")?;
     attach(&root.join("deep"), "user.of.folder", b"1")?;

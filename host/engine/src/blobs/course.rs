@@ -45,7 +45,7 @@ const WANTED_PERCENT_MIN: u64 = 60;
 /// Runs that a stretch is read ahead over to reach a chunk; what they hold is held for later.
 const LEAP_RUNS: usize = 4;
 /// Plaintext of chunks that came along and whose turn comes later.
-const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A part of a pack that one request reads.
 struct Stretch {

@@ -14,8 +14,9 @@ use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
-/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 30,000 small files.
-const BATCH_BYTES: usize = 24 * 1024 * 1024;
+/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 20,000 small files; the next are gathered
+/// while these are written.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// What a chunk takes of it, in its record and in the plan of what is read.
 const CHUNK_BYTES: usize = 200;
 
