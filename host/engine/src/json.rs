@@ -47,7 +47,7 @@ mod tests {
         );
         let gc = "{snapshots:0,packs:0,kept:0,repacked:0,bytes_repacked:0,full:false,condemned:0,spared:0,locked:0,deleted:0,\
                   bytes_freed:0,refused:0,segments_merged:0,records_merged:0,notes_merged:0,intents_expired:0,usages_expired:0,\
-                  connectors_deleted:0,damaged_deleted:0,damages:0,recorded:true}";
+                  connectors_deleted:0,damaged_deleted:0,groups_waiting:0,damages:0,recorded:true}";
         assert_eq!(reported(&GcReport::default()), gc);
         let repair = "{repairs:0,snapshots_damaged:0,entries_lost:0,damages:0}";
         assert_eq!(reported(&RepairReport::default()), repair);
