@@ -40,7 +40,8 @@ use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
 use super::outcome::{Ending, Step};
 use super::promise::{self, Kept, Standing};
-use super::replicate::alarm::{self, CopyState, Silence};
+use super::replicate::alarm::{self, CopyState};
+use super::replicate::silence::{Silence, silence};
 use super::replication::{Replicate, To};
 use super::run::{self, Cause, Runner};
 use super::schedule::{instant, later, timestamp};
@@ -248,7 +249,7 @@ impl Looking<'_> {
                 next.extend(state.next);
                 self.observe(of_copy(policy, &state), now);
             }
-            if let Some(silence) = alarm::silence(policy, past) {
+            if let Some(silence) = silence(policy, past) {
                 self.observe(of_origin(policy, &silence), now);
             }
         }

@@ -16,6 +16,7 @@
 pub(super) mod alarm;
 mod memory;
 mod plan;
+pub(super) mod silence;
 mod status;
 
 use std::ffi::OsStr;

@@ -17,7 +17,7 @@ use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
 use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
-use super::alarm::silence;
+use super::silence::{is_silent, silence};
 use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
 use crate::open::StoreUse;
@@ -211,12 +211,6 @@ pub async fn status(runner: &Runner<'_>, policy: &Replicate) -> Result<Status, E
         }
     }
     Ok(status)
-}
-
-/// Whether the origin has got no new snapshot for longer than the policy says.
-pub(super) fn is_silent(policy: &Replicate, newest: Option<Timestamp>, now: Timestamp) -> bool {
-    let silent = policy.silent.and_then(|silent| i64::try_from(silent.as_secs()).ok());
-    silent.is_some_and(|silent| newest.is_none_or(|newest| now.seconds.saturating_sub(newest.seconds) > silent))
 }
 
 async fn opened(runner: &Runner<'_>, word: &str) -> Result<(OpenRepository, Snapshots), Error> {
