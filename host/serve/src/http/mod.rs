@@ -84,7 +84,7 @@ impl HttpFront {
     /// Listens, and makes a password.
     ///
     /// # Errors
-    /// [`Error::Listen`](crate::Error::Listen), [`Error::NotLoopback`](crate::Error::NotLoopback), [`Error::Random`](crate::Error::Random).
+    /// [`Error::Listen`], [`Error::NotLoopback`], [`Error::Random`].
     pub async fn bind(reach: &Reach, speech: Speech, shelf: Shelf, trouble: Trouble, stop: Stop) -> Result<Self> {
         let listening = Listening::at(reach).await?;
         let (door, password) = Door::new(listening.origin().clone())?;
