@@ -9,6 +9,7 @@
 
 mod copy;
 mod cpu;
+mod files;
 mod folder;
 mod mount;
 mod overhead;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use credenza_e2e::{Setup, tree};
 
 use crate::cpu::cost_of;
+use crate::files::{bytes_below, files_below};
 use crate::report::{seconds, write};
 
 /// One data pack.
@@ -49,10 +50,6 @@ pub(crate) fn measure() -> Result<bool> {
     Ok(true)
 }
 
-fn bytes_below(folder: &Path) -> Result<u64> {
-    files_below(folder)?.iter().map(|file| Ok(fs::metadata(file)?.len())).sum()
-}
-
 /// Zeros bytes in the middle of each file.
 fn hurt_below(folder: &Path, bytes: usize) -> Result<()> {
     for file in files_below(folder)? {
@@ -63,13 +60,4 @@ fn hurt_below(folder: &Path, bytes: usize) -> Result<()> {
         fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
-}
-
-fn files_below(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut files = Vec::new();
-    for item in fs::read_dir(folder)? {
-        let path = item?.path();
-        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
-    }
-    Ok(files)
 }

@@ -18,6 +18,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::cpu::{Usage, usage_of};
+use crate::files::bytes_below;
 use crate::report::write;
 use programs::{Program, Work};
 use sets::Set;
@@ -77,7 +78,7 @@ fn of_set(set: &Set, room: &Path) -> Result<(Vec<Row>, Vec<Count>)> {
     };
     row("first", &Work::Backup { source: &set.folder, name: "first" }, Some(stages.backup()))?;
     let sizes = |programs: &[Program]| -> Result<Vec<(String, u64)>> {
-        programs.iter().map(|program| Ok((program.name.clone(), sets::bytes_below(&program.repository)?))).collect()
+        programs.iter().map(|program| Ok((program.name.clone(), bytes_below(&program.repository)?))).collect()
     };
     let first = sizes(&programs)?;
     row("unchanged", &Work::Backup { source: &set.folder, name: "unchanged" }, None)?;

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{tree, workspace};
 
+use crate::files::files_below;
+
 /// One in so many files of the sources, and of the mix, is changed.
 const CHANGED_OF: usize = 100;
 const PAGE: u64 = 4096;
@@ -121,28 +123,4 @@ fn build_image(folder: &Path, text: &[u8]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The bytes of all files below a folder.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn bytes_below(folder: &Path) -> Result<u64> {
-    files_below(folder)?.iter().map(|file| Ok(fs::metadata(file)?.len())).sum()
-}
-
-/// In the order of names, so that a set is the same each time.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut items = fs::read_dir(folder)?.map(|item| Ok(item?.path())).collect::<Result<Vec<_>>>()?;
-    items.sort();
-    let mut files = Vec::new();
-    for path in items {
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.is_dir() {
-            files.extend(files_below(&path)?);
-        } else if metadata.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
