@@ -26,6 +26,9 @@ use super::platform::{Status, extended_names, extended_names_of, extended_value,
 /// Smallest file that is called sparse; smaller ones may live in their inode, where no block is counted.
 const SPARSE_BYTES_MIN: u64 = 4096;
 
+/// Mode, and numbers and names of owner and group.
+const USUAL_ATTRIBUTES: usize = 5;
+
 /// Equal fingerprints promise equal content: any write moves `ctime`, which no program can set back.
 pub(super) fn fingerprint(status: &Status) -> String {
     let Status { modified, changed, size, inode, .. } = status;
@@ -73,7 +76,9 @@ fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Ve
     let device = matches!(status.kind, FileType::CharacterDevice | FileType::BlockDevice);
     let rdev = || format!("{}:{}", status.stands_for.0, status.stands_for.1);
     let sparse = kind == EntryKind::File && is_sparse(status);
-    [
+    // One allocation: threads that allocate and others that free wait for each other.
+    let mut attributes = Vec::with_capacity(USUAL_ATTRIBUTES);
+    let told = [
         ("posix.gid", Some(integer(gid))),
         ("posix.group", accounts.group(gid).map(text)),
         ("posix.hardlink", linked.then(|| AttributeValue::Text(hardlink()))),
@@ -84,10 +89,9 @@ fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Ve
         ("posix.sparse", sparse.then(|| integer(1))),
         ("posix.uid", Some(integer(uid))),
         ("posix.user", accounts.user(uid).map(text)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
-    .collect()
+    ];
+    attributes.extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    attributes
 }
 
 fn special_kind(file_type: FileType) -> Option<&'static str> {

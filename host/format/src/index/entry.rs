@@ -51,3 +51,78 @@ impl Entry {
 pub(super) fn id_of(row: &Row) -> ChunkId {
     ChunkId::new(row.first_chunk().copied().unwrap_or_default())
 }
+
+/// The first eight bytes of an id, as a number.
+pub(super) fn prefix(id: &ChunkId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+/// How far from where it should be an id is looked for first.
+const NEAR: usize = 16;
+
+/// Where the entries of a sorted run begin that are not below an id. Ids are spread evenly, as hashes are: it is looked for where it should be, and twice as
+/// far from there each time, which touches few lines of memory. Where they are not, that costs twice the steps of a search by halves.
+pub(super) fn start_of(run: &[Entry], id: &ChunkId) -> usize {
+    let is_below = |place: usize| run.get(place).is_some_and(|entry| entry.id < *id);
+    let expected = ((u128::from(prefix(id)) * run.len() as u128) >> 64) as usize;
+    let (mut low, mut high, mut width) = (0, run.len(), NEAR);
+    if is_below(expected) {
+        low = expected + 1;
+        while low + width < run.len() {
+            if !is_below(low + width) {
+                high = low + width;
+                break;
+            }
+            low += width + 1;
+            width *= 2;
+        }
+    } else {
+        high = expected;
+        while let Some(probe) = high.checked_sub(width) {
+            if is_below(probe) {
+                low = probe + 1;
+                break;
+            }
+            high = probe;
+            width *= 2;
+        }
+    }
+    low + run.get(low..high).unwrap_or_default().partition_point(|entry| entry.id < *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(id: [u8; 32]) -> Entry {
+        Entry { id: ChunkId::new(id), pack: 0, position: 0, offset: 0, stored: 0, plain: 0 }
+    }
+
+    /// Ids that are spread evenly, or that share so much that they lie where none is expected.
+    fn ids() -> impl Strategy<Value = Vec<[u8; 32]>> {
+        let spread = proptest::collection::vec(any::<[u8; 32]>(), 0..600);
+        let crowded = proptest::collection::vec(
+            any::<u16>().prop_map(|number| {
+                let mut id = [7; 32];
+                id[30..].copy_from_slice(&(number % 400).to_be_bytes());
+                id
+            }),
+            0..600,
+        );
+        prop_oneof![spread, crowded]
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_found_where_a_search_by_halves_finds_it(mut ids in ids(), other in any::<[u8; 32]>()) {
+            ids.sort_unstable();
+            let run: Vec<Entry> = ids.iter().copied().map(entry).collect();
+            for id in ids.iter().copied().chain([other, [0; 32], [255; 32]]) {
+                let id = ChunkId::new(id);
+                prop_assert_eq!(start_of(&run, &id), run.partition_point(|entry| entry.id < id));
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 
-use super::entry::Entry;
+use super::entry::{Entry, start_of};
 use super::paged::{self, Entries, PagedRun, Scratch};
 use super::segment::{pack_position, unpack_position};
 use crate::container::HEADER_BYTES;
@@ -211,7 +211,7 @@ impl BlobIndex {
     pub fn places(&self, id: &ChunkId) -> Result<Vec<BlobPlace>> {
         let mut found = Vec::new();
         for run in &self.runs {
-            let start = run.partition_point(|entry| entry.id < *id);
+            let start = start_of(run, id);
             found.extend(run.iter().skip(start).take_while(|entry| entry.id == *id));
         }
         self.paged.iter().try_for_each(|run| run.entries(id, &mut found))?;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use credenza_model::ChunkId;
 
-use super::entry::{ENTRY_BYTES, Entry, Row, id_of};
+use super::entry::{ENTRY_BYTES, Entry, Row, id_of, prefix};
 use crate::suite::{SegmentCipher, Suite, TAG_BYTES};
 use crate::{Error, Result};
 
@@ -269,10 +269,6 @@ fn guess((low, high): (u32, u32), (low_id, high_id): (u64, u64), wanted: u64) ->
     let pages = u128::from(high - low);
     let ahead = (u128::from(from) * pages / u128::from(width)).min(pages.saturating_sub(1));
     low + u32::try_from(ahead).unwrap_or(0)
-}
-
-fn prefix(id: &ChunkId) -> u64 {
-    id.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 fn rows(plain: &[u8]) -> &[Row] {

@@ -2,7 +2,10 @@
 //!
 //! Each program runs with its own defaults but for two: all encrypt, and those that compress with zstd take level 3 unless that is their default anyway.
 //! A program that is not installed is left out; `tests/bench/install-peers.sh` installs them. Of a program that starts another (bupstash does) the CPU of both
-//! counts, and the memory of the first. The table goes to `docs/peers.md`, the chart to `docs/peers.svg`.
+//! counts, and the memory of the first. The table goes to `docs/peers.md`, the chart to `docs/peers.svg`, and the ratios to the README.
+//!
+//! Who begins changes from row to row, and what was written before is on the disk by then. Restores go to a file system in memory: how long a disk takes to
+//! make files hangs on its state, a hundredfold, and not on who asks.
 //!
 //! Owned here: the rows and what they say. The programs are `programs`, what they back up is `sets`, what the work would cost at least is `stages`.
 
@@ -47,23 +50,29 @@ pub(crate) struct Count {
     pub(crate) figures: Vec<(String, u64)>,
 }
 
-/// Measures, prints, and writes table and chart. The figures are for comparison and have no limit.
+/// Where file systems are in memory on Linux.
+const MEMORY: &str = "/dev/shm";
+
+/// Measures, prints, and writes tables and chart. The figures are for comparison and have no limit.
 pub(crate) fn measure() -> Result<bool> {
-    let room = tempfile::tempdir_in(credenza_e2e::workspace().join("target"))?;
+    let workspace = credenza_e2e::workspace();
+    let room = tempfile::tempdir_in(workspace.join("target"))?;
+    let restored = tempfile::tempdir_in(MEMORY)?;
     let (mut rows, mut counts) = (Vec::new(), Vec::new());
     for set in sets::all(room.path())? {
         write(&format!("{}: {} files, {} MiB", set.name, set.files, set.bytes >> 20))?;
-        let (of_set, sizes) = of_set(&set, room.path())?;
+        let (of_set, sizes) = of_set(&set, room.path(), &restored.path().join(&set.name))?;
         rows.extend(of_set);
         counts.extend(sizes);
     }
-    counts.extend(requests::measure(room.path())?);
-    table::write(&credenza_e2e::workspace().join("docs/peers.md"), &rows, &counts)?;
-    chart::write(&credenza_e2e::workspace().join("docs/peers.svg"), &rows, &counts)?;
+    counts.extend(requests::measure(room.path(), restored.path())?);
+    table::write(&workspace.join("docs/peers.md"), &rows, &counts)?;
+    table::write_ratios(&workspace.join("README.md"), &rows, &counts)?;
+    chart::write(&workspace.join("docs/peers.svg"), &rows, &counts)?;
     Ok(true)
 }
 
-fn of_set(set: &Set, room: &Path) -> Result<(Vec<Row>, Vec<Count>)> {
+fn of_set(set: &Set, room: &Path, target: &Path) -> Result<(Vec<Row>, Vec<Count>)> {
     let programs = programs::installed(&room.join(&set.name))?;
     let stages = stages::of(&set.folder)?;
     let (mut rows, mut counts) = (Vec::new(), Vec::new());
@@ -71,7 +80,7 @@ fn of_set(set: &Set, room: &Path) -> Result<(Vec<Row>, Vec<Count>)> {
         usage_of(program.command(&Work::Create)?)?;
     }
     let mut row = |name: &str, work: &Work<'_>, stages: Option<f64>| -> Result<()> {
-        let row = Row { work: format!("{}, {name}", set.name), figures: run(&programs, work)?, stages };
+        let row = Row { work: format!("{}, {name}", set.name), figures: run(&programs, rows.len(), work)?, stages };
         write(&table::line(&row))?;
         rows.push(row);
         Ok(())
@@ -86,8 +95,7 @@ fn of_set(set: &Set, room: &Path) -> Result<(Vec<Row>, Vec<Count>)> {
     set.change()?;
     row("changed", &Work::Backup { source: &set.folder, name: "changed" }, None)?;
     let changed = sizes(&programs)?;
-    let target = room.join(format!("{}-restored", set.name));
-    row("restore", &Work::Restore { target: &target, name: "changed" }, Some(stages.restore()))?;
+    row("restore", &Work::Restore { target, name: "changed" }, Some(stages.restore()))?;
     row("check of all data", &Work::Check, Some(stages.check()))?;
     counts.push(Count { what: format!("{}, repository", set.name), unit: "MiB", figures: in_mebibytes(&first, None)? });
     counts.push(Count {
@@ -111,18 +119,21 @@ fn in_mebibytes(sizes: &[(String, u64)], before: Option<&[(String, u64)]>) -> Re
     Ok(figures)
 }
 
-/// All programs one after the other; what one restores is removed before the next begins.
-fn run(programs: &[Program], work: &Work<'_>) -> Result<Vec<Figure>> {
+/// All programs one after the other, from a first one on; what one restores is removed before the next begins.
+fn run(programs: &[Program], first: usize, work: &Work<'_>) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for program in programs.iter().filter(|program| program.does(work)) {
+    let (before, from) = programs.split_at(first % programs.len().max(1));
+    for program in from.iter().chain(before).filter(|program| program.does(work)) {
         if let Work::Restore { target, .. } = work {
             std::fs::create_dir_all(target)?;
         }
+        rustix::fs::sync();
         let usage = usage_of(program.command(work)?).with_context(|| program.name.clone())?;
-        figures.push(Figure { program: program.name.clone(), usage });
+        figures.push((program.place, Figure { program: program.name.clone(), usage }));
         if let Work::Restore { target, .. } = work {
             std::fs::remove_dir_all(target)?;
         }
     }
-    Ok(figures)
+    figures.sort_by_key(|(place, _)| *place);
+    Ok(figures.into_iter().map(|(_, figure)| figure).collect())
 }

@@ -33,6 +33,8 @@ enum Kind {
 
 /// A program with a repository and a home of its own.
 pub(crate) struct Program {
+    /// Where it stands in each row.
+    pub(crate) place: usize,
     pub(crate) name: String,
     kind: Kind,
     path: PathBuf,
@@ -52,12 +54,12 @@ pub(crate) fn installed(room: &Path) -> Result<Vec<Program>> {
         (Kind::Restic, "restic", "restic".into()),
     ];
     let mut programs = Vec::new();
-    for (kind, name, path) in candidates {
+    for (place, (kind, name, path)) in candidates.into_iter().enumerate() {
         let Some(version) = version(kind, &path) else { continue };
         let home = room.join(name);
         std::fs::create_dir_all(&home)?;
         let repository = home.join("repository");
-        programs.push(Program { name: format!("{name} {version}"), kind, path, home, repository });
+        programs.push(Program { place, name: format!("{name} {version}"), kind, path, home, repository });
     }
     Ok(programs)
 }

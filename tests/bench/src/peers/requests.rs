@@ -15,16 +15,16 @@ const FILES: u64 = 100_000;
 const STEPS: [&str; 3] = ["first", "unchanged", "restore"];
 const SECRET: &str = "a passphrase for measurements";
 
-/// The requests of each step, by program.
+/// The requests of each step, by program; what they restore lies in `restored`.
 ///
 /// # Errors
 /// When a program fails.
-pub(crate) fn measure(room: &Path) -> Result<Vec<Count>> {
+pub(crate) fn measure(room: &Path, restored: &Path) -> Result<Vec<Count>> {
     let source = room.join("set-small");
     tree::build_many(&source, FILES)?;
-    let mut programs = vec![("credenza", credenza(&source, room)?)];
+    let mut programs = vec![("credenza", credenza(&source, restored)?)];
     if Command::new("restic").arg("version").output().is_ok_and(|output| output.status.success()) {
-        programs.push(("restic", restic(&source, room)?));
+        programs.push(("restic", restic(&source, (room, restored))?));
     }
     let counts = STEPS.iter().enumerate().map(|(step, name)| Count {
         what: format!("{FILES} small files in S3, {name}"),
@@ -36,18 +36,18 @@ pub(crate) fn measure(room: &Path) -> Result<Vec<Count>> {
     Ok(counts)
 }
 
-fn credenza(source: &Path, room: &Path) -> Result<Vec<u64>> {
+fn credenza(source: &Path, restored: &Path) -> Result<Vec<u64>> {
     let (server, endpoint) = memory_server()?;
     let s3 = S3::new(endpoint)?;
     s3.create_bucket("vault")?;
     let setup = Setup::with_s3_repository(s3.endpoint(), "vault")?;
-    let target = room.join("small-restored-by-credenza");
+    let target = restored.join("small-by-credenza");
     let (from, to) = (source.to_string_lossy(), target.to_string_lossy());
     let steps: [&[&str]; 3] = [&["backup", &from], &["backup", &from], &["restore", "latest", "--to", &to]];
     steps.iter().map(|words| counted(&server, || setup.credenza.ok(*words).map(drop))).collect()
 }
 
-fn restic(source: &Path, room: &Path) -> Result<Vec<u64>> {
+fn restic(source: &Path, (room, restored): (&Path, &Path)) -> Result<Vec<u64>> {
     let (server, endpoint) = memory_server()?;
     let s3 = S3::new(endpoint)?;
     s3.create_bucket("vault")?;
@@ -61,7 +61,7 @@ fn restic(source: &Path, room: &Path) -> Result<Vec<u64>> {
         usage_of(command).map(drop)
     };
     run(&["init"])?;
-    let target = room.join("small-restored-by-restic");
+    let target = restored.join("small-by-restic");
     let (from, to) = (source.to_string_lossy(), target.to_string_lossy());
     let steps: [&[&str]; 3] = [&["backup", &from], &["backup", &from], &["restore", "latest", "--target", &to]];
     steps.iter().map(|words| counted(&server, || run(words))).collect()

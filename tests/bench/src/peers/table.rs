@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use credenza_e2e::s3::iso_date;
 
 use super::{Count, Row};
@@ -84,8 +84,35 @@ pub(crate) fn write(path: &Path, rows: &[Row], counts: &[Count]) -> Result<()> {
     Ok(std::fs::write(path, page)?)
 }
 
+/// Between these lines of the README stand the ratios.
+const BEGIN: &str = "<!-- written by `cargo xtask bench peers` -->\n";
+const END: &str = "<!-- until here -->\n";
+
+/// Writes the ratios, and nothing else, anew into a page that has a place for them.
+///
+/// # Errors
+/// When the page cannot be read or written, or has no such place.
+pub(crate) fn write_ratios(path: &Path, rows: &[Row], counts: &[Count]) -> Result<()> {
+    let page = std::fs::read_to_string(path)?;
+    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("{} has no {BEGIN}", path.display()))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("{} has no {END}", path.display()))?;
+    let mut table = String::from("| against the best of the others | CPU | time |\n|---|---|---|\n");
+    for row in rows {
+        if let Some((cpu, wall)) = row.ratios() {
+            writeln!(table, "| {} | {cpu:.2} | {wall:.2} |", row.work)?;
+        }
+    }
+    table.push_str("\n| | against the least of the others |\n|---|---|\n");
+    for count in counts {
+        if let Some(ratio) = count.ratio() {
+            writeln!(table, "| {} ({}) | {ratio:.2} |", count.what, count.unit)?;
+        }
+    }
+    Ok(std::fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?)
+}
+
 const INTRODUCTION: &str = "
 Each program ran by itself, one after the other on each piece of work, with its own defaults; borg with `zstd,3`. All encrypt. bupstash has its key in a file, the others derive theirs from a
 passphrase, which takes a fixed part of a second each time. The sets: the sources of all that this project depends on; files of text, of records, of what does not shrink and of a mix; and the image of a disk, of which one page in fifty
-changes. Of the others, one file in a hundred gets a line more. *Stages alone* is what reading, cutting, hashing, compressing and sealing the same bytes take on one core, with nothing between them.
+changes. Of the others, one file in a hundred gets a line more. Repositories are on a disk, what is restored goes to a file system in memory. credenza waits until what it wrote would survive a power failure. *Stages alone* is what reading, cutting, hashing, compressing and sealing the same bytes take on one core, with nothing between them.
 ";
