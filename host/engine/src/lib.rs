@@ -59,10 +59,12 @@ mod cached;
 pub mod check;
 mod clock;
 mod contents;
+pub mod copies;
 pub mod drill;
 mod error;
 mod escrow;
 mod event;
+mod fallback;
 mod findings;
 pub mod flags;
 pub mod freed;
@@ -85,8 +87,6 @@ mod rehearsal;
 pub mod remove;
 pub mod repair;
 pub mod replica;
-mod replicas;
-pub mod replicate;
 mod repository;
 pub mod restore;
 pub mod retention;
@@ -112,10 +112,10 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use credenza_format::Drill;
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
+pub use fallback::Replica;
 pub use parts::{Part, Parts};
 pub use pin::Pin;
 pub use rehearsal::{Expectation, Rehearsal};
-pub use replicas::Replica;
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, Spared, key_slots, probe,

@@ -223,7 +223,7 @@ pub(crate) async fn handle(repository: &Repository, id: SnapshotId) -> SnapshotH
 /// Entries of a snapshot with their bytes.
 pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMap<Key, (Entry, Vec<u8>)> {
     let handle = handle(repository, id).await;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let loader = repository.loader(Arc::new(repository.index_for_writing().await.unwrap()));
     let mut records = repository.walk(&loader, &handle.snapshot.tree, &[]);
     let mut all = BTreeMap::new();
     while let Some(record) = records.next().await.unwrap() {
@@ -308,7 +308,7 @@ pub(crate) fn numbered(number: u32) -> Record {
 /// A snapshot of these records, without a source.
 pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
     let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
-    let index = Arc::new(repository.load_index().await.unwrap());
+    let index = Arc::new(repository.index_for_writing().await.unwrap());
     let dedup = Deduplicator::begin(repository, index, repository.writer("", "")).await.unwrap();
     let mut writer = TreeWriter::new(Arc::clone(&dedup), 1);
     let mut records = records.peekable();

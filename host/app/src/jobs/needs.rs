@@ -14,8 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
+use credenza_engine::copies::{Proofs, Prove, fits};
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Proofs, Prove, fits};
 use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};

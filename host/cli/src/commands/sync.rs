@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
-use credenza_app::replica::WentBack;
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment, estimate};
+use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, WentBack, environment, estimate};
 use credenza_engine::replica::Retreat;
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};

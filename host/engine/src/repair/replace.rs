@@ -80,7 +80,7 @@ async fn replace(
     stop: &Stop,
 ) -> Result<SnapshotId> {
     let writer = repository.writer(&options.host, &options.user);
-    let index = Arc::new(repository.load_index().await?);
+    let index = Arc::new(repository.index_for_writing().await?);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
     let loader = repository.loader_from(repository.bare_store(), index);
     let remainder = match Remainder::gather(repository, &loader, &dedup, handle).await {

@@ -85,7 +85,7 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
     let group = chosen(groups(&snapshots), options.group.as_deref())?;
     group.expect_whole()?;
-    let (index, damages) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
+    let (index, damages) = run.stop.unless(Box::pin(repository.index_for_backup())).await??;
     let index = Arc::new(index);
     let writer = repository.writer(&options.host, &options.user);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;

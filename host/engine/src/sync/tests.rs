@@ -96,7 +96,7 @@ fn texts(numbers: std::ops::Range<u64>) -> MemorySource {
 
 /// Blobs in groups, and bytes that all data blobs take.
 async fn grouped(repository: &Repository) -> (usize, u64) {
-    let index = repository.load_index().await.unwrap();
+    let index = repository.index_for_writing().await.unwrap();
     let shares = Shares::of(&index).unwrap();
     let data: Vec<_> =
         index.iter().map(|known| known.unwrap().1).filter(|place| place.kind == BlobKind::Data).collect();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When};
 use credenza_app::jobs::log::Past;
-use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::schedule::Schedule;
+use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_app::jobs::{Ending, Mirror, Step, Verify, Work};
 use credenza_app::prune::Policy;
 use credenza_engine::mirror::Deletes;

@@ -24,10 +24,10 @@ use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
 use super::guard;
-use super::mirroring::{Mirror, PREFIX, Route};
 use super::outcome::{Ending, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
 use super::run::Runner;
+use super::sections::mirror::{Mirror, PREFIX, Route};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::cost::Bill;

@@ -11,8 +11,8 @@ use super::super::file::JobsFile;
 use super::super::log::Past;
 use super::super::outcome::{Ending, Step};
 use super::super::promise::{Kept, Promise};
-use super::super::replication::{Replicate, To};
 use super::super::schedule::later;
+use super::super::sections::replicate::{Replicate, To};
 
 /// How a copy stands by what is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use credenza_model::Timestamp;
 
 use super::super::log::Past;
 use super::super::outcome::Step;
-use super::super::replication::Replicate;
+use super::super::sections::replicate::Replicate;
 
 /// How the origin of a policy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 //!
 //! Owned here: the figures and how they are found. Nothing is written. Refused here: carrying (the parent), and what is told when they change (`look`).
 //!
-//! Bound: what `credenza_engine::replicate` says, for one target at a time.
+//! Bound: what `credenza_engine::copies` says, for one target at a time.
 
 use std::time::Duration;
 
+use credenza_engine::copies::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::super::log::Past;
 use super::super::outcome::Step;
 use super::super::promise::{Kept, Promise};
-use super::super::replication::{Replicate, To};
 use super::super::run::{Cause, Runner};
+use super::super::sections::replicate::{Replicate, To};
 use super::silence::{is_silent, silence};
 use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
