@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, Digest, Hex, ObjectKind, Snapshot};
+use credenza_format::{ChainLink, Digest, Hex, ObjectKind};
 use credenza_model::StoreKey;
 
 use super::snapshots::SNAPSHOTS;
@@ -33,10 +33,7 @@ impl Chain {
         let snapshots = snapshots.into_iter();
         let seen = snapshots.clone().map(SnapshotHandle::store_key).collect();
         let mut chain = Self { writer, seen, head: None, blind: false };
-        chain.follow(snapshots.map(|handle| {
-            let Snapshot { writer, sequence, previous, .. } = handle.snapshot;
-            (ChainLink { writer, sequence, previous }, handle.digest)
-        }));
+        chain.follow(snapshots.map(|handle| (handle.snapshot.link(), handle.digest)));
         chain
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Permute, Record, Retry, RetryPolicy, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
+use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
@@ -307,7 +307,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
         let mut usage = whole.clone();
         usage.packs.remove(left_out);
         let mut lying = handle(&origin, id).await.snapshot;
-        lying.usage = body_digest(&usage.encode().unwrap());
+        lying.usage = usage.digest().unwrap();
         let usage = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
         for sealed in [usage, seal_snapshot(origin.keys(), lying, None).unwrap()] {
             store.tamper(sealed.key(), None);
