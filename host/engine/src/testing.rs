@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
+pub(crate) use credenza_connect::random::noise;
 use credenza_connect::wrap::Record as Recorder;
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
@@ -195,18 +196,6 @@ pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Opti
 
 pub(crate) async fn open(store: Arc<dyn Store>, secret: Secret) -> Repository {
     Repository::open(store, &secret, None).await.unwrap()
-}
-
-/// Bytes that do not shrink, the same for the same seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
 pub(crate) async fn snapshot(repository: &Repository, source: &MemorySource) -> SnapshotId {

@@ -204,10 +204,3 @@ async fn create_plain(folder: &Path) {
     };
     Repository::create(store, &options).await.unwrap();
 }
-
-/// The most memory that this process has held.
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
-}

@@ -48,6 +48,6 @@ pub use error::{JobsError, Problem};
 pub use file::{Hook, Job, JobsFile, Moment, Verify, When, Work};
 pub use hook::HookError;
 pub use keys::schema;
-pub use outcome::{Ending, Step};
+pub use outcome::{Ending, Mirrored, Replicated, Step};
 pub use run::Cause;
 pub use sections::mirror::{Mirror, Route};

@@ -24,7 +24,7 @@ use credenza_model::{SnapshotId, Timestamp};
 
 use super::error::JobsError;
 use super::guard;
-use super::outcome::{Ending, Step};
+use super::outcome::{Ending, Mirrored, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
 use super::run::Runner;
 use super::sections::mirror::{Mirror, PREFIX, Route};
@@ -467,7 +467,7 @@ fn named(left: &Left) -> String {
 }
 
 fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
-    Step::Mirrored {
+    Step::Mirrored(Mirrored {
         target: word.to_owned(),
         cut: cut.snapshot.id,
         cut_made: cut.snapshot.started,
@@ -483,7 +483,7 @@ fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
         lacking: report.lacking(),
         bytes: report.written.bytes,
         lost: report.written.unrestored,
-    }
+    })
 }
 
 /// The snapshots of its source that come to a target with a cut: that itself, and where it is not asked for by name those since the one that the target is,

@@ -38,7 +38,7 @@ pub use status::{Status, TargetStatus, recorded, status};
 
 use super::error::JobsError;
 use super::lock::Held;
-use super::outcome::{Ending, Step};
+use super::outcome::{Ending, Replicated, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
 use super::run::Runner;
 use super::sections::replicate::{Keep, Proving, Replicate, To};
@@ -249,7 +249,7 @@ impl Run<'_> {
         let still = (left.missing.as_slice(), left.shared.as_slice());
         let lag = lag(sides.origin, sides.target, still, &self.context()).await?;
         let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
-        self.recording.did(Step::Replicated {
+        self.recording.did(Step::Replicated(Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
             bytes: report.chunk_bytes,
@@ -259,7 +259,7 @@ impl Run<'_> {
             newest_there: left.newest_there,
             newest_here: left.newest_here,
             behind_since: left.behind_since,
-        });
+        }));
         if report.failed > 0 {
             let (failed, from) = (report.failed, shell_word(&self.policy.from));
             self.recording.worsen(Ending::Damaged, || {
