@@ -89,7 +89,7 @@ fn suspects(steps: &[Step]) -> Vec<(SnapshotId, String)> {
 
 async fn open(bed: &Bed, file: &JobsFile) -> OpenRepository {
     let (state, stop) = (bed.state(), credenza_engine::Stop::default());
-    let runner = super::run::Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let runner = super::runner::Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
     runner.open(&file.jobs["a"], StoreUse::Write).await.unwrap()
 }
 

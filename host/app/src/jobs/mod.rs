@@ -34,6 +34,7 @@ mod reader;
 mod recording;
 pub mod replicate;
 pub mod run;
+pub mod runner;
 pub mod schedule;
 pub mod scheduler;
 pub mod sections;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::JobsFile;
 use super::promise::{Kept, RISK_PERCENT};
-use super::run::Runner;
+use super::runner::Runner;
 use super::span::shown;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};

@@ -26,7 +26,7 @@ use super::error::JobsError;
 use super::guard;
 use super::outcome::{Ending, Mirrored, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
-use super::run::Runner;
+use super::runner::Runner;
 use super::sections::mirror::{Mirror, PREFIX, Route};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};

@@ -40,7 +40,7 @@ use super::error::JobsError;
 use super::lock::Held;
 use super::outcome::{Ending, Replicated, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
-use super::run::Runner;
+use super::runner::Runner;
 use super::sections::replicate::{Keep, Proving, Replicate, To};
 use super::sections::verify::{DRILL_BYTES, DrillRule};
 use super::verify::{self, is_cancelled};

@@ -5,7 +5,7 @@ use credenza_engine::{RunContext, SnapshotHandle};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
-use super::super::run::Runner;
+use super::super::runner::Runner;
 use super::super::sections::replicate::Replicate;
 use super::{Sides, carrying, select_for, tagged};
 use crate::error::Error;
