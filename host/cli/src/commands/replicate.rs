@@ -73,7 +73,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     named: Named,
 
-    /// What has vanished at the origin was meant to: remove at the targets what their retention does not keep.
+    /// Accept that snapshots have vanished at the origin, because they were meant to: remove at the targets what their own retention does not keep.
     #[arg(long)]
     accept_vanished: bool,
 }

@@ -124,7 +124,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
+    /// Run it as a timer does: leave it out while it is paused, and put that on record; if it fails, try again as its `retry` says.
     #[arg(long)]
     due: bool,
 
@@ -138,8 +138,7 @@ pub(crate) struct Run {
 
 /// Say what has run, and how it ended, the newest first.
 ///
-/// It is read from the log on this machine. What a log that is gone knew no more of is in the repositories: their snapshots bear the tag job:NAME, and
-/// --from-repository lists those.
+/// It reads the log on this machine. Where that log is gone, --from-repository lists the snapshots of the job in its repository: they bear the tag job:NAME.
 #[derive(Debug, Args)]
 pub(crate) struct History {
     /// Only of this job.
