@@ -24,21 +24,12 @@
 //! use credenza_connect::memory::{MemorySource, MemoryStore};
 //! use credenza_engine::backup::{self, BackupOptions};
 //! use credenza_engine::{CreateOptions, Repository, RunContext, Secret, SnapshotName};
-//! use credenza_format::ChunkerParams;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Arc::new(MemoryStore::new());
 //! let secret = Secret::KeyFile(vec![7; credenza_format::KEY_FILE_BYTES_MIN].into());
-//! let options = CreateOptions {
-//!     secret: secret.clone(),
-//!     like: None,
-//!     label: "first".to_owned(),
-//!     chunker: ChunkerParams::default(),
-//!     compression: 1,
-//!     retain_days: None,
-//!     parity: None,
-//! };
+//! let options = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret.clone()) };
 //! Repository::create(store.clone(), &options).await?;
 //!
 //! let source = MemorySource::new();

@@ -182,13 +182,10 @@ pub(crate) fn secret() -> Secret {
 /// Creates a repository of small chunks and opens it.
 pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Option<&Repository>) -> Repository {
     let options = CreateOptions {
-        secret: secret.clone(),
         like: like.map(Repository::content_keys),
         label: "test".to_owned(),
         chunker: ChunkerParams::new(1024, 4096, 16_384).unwrap(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
+        ..CreateOptions::new(secret.clone())
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     open(store, secret).await
@@ -307,4 +304,29 @@ pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<It
     handle.snapshot.tree = writer.close().await.unwrap();
     dedup.flush().await.unwrap();
     handle
+}
+
+/// A clock of a machine that stands still.
+struct Stopped(Timestamp);
+
+impl Clock for Stopped {
+    fn now(&self) -> Moment {
+        Moment { monotonic: Duration::ZERO, wall: self.0 }
+    }
+}
+
+/// A store with a snapshot, and two machines, one of them a year ahead of the other.
+pub(crate) async fn two_machines() -> (MemoryStore, [Repository; 2], SnapshotHandle) {
+    let store = MemoryStore::new();
+    let made = repository(Arc::new(store.clone()), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", b"a".to_vec());
+    snapshot(&made, &source).await;
+    let machine = async |seconds| {
+        let clock = Arc::new(Stopped(Timestamp { seconds, nanoseconds: 7 }));
+        open(Arc::new(store.clone()), secret()).await.with_clock(clock)
+    };
+    let machines = [machine(1_800_000_000).await, machine(1_831_000_000).await];
+    let handle = made.snapshots().await.unwrap().whole.pop().unwrap();
+    (store, machines, handle)
 }

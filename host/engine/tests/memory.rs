@@ -57,15 +57,7 @@ async fn build(folder: &Path) {
     let store: Arc<dyn Store> = Arc::new(FileStore::create(folder).unwrap());
     let (min, avg, max) = CHUNK_BYTES;
     let chunker = ChunkerParams::new(min, avg, max).unwrap();
-    let options = CreateOptions {
-        secret: Secret::None,
-        like: None,
-        label: "test".into(),
-        chunker,
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "test".into(), chunker, ..CreateOptions::new(Secret::None) };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     let repository = open(store, &Secret::None).await;
     let all: Files = (0..FILES).map(|number| (format!("file-{number:05}"), noise(number, FILE_BYTES).into())).collect();

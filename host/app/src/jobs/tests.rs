@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop, SystemClock};
-use credenza_format::ChunkerParams;
 use credenza_model::Timestamp;
 use tokio::sync::Notify;
 
@@ -92,15 +91,7 @@ impl Bed {
 
     pub(super) async fn create(&self, name: &str) {
         let place = self.app.place(Kind::Repository, self.path(name).as_os_str(), Settings::new()).unwrap();
-        let options = CreateOptions {
-            secret: Secret::None,
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(Secret::None);
         self.app.create_repository(&place, &options, false).await.unwrap();
     }
 

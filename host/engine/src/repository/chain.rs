@@ -82,7 +82,6 @@ mod tests {
     use std::sync::Arc;
 
     use credenza_connect::memory::{MemorySource, MemoryStore};
-    use credenza_format::ChunkerParams;
 
     use super::*;
     use crate::backup::{self, BackupOptions};
@@ -91,15 +90,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_commits_after_another_of_its_writer_follows_it() {
         let store = Arc::new(MemoryStore::new());
-        let options = CreateOptions {
-            secret: Secret::None,
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(Secret::None);
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();
         let mut begun = Chain::new(repository.writer("", ""), &[]);

@@ -356,13 +356,10 @@ async fn every_version_of_a_key_arrives() {
 async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
     let plain = repository(Arc::new(MemoryStore::new()), Secret::None, None).await;
     let options = crate::CreateOptions {
-        secret: secret(),
         like: Some(plain.content_keys()),
         label: "test".to_owned(),
         chunker: plain.config().chunker.params,
-        compression: 1,
-        retain_days: None,
-        parity: None,
+        ..crate::CreateOptions::new(secret())
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));
