@@ -11,7 +11,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use toml_edit::{Document, TomlError};
@@ -265,6 +264,8 @@ fn here(text: &str) -> Result<SocketAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use credenza_engine::check::Budget;
     use credenza_engine::drill::DrillOptions;
 
