@@ -9,7 +9,6 @@ use credenza_app::{App, AppOptions, DestinationUse, Kind, OpenOptions, Settings,
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, RunContext, Secret, SnapshotName};
-use credenza_format::ChunkerParams;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -26,15 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub async fn run<T: AsRef<OsStr>>(app: &App, secret: Secret, folders: [T; 3]) -> Result<(), Box<dyn Error>> {
     let [source, repository, target] = folders.each_ref().map(AsRef::as_ref);
     let place = app.place(Kind::Repository, repository, Settings::new())?;
-    let create = CreateOptions {
-        secret: secret.clone(),
-        like: None,
-        label: "first".to_owned(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let create = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret.clone()) };
     app.create_repository(&place, &create, false).await?;
     let options = OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: false };
     let open = app.open_repository(place, options).await?;

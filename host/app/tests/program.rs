@@ -14,7 +14,6 @@ use credenza_connect::{Destination, Source, Store};
 use credenza_engine::SnapshotFilter;
 use credenza_engine::sync::SyncOptions;
 use credenza_engine::{CreateOptions, RunContext, Secret};
-use credenza_format::ChunkerParams;
 
 #[allow(dead_code, unreachable_pub, reason = "the example is a program of its own, too")]
 #[path = "../examples/backup_and_restore.rs"]
@@ -113,13 +112,5 @@ async fn a_folder_that_holds_no_repository_is_named_and_so_is_the_one_that_was_t
 }
 
 fn create_options() -> CreateOptions {
-    CreateOptions {
-        secret: Secret::None,
-        like: None,
-        label: "first".to_owned(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    }
+    CreateOptions { label: "first".to_owned(), ..CreateOptions::new(Secret::None) }
 }

@@ -1,4 +1,4 @@
-//! Random numbers that a seed repeats, for faults and for the model tests of the conformance suite; never for keys or names.
+//! Random numbers that a seed repeats, for faults, for the model tests of the conformance suite and for what tests back up; never for keys or names.
 
 /// A generator of 64-bit numbers (SplitMix64; Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 #[derive(Debug, Clone)]
@@ -24,4 +24,17 @@ impl Dice {
     pub fn bytes(&mut self, length: u64) -> Vec<u8> {
         (0..length).map(|_| self.below(256).to_le_bytes()[0]).collect()
     }
+}
+
+/// So many bytes that do not shrink, the same for the same seed (xorshift64; Marsaglia, "Xorshift RNGs", 2003): the content of a file that a test backs up.
+#[must_use]
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }

@@ -124,7 +124,7 @@ async fn draw(
     options: &DrillOptions,
     random: &mut Random,
 ) -> Result<Sample> {
-    let index = Arc::new(repository.readable_index().await?);
+    let index = Arc::new(repository.index_for_reading().await?);
     let loader = repository.loader_going_on(index);
     // What is lost of the tree is for `check` to name; a drill restores of the rest.
     let mut records = repository.walk(&loader, &snapshot.snapshot.tree, b"").salvaging();

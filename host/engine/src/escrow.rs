@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_component_that_a_run_has_announced_is_spared() {
         let (_, repository, [idle, _]) = one_idle(8).await;
-        let index = Arc::new(repository.load_index().await.unwrap());
+        let index = Arc::new(repository.index_for_writing().await.unwrap());
         let dedup = Deduplicator::begin(&repository, index, repository.writer("", "")).await.unwrap();
         let [name, _] = EscrowedConnector::names(idle.digest());
         dedup.record().announce(Vec::new(), Some(name)).await.unwrap();

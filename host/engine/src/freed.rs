@@ -41,7 +41,7 @@ pub async fn run(
 }
 
 async fn count(repository: &Repository, all: &[SnapshotHandle], snapshots: &[SnapshotId]) -> Result<Freed> {
-    let index = repository.readable_index().await?;
+    let index = repository.index_for_reading().await?;
     let numbers: HashMap<SnapshotId, u32> = snapshots.iter().copied().zip(FIRST..).collect();
     let mut users = Users::default();
     let read = async |handle: &SnapshotHandle| Ok::<_, Error>((handle.snapshot.id, repository.usage(handle).await?));

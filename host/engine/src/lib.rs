@@ -24,21 +24,12 @@
 //! use credenza_connect::memory::{MemorySource, MemoryStore};
 //! use credenza_engine::backup::{self, BackupOptions};
 //! use credenza_engine::{CreateOptions, Repository, RunContext, Secret, SnapshotName};
-//! use credenza_format::ChunkerParams;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Arc::new(MemoryStore::new());
 //! let secret = Secret::KeyFile(vec![7; credenza_format::KEY_FILE_BYTES_MIN].into());
-//! let options = CreateOptions {
-//!     secret: secret.clone(),
-//!     like: None,
-//!     label: "first".to_owned(),
-//!     chunker: ChunkerParams::default(),
-//!     compression: 1,
-//!     retain_days: None,
-//!     parity: None,
-//! };
+//! let options = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret.clone()) };
 //! Repository::create(store.clone(), &options).await?;
 //!
 //! let source = MemorySource::new();
@@ -59,10 +50,12 @@ mod cached;
 pub mod check;
 mod clock;
 mod contents;
+pub mod copies;
 pub mod drill;
 mod error;
 mod escrow;
 mod event;
+mod fallback;
 mod findings;
 pub mod flags;
 pub mod freed;
@@ -85,8 +78,6 @@ mod rehearsal;
 pub mod remove;
 pub mod repair;
 pub mod replica;
-mod replicas;
-pub mod replicate;
 mod repository;
 pub mod restore;
 pub mod retention;
@@ -112,10 +103,10 @@ pub use clock::{Clock, Moment, SystemClock};
 pub use credenza_format::Drill;
 pub use error::{Damage, DamageKind, Error, Result};
 pub use event::{Event, Listener, NoEvents, Phase};
+pub use fallback::Replica;
 pub use parts::{Part, Parts};
 pub use pin::Pin;
 pub use rehearsal::{Expectation, Rehearsal};
-pub use replicas::Replica;
 pub use repository::{
     AHEAD_SECONDS, CreateOptions, Created, DamagedSnapshot, ListedSlot, Repository, Resealing, Rotation, Secret,
     SlotLock, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots, Spared, key_slots, probe,

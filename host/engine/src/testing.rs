@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
+pub(crate) use credenza_connect::random::noise;
 use credenza_connect::wrap::Record as Recorder;
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
@@ -181,13 +182,10 @@ pub(crate) fn secret() -> Secret {
 /// Creates a repository of small chunks and opens it.
 pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Option<&Repository>) -> Repository {
     let options = CreateOptions {
-        secret: secret.clone(),
         like: like.map(Repository::content_keys),
         label: "test".to_owned(),
         chunker: ChunkerParams::new(1024, 4096, 16_384).unwrap(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
+        ..CreateOptions::new(secret.clone())
     };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     open(store, secret).await
@@ -195,18 +193,6 @@ pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Opti
 
 pub(crate) async fn open(store: Arc<dyn Store>, secret: Secret) -> Repository {
     Repository::open(store, &secret, None).await.unwrap()
-}
-
-/// Bytes that do not shrink, the same for the same seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
 pub(crate) async fn snapshot(repository: &Repository, source: &MemorySource) -> SnapshotId {
@@ -223,7 +209,7 @@ pub(crate) async fn handle(repository: &Repository, id: SnapshotId) -> SnapshotH
 /// Entries of a snapshot with their bytes.
 pub(crate) async fn contents(repository: &Repository, id: SnapshotId) -> BTreeMap<Key, (Entry, Vec<u8>)> {
     let handle = handle(repository, id).await;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let loader = repository.loader(Arc::new(repository.index_for_writing().await.unwrap()));
     let mut records = repository.walk(&loader, &handle.snapshot.tree, &[]);
     let mut all = BTreeMap::new();
     while let Some(record) = records.next().await.unwrap() {
@@ -308,7 +294,7 @@ pub(crate) fn numbered(number: u32) -> Record {
 /// A snapshot of these records, without a source.
 pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<Item = Record>) -> SnapshotHandle {
     let mut handle = handle(repository, snapshot(repository, &MemorySource::new()).await).await;
-    let index = Arc::new(repository.load_index().await.unwrap());
+    let index = Arc::new(repository.index_for_writing().await.unwrap());
     let dedup = Deduplicator::begin(repository, index, repository.writer("", "")).await.unwrap();
     let mut writer = TreeWriter::new(Arc::clone(&dedup), 1);
     let mut records = records.peekable();
@@ -318,4 +304,29 @@ pub(crate) async fn synthetic(repository: &Repository, records: impl Iterator<It
     handle.snapshot.tree = writer.close().await.unwrap();
     dedup.flush().await.unwrap();
     handle
+}
+
+/// A clock of a machine that stands still.
+struct Stopped(Timestamp);
+
+impl Clock for Stopped {
+    fn now(&self) -> Moment {
+        Moment { monotonic: Duration::ZERO, wall: self.0 }
+    }
+}
+
+/// A store with a snapshot, and two machines, one of them a year ahead of the other.
+pub(crate) async fn two_machines() -> (MemoryStore, [Repository; 2], SnapshotHandle) {
+    let store = MemoryStore::new();
+    let made = repository(Arc::new(store.clone()), secret(), None).await;
+    let source = MemorySource::new();
+    source.put("a", b"a".to_vec());
+    snapshot(&made, &source).await;
+    let machine = async |seconds| {
+        let clock = Arc::new(Stopped(Timestamp { seconds, nanoseconds: 7 }));
+        open(Arc::new(store.clone()), secret()).await.with_clock(clock)
+    };
+    let machines = [machine(1_800_000_000).await, machine(1_831_000_000).await];
+    let handle = made.snapshots().await.unwrap().whole.pop().unwrap();
+    (store, machines, handle)
 }

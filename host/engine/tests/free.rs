@@ -27,7 +27,6 @@ use credenza_engine::repair::{self, RepairOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{CreateOptions, Error, Repository, RunContext, remove};
-use credenza_format::ChunkerParams;
 use credenza_model::SnapshotId;
 
 const SEEDS: u64 = 200;
@@ -59,15 +58,7 @@ fn free_store(store: &MemoryStore, seed: u64) -> (Arc<dyn Store>, Free<MemorySto
 }
 
 async fn create_free(store: Arc<dyn Store>) -> Repository {
-    let options = CreateOptions {
-        secret: key_file(),
-        like: None,
-        label: "test".into(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "test".into(), ..CreateOptions::new(key_file()) };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     settle(&*store).await;
     open(store, &key_file()).await

@@ -23,17 +23,8 @@ const FILE_BYTES: u64 = 4 * MIB;
 
 /// Files that do not shrink.
 fn large(count: u64) -> Files {
-    let noise = |seed: u64| {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        };
-        (0..FILE_BYTES / 8).flat_map(|_| next()).collect()
-    };
-    (0..count).map(|number| (format!("{number:03}"), noise(number + 1))).collect()
+    let length = usize::try_from(FILE_BYTES).unwrap();
+    (0..count).map(|number| (format!("{number:03}"), noise(number + 1, length).into())).collect()
 }
 
 /// The time on the link of a first backup, and of a restore of it.

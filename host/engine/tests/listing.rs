@@ -24,7 +24,6 @@ use credenza_connect::{
 };
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, ObjectCache, Repository, RunContext, Secret};
-use credenza_format::ChunkerParams;
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
 
 const NAME: &str = "an_unchanged_bucket_costs_its_pages_a_dozen_requests_and_little_memory";
@@ -193,21 +192,6 @@ async fn back_up(folder: &Path, step: &str) {
 
 async fn create_plain(folder: &Path) {
     let store: Arc<dyn Store> = Arc::new(FileStore::create(folder).unwrap());
-    let options = CreateOptions {
-        secret: Secret::None,
-        like: None,
-        label: "test".into(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "test".into(), ..CreateOptions::new(Secret::None) };
     Repository::create(store, &options).await.unwrap();
-}
-
-/// The most memory that this process has held.
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use common::*;
 use credenza_connect::Store;
 use credenza_connect::file::FileStore;
@@ -58,18 +57,10 @@ async fn build(folder: &Path) {
     let store: Arc<dyn Store> = Arc::new(FileStore::create(folder).unwrap());
     let (min, avg, max) = CHUNK_BYTES;
     let chunker = ChunkerParams::new(min, avg, max).unwrap();
-    let options = CreateOptions {
-        secret: Secret::None,
-        like: None,
-        label: "test".into(),
-        chunker,
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "test".into(), chunker, ..CreateOptions::new(Secret::None) };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     let repository = open(store, &Secret::None).await;
-    let all: Files = (0..FILES).map(|number| (format!("file-{number:05}"), noise(number))).collect();
+    let all: Files = (0..FILES).map(|number| (format!("file-{number:05}"), noise(number, FILE_BYTES).into())).collect();
     let first = backup(&repository, "a", &all).await.unwrap();
     let half: Files = all.into_iter().step_by(2).collect();
     backup(&repository, "a", &half).await.unwrap();
@@ -99,23 +90,4 @@ async fn maintain(folder: &Path) {
     println!("{report:?}, {peak} bytes of memory at most");
     assert!(report.repacked > 0 && report.bytes_freed > 100_000_000, "{report:?}");
     assert!(peak > 0 && peak <= MEMORY_BYTES_MAX, "{peak} bytes of memory");
-}
-
-/// The most memory that this process has held.
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
-}
-
-/// Bytes that do not shrink, the same for the same seed (xorshift64; Marsaglia, 2003).
-fn noise(seed: u64) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(FILE_BYTES).collect::<Vec<u8>>().into()
 }

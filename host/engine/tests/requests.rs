@@ -19,20 +19,12 @@ use credenza_engine::{ObjectCache, Repository};
 const FILES: usize = 20_000;
 
 /// Content that does not compress, of 2 KiB more or less.
-fn noise(number: usize) -> Bytes {
-    let mut state = number as u64 | 1 << 40;
-    let length = 1024 + number.wrapping_mul(7919) % 2048;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).collect()
+fn small(number: usize) -> Bytes {
+    noise(number as u64, 1024 + number.wrapping_mul(7919) % 2048).into()
 }
 
 fn many() -> Files {
-    (0..FILES).map(|number| (format!("{:03}/{number:06}", number / 100), noise(number))).collect()
+    (0..FILES).map(|number| (format!("{:03}/{number:06}", number / 100), small(number))).collect()
 }
 
 /// The requests of a run by kind and folder.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::{ChainLink, Inspected, SealedObject, Sealer, inspect};
 use crate::document::write_document;
-use crate::{Digest, Error, Hex, Keys, ObjectKind, PublicKey, Result, SigningKey, TreeRoot, json, open_document};
+use crate::{
+    Digest, Error, Hex, Keys, ObjectKind, PublicKey, Result, SigningKey, TreeRoot, Usage, json, open_document,
+};
 
 const WHAT: &str = "a snapshot";
 /// Most problems that are listed; more are counted.
@@ -62,8 +64,16 @@ pub struct Provenance {
 pub struct PacksRelied {
     /// How many there are.
     pub count: u64,
-    /// BLAKE3 of their ids in order, as [`Usage::packs_digest`](crate::Usage::packs_digest) gives it.
+    /// BLAKE3 of their ids in order, as [`Usage::packs_digest`] gives it.
     pub digest: Digest,
+}
+
+impl PacksRelied {
+    /// The packs that a usage list names.
+    #[must_use]
+    pub fn of(usage: &Usage) -> Self {
+        Self { count: usage.packs.len() as u64, digest: usage.packs_digest() }
+    }
 }
 
 /// Figures of the run.
@@ -217,7 +227,7 @@ pub struct Snapshot {
     pub part: Option<Part>,
     /// Its entries.
     pub tree: TreeRoot,
-    /// BLAKE3 of the body of its usage list, as [`body_digest`](crate::body_digest) gives it.
+    /// BLAKE3 of the body of its usage list, as [`Usage::digest`] gives it.
     pub usage: Digest,
     /// What it relies on.
     pub packs: PacksRelied,
@@ -289,6 +299,16 @@ pub fn open_snapshot(keys: &Keys, id: SnapshotId, object: Vec<u8>) -> Result<Ope
 }
 
 impl Snapshot {
+    /// The same snapshot at this place in the chain of whoever commits it, relying on what this usage list names, and not signed yet.
+    ///
+    /// # Errors
+    /// Those of [`Usage::encode`].
+    pub fn committed(self, link: ChainLink, usage: &Usage) -> Result<Self> {
+        let ChainLink { writer, sequence, previous } = link;
+        let packs = PacksRelied::of(usage);
+        Ok(Self { writer, sequence, previous, signer: None, usage: usage.digest()?, packs, ..self })
+    }
+
     /// Its place in the chain of the writer who committed it here.
     #[must_use]
     pub fn link(&self) -> ChainLink {

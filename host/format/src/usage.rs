@@ -169,6 +169,14 @@ impl Usage {
         Ok(Self { packs })
     }
 
+    /// The digest of its body, by which a snapshot names it.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode).
+    pub fn digest(&self) -> Result<Digest> {
+        Ok(body_digest(&self.encode()?))
+    }
+
     /// The digest of the packs relied on: BLAKE3 of their ids, in order.
     #[must_use]
     pub fn packs_digest(&self) -> Digest {

@@ -22,7 +22,6 @@ use credenza_connect::file::FileStore;
 use credenza_connect::wrap::{Retry, RetryPolicy};
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, Repository, RunContext, Secret};
-use credenza_format::ChunkerParams;
 use credenza_sandbox::{
     Egress, Manifest, Permit, RawSettings, Role, Sandbox, SandboxOptions, SecretText, Settings, Surroundings, Traffic,
 };
@@ -84,15 +83,7 @@ fn native(component: &[u8], settings: &RawSettings) -> Result<Opened> {
 async fn back_up(source: Arc<dyn Source>, repository: &Path) -> Result<BackupReport> {
     let store = Arc::new(FileStore::create(repository)?);
     let secret = Secret::KeyFile(vec![7; credenza_format::KEY_FILE_BYTES_MIN].into());
-    let options = CreateOptions {
-        secret: secret.clone(),
-        like: None,
-        label: "first".to_owned(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret.clone()) };
     Repository::create(store.clone(), &options).await?;
     let repository = Repository::open(store, &secret, None).await?;
     let source = Arc::new(Retry::new(source, RetryPolicy::default()));

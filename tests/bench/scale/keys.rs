@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use credenza_connect::random::noise;
 use credenza_connect::{
     Batch, Body, ByteRange, Check, Error, ErrorClass, Found, Opened, Result, ScanOptions, Scanner, Source,
     SourceDocument, SourceInfo, ability,
@@ -54,18 +55,6 @@ pub(crate) fn key(number: u64) -> Key {
     Key::from(format!("{:06}/{:03}", number / FOLDER_KEYS, number % FOLDER_KEYS).as_str())
 }
 
-/// Bytes that do not shrink, the same for the same seed (xorshift64; Marsaglia, 2003).
-fn noise(seed: u64) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(CONTENT_BYTES).collect::<Vec<u8>>().into()
-}
-
 #[async_trait]
 impl Source for Keys {
     async fn info(&self) -> Result<SourceInfo> {
@@ -101,7 +90,7 @@ impl Source for Keys {
 
     async fn read(&self, entry: &Entry, range: Option<ByteRange>, _if_match: Option<&str>) -> Result<Opened> {
         let number = self.first(|key| *key >= entry.key);
-        let bytes = noise(number | self.generation(number) << 40);
+        let bytes = Bytes::from(noise(number | self.generation(number) << 40, CONTENT_BYTES));
         let range = range.unwrap_or(ByteRange { offset: 0, length: None });
         let start = usize::try_from(range.offset).unwrap_or(CONTENT_BYTES).min(CONTENT_BYTES);
         let length = range.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(CONTENT_BYTES);

@@ -13,7 +13,6 @@ use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, ObjectCache, Parts, Repository, RunContext, Secret, remove};
-use credenza_format::ChunkerParams;
 use credenza_model::Key;
 
 use crate::keys::{FOLDER_KEYS, Keys};
@@ -64,15 +63,7 @@ fn secret() -> Secret {
 }
 
 async fn create(place: &Path) -> Result<()> {
-    let options = CreateOptions {
-        secret: secret(),
-        like: None,
-        label: "scale".to_owned(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "scale".to_owned(), ..CreateOptions::new(secret()) };
     Repository::create(Arc::new(FileStore::create(place)?), &options).await?;
     Ok(())
 }

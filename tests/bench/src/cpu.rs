@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-
-/// Fields of `/proc/self/stat` behind the name of the program: user and system time of children (`proc_pid_stat(5)`, 16 and 17).
-const CHILDREN_USER: usize = 13;
+use credenza_e2e::process::{Memory, cpu_of_children, memory};
 
 /// Time of one or more runs.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +20,9 @@ pub(crate) struct Cost {
 
 /// Does `work` and tells what its children cost; they must have ended.
 pub(crate) fn cost_of<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Cost)> {
-    let (before, started) = (of_children()?, Instant::now());
+    let (before, started) = (cpu_of_children()?, Instant::now());
     let done = work()?;
-    Ok((done, Cost { cpu: of_children()?.saturating_sub(before), wall: started.elapsed() }))
+    Ok((done, Cost { cpu: cpu_of_children()?.saturating_sub(before), wall: started.elapsed() }))
 }
 
 /// What one run of a program needed.
@@ -47,7 +45,7 @@ pub(crate) fn usage_of(mut command: Command) -> Result<Usage> {
     let (status, cost) = cost_of(|| {
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         loop {
-            peak_bytes = peak_bytes.max(peak_of(child.id()).unwrap_or(0));
+            peak_bytes = peak_bytes.max(memory(child.id(), Memory::Peak).unwrap_or(0));
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
@@ -57,20 +55,4 @@ pub(crate) fn usage_of(mut command: Command) -> Result<Usage> {
     let told = || std::fs::read_to_string(written.path()).unwrap_or_default();
     ensure!(status.success(), "{command:?} ended with {status}\n{}", told());
     Ok(Usage { cpu: cost.cpu, wall: cost.wall, peak_bytes })
-}
-
-/// The most memory that a process has held so far.
-fn peak_of(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
-    kib.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-fn of_children() -> Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/self/stat")?;
-    let times = fields.split_whitespace().skip(CHILDREN_USER).take(2).map(str::parse::<u64>);
-    let ticks = times.sum::<Result<u64, _>>().context("no times in /proc/self/stat")?;
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_millis(ticks.saturating_mul(1000) / per_second.max(1)))
 }

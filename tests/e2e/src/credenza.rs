@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::process::{self, Memory, memory};
+
 /// The passphrase that every run finds in its environment.
 pub const PASSPHRASE: &str = "a credenza holds what is precious, 4711";
 
@@ -213,7 +215,7 @@ impl Run {
     /// # Errors
     /// When it has ended.
     pub fn memory(&self) -> Result<u64> {
-        self.status("VmRSS:").with_context(|| format!("no memory was measured: {}", self.command))
+        memory(self.child.id(), Memory::Now).with_context(|| format!("no memory was measured: {}", self.command))
     }
 
     /// The bytes of it that are no pages of files, which the machine takes back when it likes.
@@ -221,7 +223,7 @@ impl Run {
     /// # Errors
     /// When it has ended.
     pub fn own_memory(&self) -> Result<u64> {
-        self.status("RssAnon:").with_context(|| format!("no memory was measured: {}", self.command))
+        memory(self.child.id(), Memory::Own).with_context(|| format!("no memory was measured: {}", self.command))
     }
 
     /// How often its threads have waited for something: while it is idle, that does not grow.
@@ -243,18 +245,7 @@ impl Run {
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("no name in its status")?;
-        let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-        let ticks = times.sum::<Result<u64, _>>().context("no times in its status")?;
-        Ok(Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1)))
-    }
-
-    /// A number of bytes that the kernel tells of the process.
-    fn status(&self, name: &str) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let kib = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))?;
-        Some(kib.parse::<u64>().ok()?.saturating_mul(1024))
+        process::cpu(self.child.id())
     }
 
     /// Whether the run has ended.
@@ -293,7 +284,7 @@ impl Run {
 
     /// The kernel keeps the high-water mark while the process lives, so the last look before the end counts.
     fn look(&mut self) -> Result<Option<ExitStatus>> {
-        self.peak_rss_bytes = self.peak_rss_bytes.max(self.status("VmHWM:").unwrap_or(0));
+        self.peak_rss_bytes = self.peak_rss_bytes.max(memory(self.child.id(), Memory::Peak).unwrap_or(0));
         Ok(self.child.try_wait()?)
     }
 }

@@ -5,7 +5,8 @@
 //! code with the connector under test, [`metadata`] hands out credentials, [`index_server`] serves files that it lists, [`servers`] starts
 //! real servers by the scripts of `tests/servers`, [`azure`] talks to an emulator of Azure, [`relay`] stands before a server and misbehaves for it,
 //! [`scenario`] has what every store must survive, [`wrong_server`] is one that no client can use. For authors, [`guests`] are components that were
-//! built, [`author`] is a machine that builds them, and [`shelf`] what the guide builds one for. [`browser`] is one that is driven as a person drives it. [`front`] is a run that serves snapshots to other programs.
+//! built, [`author`] is a machine that builds them, and [`shelf`] what the guide builds one for. [`browser`] is one that is driven as a person drives it. [`front`] is a run that serves snapshots to other programs, and
+//! [`process`] is what the kernel tells of a run.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
@@ -19,6 +20,7 @@ pub mod guests;
 pub mod index_server;
 pub mod metadata;
 mod mounting;
+pub mod process;
 pub mod race;
 pub mod relay;
 mod report;

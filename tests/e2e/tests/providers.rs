@@ -88,7 +88,7 @@ const ALLOWED: [(&str, &[&str], &str); 41] = [
     ("sandbox/src/egress/checksum.rs", &["amz"], HEADER),
     ("sandbox/src/manifest/auth.rs", &["aws", "amz", "azure", "goog", "goog4"], SCHEME),
     ("sandbox/src/manifest/header.rs", &["amz", "goog"], HEADER),
-    ("sandbox/src/manifest/schema.rs", &["aws", "s3"], OF_AWS),
+    ("sandbox/src/manifest/schema.rs", &["aws"], OF_AWS),
     ("sandbox/src/manifest/grant.rs", &["aws"], OF_AWS),
     ("sandbox/src/manifest/allow.rs", &["s3"], FORM),
     ("sandbox/src/egress/document.rs", &["s3", "amazonaws"], FORM),

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use credenza_engine::latest::configurations;
 use credenza_engine::{CreateOptions, Secret};
-use credenza_format::ChunkerParams;
 
 use super::*;
 use crate::app::AppOptions;
@@ -25,15 +24,7 @@ fn machine(folder: &Path) -> App {
 
 async fn repository(app: &App, folder: &Path) -> Repository {
     let place = app.place(Kind::Repository, folder.as_os_str(), Settings::new()).unwrap();
-    let options = CreateOptions {
-        secret: Secret::None,
-        like: None,
-        label: String::new(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions::new(Secret::None);
     app.create_repository(&place, &options, false).await.unwrap();
     let options = OpenOptions { purpose: StoreUse::Write, secret: Secret::None, accept_plaintext: true };
     app.open_repository(place, options).await.unwrap().repository

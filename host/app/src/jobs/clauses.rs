@@ -1,7 +1,7 @@
 //! The clauses that several sections of the file of the jobs may have: a name, when something is due, what becomes of missed runs, tries, limits, and which
 //! snapshots are kept.
 //!
-//! Owned here: what their values mean, and that a section goes before the defaults. Refused here: what else a section says (`file`, `replication`).
+//! Owned here: what their values mean, and that a section goes before the defaults. Refused here: what else a section says (`sections`).
 
 use std::time::Duration;
 

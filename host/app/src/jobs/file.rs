@@ -1,7 +1,7 @@
 //! The file of the jobs, `jobs.toml` in the folder of the configuration, understood.
 //!
-//! Owned here: the file as a whole, promises with numbers and metrics. All faults are named at once, each with line, key and remedy. Refused here: its other
-//! sections (`job`, `verification`, `replication`, `mirroring`, `notify`), the form (`reader`, `keys`), whether places and secrets can be had (`preflight`).
+//! Owned here: the file as a whole, and metrics. All faults are named at once, each with line, key and remedy. Refused here: its other sections (`sections`,
+//! `notify`), the form (`reader`, `keys`), whether places and secrets can be had (`preflight`).
 //! Called by every command that has to do with jobs.
 //!
 //! Bound: [`FILE_BYTES_MAX`].
@@ -11,7 +11,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use toml_edit::{Document, TomlError};
@@ -19,18 +18,16 @@ use toml_edit::{Document, TomlError};
 use super::clauses;
 pub use super::clauses::{Missed, Retry};
 use super::error::JobsError;
-use super::job;
-pub use super::job::{Hook, Job, LeavingOut, Maintain, Moment, OnChange, Prune, When};
 use super::keys;
-use super::mirroring::{self, Mirror, Route};
 use super::notify::{Notify, section};
 use super::reader::{Part, Reading};
-use super::replication::{self, REPLICATE, Replicate};
 use super::schedule::Schedule;
-use super::span::parse_span;
-use super::verification;
-pub(super) use super::verification::DRILL_BYTES;
-pub use super::verification::{DrillRule, Verify};
+pub use super::sections::job::{Hook, Job, LeavingOut, Maintain, Moment, OnChange, Prune, When};
+use super::sections::mirror::{Mirror, Route};
+pub use super::sections::promise::Needs;
+use super::sections::replicate::Replicate;
+pub use super::sections::verify::{DrillRule, Verify};
+use super::sections::{job, mirror, promise, replicate, verify};
 use crate::configuration::suggestion;
 
 /// The name of the file in the folder of the configuration.
@@ -189,13 +186,13 @@ impl JobsFile {
                 }
             }
         }
-        let promises = top.named_parts("promise").into_iter().map(|(name, part)| needs(name, &part)).collect();
-        let read = |(name, part): (&str, Part<'_>)| verification::read(name, &part, defaults.as_ref(), now);
+        let promises = top.named_parts("promise").into_iter().map(|(name, part)| promise::read(name, &part)).collect();
+        let read = |(name, part): (&str, Part<'_>)| verify::read(name, &part, defaults.as_ref(), now);
         let verifies = top.named_parts("verify").into_iter().filter_map(read);
         let verifies = verifies.map(|verify| (verify.name.clone(), verify)).collect();
-        let replicates = replication::read(&top, defaults.as_ref(), now).into_iter();
+        let replicates = replicate::read(&top, defaults.as_ref(), now).into_iter();
         let replicates = replicates.map(|policy| (policy.name.clone(), policy)).collect();
-        let read = |(name, part): (&str, Part<'_>)| mirroring::read(name, &part, defaults.as_ref(), now);
+        let read = |(name, part): (&str, Part<'_>)| mirror::read(name, &part, defaults.as_ref(), now);
         let mirrors = top.named_parts("replicate-bucket").into_iter().filter_map(read);
         let mirrors = mirrors.map(|mirror| (mirror.name.clone(), mirror)).collect();
         let notify = section::read(&top, &clauses::zone(defaults.as_ref()));
@@ -233,7 +230,7 @@ impl JobsFile {
         let found = self.replicates.values().find(|policy| policy.name == name || policy.short_name() == name);
         found.ok_or_else(|| JobsError::UnknownJob {
             path: self.path.clone(),
-            name: format!("{REPLICATE}{}", name.strip_prefix(REPLICATE).unwrap_or(name)),
+            name: format!("{}{}", replicate::PREFIX, name.strip_prefix(replicate::PREFIX).unwrap_or(name)),
             near: suggestion(name, self.replicates.values().map(Replicate::short_name)).map(str::to_owned),
         })
     }
@@ -255,29 +252,6 @@ impl JobsFile {
     }
 }
 
-/// What a `[promise.NAME]` needs; nothing where it says nothing of it.
-#[derive(Debug, Clone, Default)]
-pub struct Needs {
-    /// Its name.
-    pub name: String,
-    /// Of which sources.
-    pub sources: Vec<String>,
-    /// A copy counts where its newest good snapshot is no older.
-    pub fresh: Option<Duration>,
-    /// Repositories with a good snapshot.
-    pub copies: Option<u32>,
-    /// Providers of these.
-    pub providers: Option<u32>,
-    /// Regions of these.
-    pub regions: Option<u32>,
-    /// Copies that nobody can delete.
-    pub immutable: Option<u32>,
-    /// Each byte of each copy was read within so much time.
-    pub verified: Option<Duration>,
-    /// One copy was restored for trial within so much time.
-    pub restorable: Option<Duration>,
-}
-
 /// An address of this machine.
 fn here(text: &str) -> Result<SocketAddr, String> {
     const REMEDY: &str = "write one such as 127.0.0.1:9185; for others put a proxy before it, or use textfile";
@@ -288,38 +262,14 @@ fn here(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn needs(name: &str, part: &Part<'_>) -> Needs {
-    let sources: Vec<String> = part.texts("sources").into_iter().map(str::to_owned).collect();
-    if sources.is_empty() {
-        part.problem("sources", "it is about no source", "name some: sources = [\"@shop*\"]");
-    }
-    let Some(needs) = part.part("needs") else {
-        if !part.has("needs") {
-            part.problem("needs", "nothing is promised", "add such as: needs = { copies = 2, providers = 2 }");
-        }
-        return Needs { name: name.to_owned(), sources, ..Needs::default() };
-    };
-    let count = |key: &str| needs.count(key, 1..=1000);
-    let span = |key: &str| needs.parsed(key, parse_span);
-    Needs {
-        name: name.to_owned(),
-        sources,
-        fresh: span("fresh"),
-        copies: count("copies"),
-        providers: count("providers"),
-        regions: count("regions"),
-        immutable: count("immutable"),
-        verified: span("verified"),
-        restorable: span("restorable"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use credenza_engine::check::Budget;
     use credenza_engine::drill::DrillOptions;
 
-    use super::super::verification::{DRILL_EVERY, READ_ALL_WITHIN};
+    use super::super::sections::verify::{DRILL_EVERY, READ_ALL_WITHIN};
     use super::*;
 
     const WHOLE: &str = r#"

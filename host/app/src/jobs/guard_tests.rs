@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use credenza_connect::random;
 use credenza_engine::{Clock, SystemClock};
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -19,16 +20,9 @@ use crate::repository::OpenRepository;
 
 const FILES: usize = 120;
 
-/// Bytes that do not shrink, others for each seed.
-fn noise(seed: usize, length: usize) -> Vec<u8> {
-    let mut state = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
+/// Bytes that do not shrink, others for each number.
+fn noise(number: usize, length: usize) -> Vec<u8> {
+    random::noise(number as u64, length)
 }
 
 fn letter(number: usize, version: usize) -> String {
@@ -95,7 +89,7 @@ fn suspects(steps: &[Step]) -> Vec<(SnapshotId, String)> {
 
 async fn open(bed: &Bed, file: &JobsFile) -> OpenRepository {
     let (state, stop) = (bed.state(), credenza_engine::Stop::default());
-    let runner = super::run::Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
+    let runner = super::runner::Runner { app: &bed.app, state: &state, clock: &bed.clock, stop: &stop };
     runner.open(&file.jobs["a"], StoreUse::Write).await.unwrap()
 }
 

@@ -21,7 +21,7 @@ use super::file::{JobsFile, Work};
 use super::log::Past;
 use super::look::book::{Book, Known};
 use super::notify::Word;
-use super::outcome::{Ending, Step};
+use super::outcome::{Ending, Replicated, Step};
 use super::replicate::alarm;
 use super::state::State;
 
@@ -155,20 +155,16 @@ fn copies(text: &mut String, jobs: &JobsFile, past: &[Past], now: Timestamp) {
             line(text, name, &[("policy", policy.short_name()), ("target", &state.target)], lag);
         }
     }
-    type OfStep = fn(&Step) -> Option<u64>;
-    let figures: [(&str, &str, OfStep); 3] = [
-        ("credenza_replicate_lag_bytes", "Bytes that a copy lacked behind the last run that reached it.", |step| {
-            if let Step::Replicated { lag_bytes, .. } = step { Some(*lag_bytes) } else { None }
+    type Figure = fn(&Replicated) -> Option<u64>;
+    let figures: [(&str, &str, Figure); 3] = [
+        ("credenza_replicate_lag_bytes", "Bytes that a copy lacked behind the last run that reached it.", |seen| {
+            Some(seen.lag_bytes)
         }),
-        ("credenza_replicate_lacking_snapshots", "Snapshots that it lacked then.", |step| {
-            if let Step::Replicated { lacking, .. } = step { Some(*lacking) } else { None }
-        }),
+        ("credenza_replicate_lacking_snapshots", "Snapshots that it lacked then.", |seen| Some(seen.lacking)),
         (
             "credenza_replicate_newest_timestamp_seconds",
             "When the newest snapshot was made that it had then.",
-            |step| {
-                if let Step::Replicated { newest_here, .. } = step { seconds((*newest_here)?) } else { None }
-            },
+            |seen| seconds(seen.newest_here?),
         ),
     ];
     for (name, help, of) in figures {
@@ -176,7 +172,7 @@ fn copies(text: &mut String, jobs: &JobsFile, past: &[Past], now: Timestamp) {
         for policy in policies() {
             let own: Vec<&Past> = past.iter().filter(|past| past.job == policy.name).collect();
             for to in policy.targets.iter().filter(|to| to.is_here) {
-                if let Some(value) = alarm::last_seen(&own, to).and_then(|(_, step)| of(step)) {
+                if let Some(value) = alarm::last_seen(&own, to).and_then(|(_, seen)| of(seen)) {
                     line(text, name, &[("policy", policy.short_name()), ("target", &to.target)], value);
                 }
             }

@@ -1,6 +1,6 @@
 //! What runs by itself: `jobs.toml`, when each job is due, the runs, their hooks and their record.
 //!
-//! Owned here: the file of the jobs ([`file`](mod@file)), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
+//! Owned here: the file of the jobs ([`file`](mod@file), [`sections`]), the decision what runs when ([`scheduler`], pure: events in, decisions out), what a run does
 //! ([`run`], [`verify`], [`replicate`], [`mirror`]), the record of runs ([`log`]), and the process that does all of it ([`daemon`]). Refused here: printing and arguments (`cli`), signals, what
 //! a backup or a removal is (`engine`). Called by `cli`.
 //!
@@ -17,7 +17,6 @@ pub mod guard;
 #[cfg(test)]
 mod guard_tests;
 mod hook;
-mod job;
 mod keys;
 pub mod limits;
 pub mod lock;
@@ -25,7 +24,6 @@ pub mod log;
 pub mod look;
 pub mod metrics;
 pub mod mirror;
-mod mirroring;
 pub mod needs;
 pub mod notify;
 mod outcome;
@@ -35,22 +33,22 @@ pub mod promise;
 mod reader;
 mod recording;
 pub mod replicate;
-pub mod replication;
 pub mod run;
+pub mod runner;
 pub mod schedule;
 pub mod scheduler;
+pub mod sections;
 mod span;
 pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod units;
-mod verification;
 pub mod verify;
 
 pub use error::{JobsError, Problem};
 pub use file::{Hook, Job, JobsFile, Moment, Verify, When, Work};
 pub use hook::HookError;
 pub use keys::schema;
-pub use mirroring::{Mirror, Route};
-pub use outcome::{Ending, Step};
+pub use outcome::{Ending, Mirrored, Replicated, Step};
 pub use run::Cause;
+pub use sections::mirror::{Mirror, Route};

@@ -14,15 +14,15 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use credenza_engine::check::{self, Readings};
+use credenza_engine::copies::{Proofs, Prove, fits};
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Proofs, Prove, fits};
 use credenza_format::Drill;
 use credenza_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::file::JobsFile;
 use super::promise::{Kept, RISK_PERCENT};
-use super::run::Runner;
+use super::runner::Runner;
 use super::span::shown;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};

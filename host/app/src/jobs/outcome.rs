@@ -163,27 +163,7 @@ pub enum Step {
         delete_max: u32,
     },
     /// Snapshots were carried to a target.
-    Replicated {
-        /// The target, as it is written.
-        target: String,
-        /// Snapshots that have arrived.
-        copied: u64,
-        /// Bytes of their chunks that went over, as they are stored: what the lag was before.
-        bytes: u64,
-        /// Snapshots that it is to have and lacks still, because something that they need is damaged.
-        lacking: u64,
-        /// Bytes that carrying these adds.
-        #[serde(default)]
-        lag_bytes: u64,
-        /// Seconds that it took.
-        seconds: u64,
-        /// When the newest snapshot was made that is meant, at the origin.
-        newest_there: Option<Timestamp>,
-        /// And of those that the target has.
-        newest_here: Option<Timestamp>,
-        /// Since when the copy is behind; nothing where it has the newest.
-        behind_since: Option<Timestamp>,
-    },
+    Replicated(Replicated),
     /// What a target has was proven, or not.
     Proven {
         /// The target, as it is written.
@@ -205,38 +185,7 @@ pub enum Step {
         vanish_max: u32,
     },
     /// A target was made to be a cut, or was left as it is.
-    Mirrored {
-        /// The target, as it is written.
-        target: String,
-        /// The cut.
-        cut: SnapshotId,
-        /// When that was made.
-        cut_made: Timestamp,
-        /// Why nothing was done.
-        held: Option<Held>,
-        /// Objects that were not there.
-        new: u64,
-        /// Objects that were as an older cut has them.
-        changed: u64,
-        /// Objects that were as the cut has them.
-        same: u64,
-        /// Objects that were removed.
-        removed: u64,
-        /// Objects that the source no longer has and that are there still.
-        kept: u64,
-        /// Of `new`, those that somebody had removed.
-        missing: u64,
-        /// Objects of the cut that somebody else had put there or changed.
-        foreign: u64,
-        /// Objects that are nobody's.
-        extra: u64,
-        /// Objects of the cut that the target has not.
-        lacking: u64,
-        /// Bytes that were written.
-        bytes: u64,
-        /// Attributes that the target could not hold, with the objects that lost each.
-        lost: BTreeMap<String, u64>,
-    },
+    Mirrored(Mirrored),
     /// Something failed.
     Failed {
         /// What was being done.
@@ -244,4 +193,63 @@ pub enum Step {
         /// Why it failed.
         reason: String,
     },
+}
+
+/// What a run has carried to a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicated {
+    /// The target, as it is written.
+    pub target: String,
+    /// Snapshots that have arrived.
+    pub copied: u64,
+    /// Bytes of their chunks that went over, as they are stored: what the lag was before.
+    pub bytes: u64,
+    /// Snapshots that it is to have and lacks still, because something that they need is damaged.
+    pub lacking: u64,
+    /// Bytes that carrying these adds.
+    #[serde(default)]
+    pub lag_bytes: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// When the newest snapshot was made that is meant, at the origin.
+    pub newest_there: Option<Timestamp>,
+    /// And of those that the target has.
+    pub newest_here: Option<Timestamp>,
+    /// Since when the copy is behind; nothing where it has the newest.
+    pub behind_since: Option<Timestamp>,
+}
+
+/// What a run did at a target of a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mirrored {
+    /// The target, as it is written.
+    pub target: String,
+    /// The cut.
+    pub cut: SnapshotId,
+    /// When that was made.
+    pub cut_made: Timestamp,
+    /// Why nothing was done.
+    pub held: Option<Held>,
+    /// Objects that were not there.
+    pub new: u64,
+    /// Objects that were as an older cut has them.
+    pub changed: u64,
+    /// Objects that were as the cut has them.
+    pub same: u64,
+    /// Objects that were removed.
+    pub removed: u64,
+    /// Objects that the source no longer has and that are there still.
+    pub kept: u64,
+    /// Of `new`, those that somebody had removed.
+    pub missing: u64,
+    /// Objects of the cut that somebody else had put there or changed.
+    pub foreign: u64,
+    /// Objects that are nobody's.
+    pub extra: u64,
+    /// Objects of the cut that the target has not.
+    pub lacking: u64,
+    /// Bytes that were written.
+    pub bytes: u64,
+    /// Attributes that the target could not hold, with the objects that lost each.
+    pub lost: BTreeMap<String, u64>,
 }

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::file::Job;
-use super::run::{Runner, of_job, sources};
+use super::run::{of_job, sources};
+use super::runner::Runner;
 use super::schedule::{instant, later};
 use crate::app::App;
 use crate::error::Error;

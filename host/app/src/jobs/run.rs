@@ -5,55 +5,34 @@
 //!
 //! A run is on record (`recording`) before it begins.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod after;
+mod back_up;
 
-use credenza_connect::{Marker, Source};
-use credenza_engine::backup::{self, BackupOptions, BackupReport};
-use credenza_engine::gc::{self, GcOptions};
-use credenza_engine::{Clock, Error as EngineError, RunContext, SnapshotFilter, SnapshotHandle, Stop};
-use credenza_format::SigningKey;
+use std::ffi::OsStr;
+use std::sync::{Mutex, PoisonError};
+
+use credenza_engine::{Error as EngineError, SnapshotFilter, SnapshotHandle, Stop};
 use credenza_model::SnapshotId;
-use jiff::tz::TimeZone;
 
 use super::error::JobsError;
-use super::file::{Hook, Job, Maintain, Moment, Prune};
-use super::guard;
 use super::hook::{self, Facts, HookError};
-use super::limits::Limits;
 use super::lock::Held;
 use super::log::Past;
 use super::notify::ping;
 use super::outcome::{Ending, Step};
 use super::recording::Recording;
 pub use super::recording::{Cause, Heard, Occasion};
-use super::schedule::instant;
-use super::state::State;
+use super::runner::Runner;
+use super::sections::job::{Hook, Job, Moment};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::cost::Bill;
 use crate::cost::budget::Budget;
 use crate::environment;
 use crate::error::Error;
-use crate::open::{Opened, StoreUse};
-use crate::patterns::PatternList;
+use crate::open::StoreUse;
 use crate::repository::OpenRepository;
-use crate::stream::Stream;
-use crate::{bootstrap, prune, remove, signing, stream};
-
-/// What runs need.
-pub struct Runner<'a> {
-    /// The program.
-    pub app: &'a App,
-    /// Where the record is.
-    pub state: &'a State,
-    /// The time.
-    pub clock: &'a dyn Clock,
-    /// Ends the run early, in good order.
-    pub stop: &'a Stop,
-}
+use crate::{bootstrap, signing, stream};
 
 /// A run under way.
 struct Run<'a> {
@@ -64,16 +43,6 @@ struct Run<'a> {
     made: Vec<(String, SnapshotId)>,
     /// What was spent on sources.
     bill: Mutex<Bill>,
-}
-
-/// What a run that was broken off has made.
-#[derive(Debug, Clone)]
-struct Found {
-    /// The location of the source.
-    source: String,
-    snapshot: SnapshotId,
-    /// Entries that could not be read.
-    errors: u64,
 }
 
 impl Runner<'_> {
@@ -92,28 +61,6 @@ impl Runner<'_> {
         let within = Runner { app: &app, stop: &stop, ..*self };
         let zone = job.schedule.zone();
         Ok(within.limited(&job.limits, zone, async |runner| runner.on_record(job, occasion, heard).await).await)
-    }
-
-    /// Does something within limits that follow the time of day.
-    pub(super) async fn limited(
-        &self,
-        limits: &Limits,
-        zone: &TimeZone,
-        work: impl AsyncFnOnce(&Runner<'_>) -> Ending,
-    ) -> Ending {
-        if limits.is_empty() {
-            return work(self).await;
-        }
-        let rates = limits.rates(instant(self.clock.now().wall), zone);
-        let app = self.app.clone().with_rates(rates.clone());
-        let limited = Runner { app: &app, ..*self };
-        let mut work = std::pin::pin!(work(&limited));
-        loop {
-            tokio::select! {
-                ending = &mut work => return ending,
-                () = self.clock.wait(LIMITS_EVERY) => limits.hold(&rates, instant(self.clock.now().wall), zone),
-            }
-        }
     }
 
     /// The same where no scheduler stands behind it, as for a timer: a source that fails and a repository that cannot be reached are tried again as the
@@ -164,22 +111,6 @@ impl Runner<'_> {
             }
         }
         ending
-    }
-
-    /// Opens the repository of a job.
-    ///
-    /// # Errors
-    /// When its place, its secret or the repository itself cannot be had.
-    pub async fn open(&self, job: &Job, purpose: StoreUse) -> Result<OpenRepository, Error> {
-        self.open_named(&job.repository, purpose).await
-    }
-
-    /// The same of one that is named as a file of jobs does.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub async fn open_named(&self, repository: &str, purpose: StoreUse) -> Result<OpenRepository, Error> {
-        self.app.open_named(repository, purpose).await
     }
 }
 
@@ -328,292 +259,6 @@ impl Run<'_> {
         Ok(open)
     }
 
-    async fn back_up_all(&mut self, open: &OpenRepository, signing_key: Option<&SigningKey>) {
-        let found = self.found(open).await;
-        for word in &self.job.sources {
-            let place = self.runner.app.place(Kind::Source, OsStr::new(word), Settings::new());
-            if place.as_ref().is_ok_and(|place| self.has_found(&found, &place.text())) {
-                continue;
-            }
-            let prepared = async {
-                let place = place?;
-                let options = BackupOptions { location: place.text(), ..self.options(&place.location)? };
-                Ok::<_, Error>((self.runner.app.source(&place, None).await?, options))
-            };
-            let done = match prepared.await {
-                Ok((source, options)) => self.back_up(source, options, open, signing_key).await,
-                Err(error) => Err((Ending::Failed, error)),
-            };
-            if !self.backed_up(word, done) {
-                return;
-            }
-        }
-        for hook in self.job.hooks.iter().filter(|hook| hook.moment == Moment::During) {
-            let Some(name) = &hook.stdin_of else { continue };
-            if self.has_found(&found, &stream::location(name)) {
-                continue;
-            }
-            let done = self.stream(hook, name, open, signing_key).await;
-            if !self.backed_up(&stream::location(name), done) {
-                return;
-            }
-        }
-    }
-
-    /// What runs for the same due time have made that did not come to their end: their process was killed, or asked to end. By the repository, since the
-    /// log of such a run may lack its last lines.
-    async fn found(&self, open: &OpenRepository) -> Vec<Found> {
-        let Some(due) = self.recording.due else { return Vec::new() };
-        let past = self.recording.log.past(Some(&self.job.name), BROKEN_MAX).unwrap_or_default();
-        let is_broken = |past: &&Past| matches!(past.ending, Some(Ending::Lost | Ending::Interrupted));
-        let broken = past.iter().filter(is_broken).filter(|past| past.due == Some(due));
-        let Some(began) = broken.map(|past| past.began).min() else { return Vec::new() };
-        let Ok(snapshots) = open.repository.snapshots().await else { return Vec::new() };
-        let snapshots = snapshots.filtered(&of_job(self.job)).whole.into_iter();
-        let made = snapshots.filter(|handle| handle.snapshot.started >= began);
-        made.map(|handle| Found {
-            source: handle.snapshot.source.location.clone(),
-            snapshot: handle.snapshot.id,
-            errors: handle.snapshot.statistics.errors,
-        })
-        .collect()
-    }
-
-    /// Whether a source was found, which is noted; it is as incomplete as it was left.
-    fn has_found(&mut self, found: &[Found], location: &str) -> bool {
-        let Some(Found { source, snapshot, errors }) = found.iter().find(|found| found.source == location).cloned()
-        else {
-            return false;
-        };
-        self.made.push((source.clone(), snapshot));
-        self.note_errors(&source, errors);
-        self.did(Step::Found { source, snapshot, errors });
-        true
-    }
-
-    fn note_errors(&mut self, source: &str, errors: u64) {
-        if errors > 0 {
-            self.worsen(Ending::Incomplete, || format!("{errors} entries of {source} could not be read"));
-        }
-    }
-
-    async fn back_up(
-        &self,
-        source: Opened<dyn Source>,
-        options: BackupOptions,
-        open: &OpenRepository,
-        signing_key: Option<&SigningKey>,
-    ) -> Result<BackupReport, (Ending, Error)> {
-        self.back_up_until(source, options, (open, signing_key), self.runner.stop.clone()).await
-    }
-
-    async fn back_up_until(
-        &self,
-        source: Opened<dyn Source>,
-        options: BackupOptions,
-        (open, signing_key): (&OpenRepository, Option<&SigningKey>),
-        stop: Stop,
-    ) -> Result<BackupReport, (Ending, Error)> {
-        let options = BackupOptions {
-            tags: self.job.tags.iter().cloned().chain([self.job.tag()]).collect(),
-            skip_unchanged: self.job.skip_if_unchanged,
-            host: environment::host_name(),
-            user: environment::user_name(),
-            provenance: source.provenance.clone(),
-            component: source.component.clone(),
-            signing_key: signing_key.cloned(),
-            ..options
-        };
-        let context = RunContext { events: self.recording.heard.events(), stop };
-        let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
-        let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
-        *bill = source.billed(std::mem::take(&mut bill));
-        drop(bill);
-        done.map_err(|error| {
-            let ending = match &error {
-                EngineError::Cancelled => Ending::Interrupted,
-                error if error.is_of_source() => Ending::Failed,
-                _ => Ending::Unreachable,
-            };
-            (ending, error.into())
-        })
-    }
-
-    /// Backs up what a command prints; one that takes too long ends without a snapshot.
-    async fn stream(
-        &self,
-        hook: &Hook,
-        name: &OsStr,
-        open: &OpenRepository,
-        signing_key: Option<&SigningKey>,
-    ) -> Result<BackupReport, (Ending, Error)> {
-        let told = self.facts(hook).variables();
-        let source = self.runner.app.stream(name, None, Stream::Group(&hook.program, &hook.arguments, &told));
-        let source = source.map_err(|error| (Ending::Failed, error))?;
-        let options = BackupOptions { location: stream::location(name), ..BackupOptions::default() };
-        let stop = self.runner.stop.child();
-        let mut work = std::pin::pin!(self.back_up_until(source, options, (open, signing_key), stop.clone()));
-        let Some(timeout) = hook.timeout else { return work.await };
-        tokio::select! {
-            done = &mut work => done,
-            () = self.runner.clock.wait(timeout) => {
-                stop.request();
-                // A snapshot that was on its way is made.
-                work.await.map_err(|(ending, error)| match (ending, self.runner.stop.is_requested()) {
-                    (Ending::Interrupted, false) => (Ending::Failed, error),
-                    _ => (ending, error),
-                })
-            }
-        }
-    }
-
-    fn options(&self, location: &crate::location::Location) -> Result<BackupOptions, Error> {
-        let out = &self.job.leaving_out;
-        Ok(BackupOptions {
-            excludes: PatternList::gather(&out.patterns, &out.files)?.of(location)?,
-            markers: out.caches.then(Marker::of_caches).into_iter().collect(),
-            size_max: out.larger_than,
-            one_file_system: out.other_file_systems,
-            ..BackupOptions::default()
-        })
-    }
-
-    /// Notes what came of a source; whether the next is to be backed up.
-    fn backed_up(&mut self, source: &str, done: Result<BackupReport, (Ending, Error)>) -> bool {
-        let report = match done {
-            Ok(report) => report,
-            Err((ending, error)) => {
-                self.failed(&format!("backing up {source}"), ending, Cause::App(error));
-                return ending == Ending::Failed && !self.runner.stop.is_requested();
-            }
-        };
-        self.made.extend(report.snapshot.map(|snapshot| (report.source.clone(), snapshot)));
-        self.note_errors(source, report.errors);
-        if !report.damages.is_empty() {
-            self.worsen(Ending::Damaged, || format!("{} objects of the repository are damaged", report.damages.len()));
-        }
-        let BackupReport { snapshot, entries, errors, bytes_read, bytes_added, source, .. } = report;
-        self.did(Step::BackedUp { source, snapshot, entries, errors, bytes_read, bytes_added });
-        true
-    }
-
-    /// Has the guard look at each snapshot that nobody has looked at. Whether snapshots may be removed after it: where one cannot be judged, nobody knows
-    /// what is still needed.
-    async fn look_at_all(&mut self, open: &OpenRepository) -> bool {
-        let Some(guard) = self.job.guard else { return true };
-        // What is to say that a snapshot is suspect does so also where the run was ended.
-        let is_ended = self.runner.stop.is_requested();
-        let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
-        let mut has_judged = true;
-        for (source, snapshot) in self.not_judged(open).await {
-            let context = RunContext { events: self.recording.heard.events(), stop: stop.clone() };
-            match guard::examine(&open.repository, snapshot, &guard, &context).await {
-                Ok(None) => {}
-                Ok(Some(reason)) => {
-                    self.worsen(Ending::Incomplete, || format!("the snapshot of {source} is suspect: {reason}"));
-                    self.did(Step::Suspect { source, snapshot, reason });
-                }
-                Err(error) => {
-                    let ending = if self.runner.stop.is_requested() { Ending::Interrupted } else { Ending::Incomplete };
-                    self.failed(&format!("{LOOKING} {source} is suspect"), ending, Cause::App(error));
-                    has_judged = false;
-                }
-            }
-        }
-        has_judged
-    }
-
-    /// What the guard is to look at, each with the location of its source: what came after the last that it has looked at, such as the snapshots of a run
-    /// that was killed or of a backup by hand, and what this run has made.
-    async fn not_judged(&self, open: &OpenRepository) -> Vec<(String, SnapshotId)> {
-        let made = self.made.clone();
-        // Where they cannot be listed, those that were made cannot be looked at either, which is told.
-        let Ok(snapshots) = open.repository.snapshots().await else { return made };
-        let of_host = SnapshotFilter { hosts: vec![environment::host_name()], ..SnapshotFilter::default() };
-        let (snapshots, judged) = (snapshots.filtered(&of_host), self.judged());
-        let sources = sources(self.runner.app, self.job);
-        let sources = sources.unwrap_or_else(|_| made.iter().map(|(source, _)| source.clone()).collect());
-        let mut found = Vec::new();
-        for source in &sources {
-            let unjudged = guard::unjudged(&snapshots, source, &judged);
-            found.extend(unjudged.into_iter().map(|snapshot| (source.clone(), snapshot)));
-        }
-        let listed: BTreeSet<SnapshotId> = found.iter().map(|(_, snapshot)| *snapshot).collect();
-        found.extend(made.into_iter().filter(|(_, snapshot)| !listed.contains(snapshot)));
-        found
-    }
-
-    /// The snapshots of the runs that came to their end, by the log: those were looked at, unless that failed.
-    fn judged(&self) -> BTreeSet<SnapshotId> {
-        let has_failed = |step: &Step| matches!(step, Step::Failed { doing, .. } if doing.starts_with(LOOKING));
-        let snapshot = |step: &Step| match step {
-            Step::BackedUp { snapshot, .. } => *snapshot,
-            Step::Found { snapshot, .. } | Step::Suspect { snapshot, .. } => Some(*snapshot),
-            _ => None,
-        };
-        let past = self.recording.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
-        let mut judged = BTreeSet::new();
-        for past in past.iter().filter(|past| past.ending.is_some_and(|ending| ending != Ending::Lost)) {
-            if !past.steps.iter().any(has_failed) {
-                judged.extend(past.steps.iter().filter_map(snapshot));
-            }
-        }
-        judged
-    }
-
-    /// Removes what the policy does not keep of the snapshots of this job on this machine.
-    async fn prune(&self, by: &Prune, open: &OpenRepository, key: Option<&SigningKey>) -> Result<Step, Error> {
-        let filter = of_job(self.job);
-        let policy = match by {
-            Prune::By(policy) => Some(policy.clone()),
-            Prune::OfRepository => None,
-        };
-        let plan = prune::plan(&open.repository, policy, &filter, true).await?;
-        prune::require_usual(&plan)?;
-        let removed = prune::removed(&plan);
-        if let Some(delete_max) = self.job.guard.and_then(|guard| guard.delete_max)
-            && removed.len() > usize::try_from(delete_max).unwrap_or(usize::MAX)
-        {
-            return Ok(Step::Held { removals: removed.len(), delete_max });
-        }
-        let kept = plan.decisions().count().saturating_sub(removed.len());
-        if !removed.is_empty() {
-            remove::remove_all(open, &removed, key).await?.verdict?;
-        }
-        Ok(Step::Pruned { kept, removed: removed.len() })
-    }
-
-    /// Whether space is to be reclaimed now, by what the log says of the last time.
-    fn is_maintain_due(&self) -> bool {
-        let span = match self.job.maintain {
-            None => return false,
-            Some(Maintain::Always) => return true,
-            Some(Maintain::After(span)) => span,
-        };
-        let now = self.runner.clock.now().wall.seconds;
-        let has_maintained = |step: &Step| matches!(step, Step::Maintained { .. });
-        let past = self.recording.log.past(Some(&self.job.name), PAST_MAX).unwrap_or_default();
-        let last = past.iter().find(|past| past.steps.iter().any(has_maintained)).map(|past| past.began.seconds);
-        last.is_none_or(|last| now.saturating_sub(last) >= i64::try_from(span.as_secs()).unwrap_or(i64::MAX))
-    }
-
-    async fn maintain(&mut self, open: &OpenRepository) {
-        let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
-        match gc::run(&open.repository, &GcOptions { dry_run: false, repack_bytes_max: None }, &context).await {
-            Ok(report) => {
-                self.did(Step::Maintained { bytes_freed: report.bytes_freed });
-                if !report.damages.is_empty() {
-                    self.worsen(Ending::Damaged, || format!("{} objects are damaged", report.damages.len()));
-                }
-            }
-            Err(EngineError::Cancelled) => {
-                let cause = Cause::App(EngineError::Cancelled.into());
-                self.failed("reclaiming space", Ending::Incomplete, cause);
-            }
-            Err(error) => self.failed("reclaiming space", Ending::Incomplete, Cause::App(error.into())),
-        }
-    }
-
     /// What a hook is told.
     fn facts(&self, hook: &Hook) -> Facts {
         Facts {
@@ -675,64 +320,7 @@ impl Run<'_> {
     }
 }
 
-/// How often a run looks whether other limits hold by now.
-const LIMITS_EVERY: Duration = Duration::from_mins(1);
-/// With these words begins what is said of a look of the guard that failed, by which the next run knows it.
-const LOOKING: &str = "looking whether";
-/// Runs that are looked back at for the last that reclaimed space, and for what the guard has looked at.
-const PAST_MAX: usize = 10_000;
-/// And for those that did not come to their end.
-const BROKEN_MAX: usize = 100;
-
 /// Lets through the snapshots that a job has made on this machine.
 pub(super) fn of_job(job: &Job) -> SnapshotFilter {
     SnapshotFilter { tags: vec![job.tag()], hosts: vec![environment::host_name()], ..SnapshotFilter::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use credenza_engine::{Listener, NoEvents, SystemClock};
-
-    use super::super::file::JobsFile;
-    use super::*;
-    use crate::app::AppOptions;
-
-    struct Steps(Mutex<Vec<Step>>);
-
-    impl Heard for Steps {
-        fn step(&self, step: &Step, _cause: Option<Cause>) {
-            self.0.lock().unwrap().push(step.clone());
-        }
-
-        fn events(&self) -> Arc<dyn Listener> {
-            Arc::new(NoEvents)
-        }
-    }
-
-    #[test]
-    fn a_snapshot_that_is_taken_over_is_as_incomplete_as_it_was_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\n";
-        let file = JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
-        let state = State::of(Path::new("jobs.toml"), Some(folder.path().to_owned())).unwrap();
-        let (app, stop, heard) = (App::new(AppOptions::default()), Stop::default(), Steps(Mutex::default()));
-        let runner = Runner { app: &app, state: &state, clock: &SystemClock, stop: &stop };
-        let mut run = Run {
-            runner: &runner,
-            job: &file.jobs["a"],
-            recording: Recording::begin("a", &Occasion::default(), (&state, &SystemClock, &stop), &heard),
-            made: Vec::new(),
-            bill: Mutex::default(),
-        };
-        let snapshot: SnapshotId = "00112233445566778899aabbccddeeff".parse().unwrap();
-        let found =
-            [("/a", 0), ("/b", 2)].map(|(source, errors)| Found { source: source.to_owned(), snapshot, errors });
-        assert!(run.has_found(&found, "/a") && run.recording.ending == Ending::Done);
-        assert!(run.has_found(&found, "/b") && run.recording.ending == Ending::Incomplete);
-        assert_eq!(run.recording.reason.as_deref(), Some("2 entries of /b could not be read"));
-        assert!(!run.has_found(&found, "/c"));
-        assert_eq!(heard.0.lock().unwrap()[1], Step::Found { source: "/b".to_owned(), snapshot, errors: 2 });
-    }
 }

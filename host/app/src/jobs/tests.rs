@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use credenza_engine::{Clock, CreateOptions, Listener, Moment, NoEvents, Secret, Stop, SystemClock};
-use credenza_format::ChunkerParams;
 use credenza_model::Timestamp;
 use tokio::sync::Notify;
 
@@ -18,7 +17,8 @@ use super::file::JobsFile;
 use super::log::Past;
 use super::outcome::{Ending, Step};
 use super::promise::{self, Kept};
-use super::run::{Cause, Heard, Occasion, Runner};
+use super::run::{Cause, Heard, Occasion};
+use super::runner::Runner;
 use super::schedule::instant;
 use super::state::State;
 use super::verify;
@@ -91,15 +91,7 @@ impl Bed {
 
     pub(super) async fn create(&self, name: &str) {
         let place = self.app.place(Kind::Repository, self.path(name).as_os_str(), Settings::new()).unwrap();
-        let options = CreateOptions {
-            secret: Secret::None,
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(Secret::None);
         self.app.create_repository(&place, &options, false).await.unwrap();
     }
 

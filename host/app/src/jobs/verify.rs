@@ -22,7 +22,7 @@ use super::file::{DrillRule, Verify};
 use super::lock::Held;
 use super::outcome::{Ending, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
-use super::run::Runner;
+use super::runner::Runner;
 use super::schedule::instant;
 use super::span::shown;
 use crate::configuration::{Kind, Settings};

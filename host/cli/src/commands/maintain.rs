@@ -19,8 +19,10 @@ use crate::failure::{Exit, Failure};
 use crate::report::printable;
 use credenza_app::shell::place_word;
 
-/// Reclaim the space that no snapshot needs, beside any number of running backups; refuses to touch a damaged repository. What is on record
-/// as damaged is named, and left as it is with every other copy of what is in it; then this ends with 20.
+/// Reclaim the space that no snapshot needs. Backups may run meanwhile.
+///
+/// It changes nothing in a repository whose structure is damaged. Packs that are on record as damaged are named and left as they are, with every other copy of
+/// what is in them; then it ends with 20.
 #[derive(Debug, Args)]
 pub(crate) struct Maintain {
     /// Only say what would be done.

@@ -14,10 +14,11 @@ use super::check::report_findings;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
-/// Mend what `check` finds: write the config, keys and records of removal again from their second copies, describe packs in the index
-/// again, copy what can be read of damaged packs, write usage lists again.
-/// Reads what is on record as damaged, and puts on record what it finds. Only says what it would do otherwise, unless --apply is given. Snapshots are never changed: back up again to bring back what the
-/// source still has, or see --replace-snapshots.
+/// Mend what `check` finds. Without --apply it only says what it would do.
+///
+/// It writes the config, keys and records of removal again from their second copies, describes packs in the index again, copies what can be read of damaged
+/// packs, and writes usage lists again. It reads what is on record as damaged, and puts on record what it finds, also without --apply. It never changes a
+/// snapshot: back up again to bring back what the source still has, or see --replace-snapshots.
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
     /// Look for damage in every byte, not only in the structure and in what is on record as damaged.
@@ -33,8 +34,8 @@ pub(crate) struct Repair {
     #[arg(long)]
     replace_snapshots: bool,
 
-    /// Give up snapshots that nobody can read any more or that are gone, which keep `prune` and `maintain` from running: those
-    /// are deleted, these put on record as removed.
+    /// Give up snapshots that nobody can read any more, which are deleted, and those that are gone, which are put on record as removed. Both keep `prune`
+    /// and `maintain` from running.
     #[arg(long)]
     drop_snapshots: bool,
 

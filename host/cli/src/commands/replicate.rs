@@ -7,8 +7,9 @@ use std::fmt::{self, Display};
 use clap::{Args, Subcommand};
 use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Planned, Status, TargetStatus};
-use credenza_app::jobs::replication::Replicate;
-use credenza_app::jobs::run::{Occasion, Runner};
+use credenza_app::jobs::run::Occasion;
+use credenza_app::jobs::runner::Runner;
+use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_app::jobs::{JobsError, JobsFile};
 use credenza_engine::SystemClock;
 use indicatif::{HumanBytes, HumanDuration};
@@ -72,7 +73,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     named: Named,
 
-    /// What has vanished at the origin was meant to: remove at the targets what their retention does not keep.
+    /// Accept that snapshots have vanished at the origin, because they were meant to: remove at the targets what their own retention does not keep.
     #[arg(long)]
     accept_vanished: bool,
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use credenza_app::{Located, OpenRepository};
 use credenza_engine::SnapshotHandle;
-use credenza_engine::query::{Share, Space};
+use credenza_engine::query::{FolderPart, Space};
 use credenza_model::Key;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -75,7 +75,7 @@ pub(super) async fn tell(
     if files == 0 && parts.is_empty() {
         return Err(Failure::new(format!("nothing lies in `{}` of this snapshot", Key::new(prefix.as_slice()))));
     }
-    for Share { key, bytes: own, files } in &parts {
+    for FolderPart { key, bytes: own, files } in &parts {
         let share = u64::try_from(u128::from(*own) * 100 / u128::from(bytes.max(1))).unwrap_or(100);
         session.reporter.result(&ShareLine { key, bytes: *own, files: *files, share })?;
     }

@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
-use credenza_app::replica::WentBack;
 use credenza_app::sync::{self, Carried, Side};
-use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, environment, estimate};
+use credenza_app::{Choice, Kind, Place, SnapshotPath, StoreUse, WentBack, environment, estimate};
 use credenza_engine::replica::Retreat;
 use credenza_engine::sync::{SyncOptions, SyncReport};
 use credenza_engine::{SnapshotFilter, SnapshotHandle, SnapshotName};
@@ -43,11 +42,11 @@ pub(crate) struct Sync {
     #[command(flatten)]
     filters: Filters,
 
-    /// Carry one share of N, number I of 0 to N-1, beside the others: of the packs, by their ids. Whoever finds all of a snapshot there commits it. `/N` takes the
-    /// number from the job of an array that this is. Only between repositories of which one was made like the other.
+    /// Carry share I of N, from 0 to N-1, while other processes carry the others: packs are shared by their ids. `/N` takes the number from the array job that
+    /// this process is part of. Only between repositories of which one was made like the other.
     ///
-    /// It ends with 3 where a snapshot waits for what the others carry, and with 0 when all are there: so all but the last to end may end with 3. Whether all are
-    /// there says a sync without --shard behind them, which carries what is lacking.
+    /// Whichever process finds all of a snapshot there commits it. A process ends with 0 when all snapshots are there, and with 3 while one waits for what another
+    /// carries. When all have ended, run sync without --shard: it carries what is lacking, and says whether all is there.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<ShardWord>,
 
@@ -58,8 +57,8 @@ pub(crate) struct Sync {
     #[command(flatten)]
     pub(crate) spending: Spending,
 
-    /// A setting of the other repository, as key=value, its passphrase_file for one; may be given several times. Without a passphrase
-    /// of its own, that of CREDENZA_PASSPHRASE is tried.
+    /// A setting of the other repository, as key=value, such as passphrase_file=FILE; may be given several times. If none names its passphrase,
+    /// the one in CREDENZA_PASSPHRASE is tried.
     #[arg(short = 'o', long = "other-option", value_name = "KEY=VALUE")]
     settings: Vec<SettingWord>,
 }

@@ -100,7 +100,7 @@ impl From<AppError> for Failure {
                 said.hint(format!("see what is in it: credenza at REPOSITORY ls {}", brief_id(&snapshot)))
             }
             AppError::FolderSetting { .. } => said.exit(Exit::Usage).hint(
-                "a setting of the repository stands before the command: credenza -o KEY=VALUE at REPOSITORY …; one of another location behind it, as --source-option, --destination-option or --other-option",
+                "write a setting of the repository before `at`: credenza -o KEY=VALUE at REPOSITORY …; write one of another location behind the command: --source-option, --destination-option or --other-option KEY=VALUE",
             ),
             AppError::TrustedSigners(_) => said.exit(Exit::Usage),
             AppError::Prices(_) => said.hint("correct the file with an editor, or move it away: the program has a table of its own"),
@@ -292,7 +292,7 @@ impl From<ConnectorsError> for Failure {
             )),
             ConnectorsError::EmbeddedName { .. } => said
                 .exit(Exit::Usage)
-                .hint("to let this one go before it, say --override; what is part of the program comes back with `connector remove`"),
+                .hint("to use this one in its place, add --override; `connector remove` brings back the one that is part of the program"),
             ConnectorsError::Publisher { name, .. } => said.hint(format!(
                 "ask the publisher whether the key has changed; if so, agree to it again: credenza connector remove {name}, then install it again"
             )),

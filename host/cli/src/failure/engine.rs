@@ -139,7 +139,7 @@ impl Failure {
                 "nothing was committed, and what was uploaded or restored stays; when it works again, run the same command again (a backup leaves out what --exclude names)",
             ),
             EngineError::Unkept { .. } | EngineError::PacksClosed => Self::new(what).hint(
-                "this is a fault of credenza: please report it; run it again, what was uploaded is used then",
+                "this is a fault of credenza: please report it; then run the same command again, which uses what was uploaded",
             ),
             EngineError::CarriedByOther { .. } => {
                 Self::new(what).exit(Exit::Conflict).hint("run it again when the other has ended")

@@ -35,7 +35,7 @@ impl From<UsersError> for Failure {
             UsersError::File(error) => error.into(),
             UsersError::Name { .. } => said.exit(Exit::Usage),
             UsersError::Unknown { similar: Some(similar), .. } => said.exit(Exit::Usage).hint(format!("did you mean `{similar}`?")),
-            UsersError::Unknown { similar: None, .. } => said.exit(Exit::Usage).hint("credenza ui user list"),
+            UsersError::Unknown { similar: None, .. } => said.exit(Exit::Usage).hint("see which there are: credenza ui user list"),
             UsersError::Exists { name } => said.hint(format!(
                 "for another password: credenza ui user password {name}; for another role: credenza ui user role {name} ROLE"
             )),
@@ -59,7 +59,7 @@ impl From<ServeError> for Failure {
                 shell_word(&path.to_string_lossy())
             )),
             ServeError::OverRepository { .. } => {
-                said.because("who reads what is mounted would wait for the repository, and the repository for him")
+                said.because("a program that reads the mount would wait for the repository, and the repository for that program")
                     .hint("mount on a folder elsewhere, such as one made by: mktemp -d")
             }
             ServeError::NoDevice => said.hint(

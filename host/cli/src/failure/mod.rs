@@ -187,7 +187,7 @@ impl Failure {
                 said.hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
             }
             EngineError::TooCostly { .. } => said.hint(
-                "look at them: credenza at REPOSITORY key list; delete from `key/` and `copy/key/` of the store those that nobody of yours has made, or open it with --key-file or --identity",
+                "see which keys there are: credenza at REPOSITORY key list; delete those that none of you has made from `key/` and `copy/key/` in the store, or open it with --key-file or --identity",
             ),
             EngineError::SecretMissing => said.hint(
                 "set CREDENZA_PASSPHRASE, use --passphrase-file, --passphrase-cmd, --key-file or --identity, or run this on a terminal",
@@ -205,7 +205,7 @@ impl Failure {
         match error {
             EngineError::NoHistory { .. } => said.hint("leave --versions out, or switch versioning on for the bucket that you restore to"),
             EngineError::NotReadable { .. } => said.exit(Exit::Usage).hint(
-                "a bucket verifies each object by its checksum when it takes it, and what lies in it is not listed; restore to a folder for --verify and --delete",
+                "restore to a folder for --verify and --delete: what is in a bucket is neither listed nor read again, and the bucket verifies each object by its checksum when it takes it",
             ),
             EngineError::MuchExtra { .. } => said.hint("look at them with --dry-run -v; if the folder and the snapshot are the right ones, add --force"),
             EngineError::NoLock { .. } => said.hint(
@@ -250,7 +250,7 @@ impl Failure {
                 "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
             ),
             EngineError::NewestAhead { snapshot, .. } => said.hint(format!(
-                "if this machine's clock is behind, set it; if not, the store's was ahead when that snapshot was made: name the one that you want (credenza at REPOSITORY ls), take the newest of the others with --or-older, or remove that one: credenza at REPOSITORY rm {snapshot}"
+                "if this machine's clock is behind, set it; if not, the store's clock was ahead when that snapshot was made: take the newest of the others with --or-older, name the one that you want (see credenza at REPOSITORY ls), or remove it: credenza at REPOSITORY rm {snapshot}"
             )),
             _ => said,
         }
@@ -278,7 +278,7 @@ fn connector_hint(cause: &ConnectError) -> (Exit, Option<&'static str>) {
         ErrorClass::Denied if is_local(cause) => (
             Exit::Failed,
             Some(
-                "this is for the system to allow, no credentials help: see whose the folder is and who may write there (`ls -ld`), and whether the disk is mounted read-only (`findmnt -T`)",
+                "this machine refuses it, so that no credentials help: see who owns the folder and who may write there (`ls -ld`), and whether the disk is mounted read-only (`findmnt -T`)",
             ),
         ),
         ErrorClass::Configuration if cause.reason == "stream.name" => (Exit::Usage, None),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind};
 use credenza_connect::{ErrorClass, Payload, PutOptions};
-use credenza_format::{ChunkerParams, Condemned, Hex, Intent, SigningKey, seal_document};
+use credenza_format::{Condemned, Hex, Intent, SigningKey, seal_document};
 use credenza_model::Timestamp;
 use zeroize::Zeroizing;
 
@@ -30,15 +30,7 @@ impl Bench {
     async fn new(signing_key: Option<SigningKey>) -> Self {
         let (store, source) = (MemoryStore::new(), MemorySource::new());
         let secret = Secret::KeyFile(Zeroizing::new(vec![7; 64]));
-        let options = CreateOptions {
-            secret: secret.clone(),
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(secret.clone());
         Repository::create(Arc::new(store.clone()), &options).await.unwrap();
         let repository = Repository::open(Arc::new(store.clone()), &secret, None).await.unwrap();
         Self { store, source, repository, signing_key }

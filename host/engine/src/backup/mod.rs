@@ -460,7 +460,7 @@ impl<'a> Line<'a> {
         let mut all = Vec::new();
         // Who may add and not read cannot take over what they wrote: it is read again, and deduplicated.
         if repository.can_read() {
-            let partial = repository.loader(Arc::new(repository.load_index().await?));
+            let partial = repository.loader(Arc::new(repository.index_for_writing().await?));
             all.push(Parent::new(Records::new(Arc::clone(&partial), &tree, Vec::new()), partial));
         }
         all.extend(parents(session, options));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use credenza_connect::{ScanOptions, Source, SourceInfo, ability};
 use credenza_format::{
     BlobIndex, ChainLink, Hex, OrderedListing, PacksRelied, Provenance, Snapshot, SnapshotSource, SourceDocument,
-    Statistics, Usage, body_digest,
+    Statistics, Usage,
 };
 use credenza_model::{SnapshotId, Timestamp};
 
@@ -136,7 +136,7 @@ impl Session {
         let started = repository.clock().now().wall;
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
         let mut before = Before::find(repository, info, options).await?;
-        let (index, mut damages) = repository.index_to_add_to().await?;
+        let (index, mut damages) = repository.index_for_backup().await?;
         damages.append(&mut before.damaged);
         let index = Arc::new(index);
         let source = SnapshotSource {
@@ -305,8 +305,8 @@ impl Session {
             replaces: None,
             part: self.shard.as_ref().map(|(shard, range)| shard.part(range)),
             tree: grown.root,
-            usage: body_digest(&usage.encode()?),
-            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
+            usage: usage.digest()?,
+            packs: PacksRelied::of(usage),
             statistics: Statistics {
                 entries: counts.entries,
                 files: counts.files,

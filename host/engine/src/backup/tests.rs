@@ -38,7 +38,7 @@ async fn backed_up(repository: &Repository, source: Arc<dyn Source>, metadata_of
 /// The attributes of the tagged object in the snapshot that a run made.
 async fn tags(repository: &Repository, report: &BackupReport) -> Vec<Attribute> {
     let snapshot = handle(repository, report.snapshot.unwrap()).await.snapshot;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let loader = repository.loader(Arc::new(repository.index_for_writing().await.unwrap()));
     let records = repository.walk(&loader, &snapshot.tree, b"tagged").next_batch().await.unwrap();
     let record = records.iter().find(|record| record.entry.key.as_bytes() == b"tagged").unwrap();
     assert_eq!(record.entry.size, Some(1000));

@@ -159,7 +159,7 @@ impl BlobLoader {
             let may_have_moved = !damaged.is_empty() || !condemned.is_disjoint(&unjudged);
             age.judged.extend(unjudged);
             if may_have_moved {
-                let index = Arc::new(self.repository.readable_index().await?);
+                let index = Arc::new(self.repository.index_for_reading().await?);
                 let successor = Self::new(self.repository.clone(), Arc::clone(&self.store), index);
                 let successor = Self { liveness: self.liveness.clone(), ..successor };
                 // What it does not find either is lost: packs never come back.

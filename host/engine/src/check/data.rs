@@ -357,7 +357,7 @@ mod tests {
         let source = MemorySource::new();
         source.put("key", noise(1, 300_000));
         snapshot(&repository, &source).await;
-        let index = repository.load_index().await.unwrap();
+        let index = repository.index_for_writing().await.unwrap();
         let packs: Vec<PackOrdinal> = (0..).map(PackOrdinal).take(index.packs().len()).collect();
         let apart = index.apart(&packs.iter().copied().collect()).unwrap().unwrap();
         let described = described(&index, &packs).unwrap();

@@ -279,7 +279,7 @@ pub struct Readings {
 /// # Errors
 /// When the store cannot be read, or with the keys of a writer.
 pub async fn readings_and_drill(repository: &Repository) -> Result<(Readings, Option<Drill>)> {
-    let index = repository.readable_index().await?;
+    let index = repository.index_for_reading().await?;
     let (health, drill) = health_and_drill(repository).await?;
     Ok((readings_in(&health, &index), drill))
 }

@@ -1,43 +1,16 @@
 //! Which flag counts, on which machine, and what who may only write can say.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::memory::MemoryStore;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_format::{Access, Identity, RecipientKind};
 use proptest::prelude::*;
 
 use super::*;
 use crate::sync::{self, SyncOptions};
-use crate::testing::{open, repository, secret, snapshot};
-use crate::{Clock, Moment, RunContext, Secret};
-
-/// A clock that stands still.
-struct Stopped(Mutex<i64>);
-
-impl Clock for Stopped {
-    fn now(&self) -> Moment {
-        let wall = Timestamp { seconds: *self.0.lock().unwrap(), nanoseconds: 7 };
-        Moment { monotonic: Duration::ZERO, wall }
-    }
-}
-
-/// A store with a snapshot, and two machines, one of them a year ahead of the other.
-async fn machines() -> (MemoryStore, [Repository; 2], SnapshotHandle) {
-    let store = MemoryStore::new();
-    let made = repository(Arc::new(store.clone()), secret(), None).await;
-    let source = MemorySource::new();
-    source.put("a", b"a".to_vec());
-    snapshot(&made, &source).await;
-    let machine = async |time| {
-        let clock = Arc::new(Stopped(Mutex::new(time)));
-        open(Arc::new(store.clone()), secret()).await.with_clock(clock)
-    };
-    let machines = [machine(1_800_000_000).await, machine(1_831_000_000).await];
-    let handle = made.snapshots().await.unwrap().whole.pop().unwrap();
-    (store, machines, handle)
-}
+use crate::testing::{open, repository, secret, two_machines};
+use crate::{RunContext, Secret};
 
 async fn suspicion(repository: &Repository, handle: &SnapshotHandle) -> Option<String> {
     Flags::load(repository).await.unwrap().suspicion(handle).map(|flag| flag.reason.clone())
@@ -45,7 +18,7 @@ async fn suspicion(repository: &Repository, handle: &SnapshotHandle) -> Option<S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_machine_sees_the_last_flag_whatever_the_clocks_say() {
-    let (_, [first, second], handle) = machines().await;
+    let (_, [first, second], handle) = two_machines().await;
     assert_eq!(suspicion(&first, &handle).await, None);
     for [one, other] in [[&first, &second], [&second, &first]] {
         put_flag(one, &handle, Verdict::Suspect, "all is gone").await.unwrap();
@@ -61,7 +34,7 @@ async fn every_machine_sees_the_last_flag_whatever_the_clocks_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn that_a_snapshot_was_looked_at_counts_of_that_object_alone() {
-    let (_, [machine, _], handle) = machines().await;
+    let (_, [machine, _], handle) = two_machines().await;
     put_flag(&machine, &handle, Verdict::Suspect, "all is gone").await.unwrap();
     let other = SnapshotHandle { digest: credenza_format::Hex([9; 32]), ..handle.clone() };
     put_flag(&machine, &other, Verdict::Cleared, "looked at another").await.unwrap();
@@ -72,7 +45,7 @@ async fn that_a_snapshot_was_looked_at_counts_of_that_object_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_looked_at_is_not_suspect_again_when_it_is_brought_back_from_a_replica() {
-    let (_, [machine, _], handle) = machines().await;
+    let (_, [machine, _], handle) = two_machines().await;
     let replica = repository(Arc::new(MemoryStore::new()), secret(), Some(&machine)).await;
     put_flag(&machine, &handle, Verdict::Suspect, "all is gone").await.unwrap();
     put_flag(&machine, &handle, Verdict::Cleared, "looked at this").await.unwrap();
@@ -95,7 +68,7 @@ async fn what_was_looked_at_is_not_suspect_again_when_it_is_brought_back_from_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_that_cannot_be_read_is_told_to_who_removes() {
-    let (store, [machine, _], handle) = machines().await;
+    let (store, [machine, _], handle) = two_machines().await;
     put_flag(&machine, &handle, Verdict::Suspect, "all is gone").await.unwrap();
     Flags::load(&machine).await.unwrap().require_whole().unwrap();
     let note = ObjectKind::Note.store_key(ObjectId::new([9; 16]));
@@ -107,7 +80,7 @@ async fn a_note_that_cannot_be_read_is_told_to_who_removes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_carries_that_a_snapshot_is_suspect_and_that_it_is_not_any_more() {
-    let (_, [machine, _], handle) = machines().await;
+    let (_, [machine, _], handle) = two_machines().await;
     let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let carry = async || {
         sync::run(&machine, &target, &SyncOptions::default(), &RunContext::default()).await.unwrap();
@@ -124,7 +97,7 @@ async fn sync_carries_that_a_snapshot_is_suspect_and_that_it_is_not_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_thief_with_the_keys_of_a_writer_says_counts_for_nothing() {
-    let (store, [machine, _], handle) = machines().await;
+    let (store, [machine, _], handle) = two_machines().await;
     let writer = Secret::Identity(Identity::generate(RecipientKind::X25519).unwrap());
     machine.add_slot(&writer.lock().unwrap(), Access::Writer, "writer").await.unwrap();
     let thief = open(Arc::new(store.clone()), writer).await;

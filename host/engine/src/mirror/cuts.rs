@@ -54,7 +54,7 @@ impl<'a> Cuts<'a> {
         let same = |handle: &SnapshotHandle| (handle.snapshot.tree, is_torn(handle), handle.snapshot.tags.clone());
         past.dedup_by_key(|handle| same(handle));
         past.reverse();
-        let loader = repository.loader_going_on(Arc::new(repository.readable_index().await?));
+        let loader = repository.loader_going_on(Arc::new(repository.index_for_reading().await?));
         Ok(Self { repository, loader, cut, base, towards, past, known })
     }
 

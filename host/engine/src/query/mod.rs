@@ -19,7 +19,7 @@ pub use digest::{DigestAlgorithm, Digests, EntryDigest, SnapshotDigest};
 pub use find::{Finder, Found, TREES_AT_ONCE};
 pub use live::{Difference, LiveDiff, Side};
 pub use matching::{FindQuery, NamePattern};
-pub use space::{Share, Space, SpaceWalk};
+pub use space::{FolderPart, Space, SpaceWalk};
 
 use credenza_model::Key;
 

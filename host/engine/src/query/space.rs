@@ -13,7 +13,7 @@ use crate::walk::Records;
 
 /// Something directly in a folder, with all that lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub struct FolderPart {
     /// Its key; that of a folder ends with a slash.
     pub key: Key,
     /// Bytes of contents, all versions of them.
@@ -26,7 +26,7 @@ pub struct Share {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Space {
     /// The largest parts, largest first.
-    pub parts: Vec<Share>,
+    pub parts: Vec<FolderPart>,
     /// Parts beside those.
     pub others: u64,
     /// Bytes of those others.
@@ -42,7 +42,7 @@ pub struct SpaceWalk {
     records: Records,
     prefix: Vec<u8>,
     parts_max: usize,
-    current: Option<Share>,
+    current: Option<FolderPart>,
     space: Space,
 }
 
@@ -76,7 +76,7 @@ impl SpaceWalk {
     fn count(&mut self, key: &[u8], bytes: u64) {
         if self.current.as_ref().is_none_or(|part| part.key.as_bytes() != key) {
             self.close();
-            self.current = Some(Share { key: Key::new(key), bytes: 0, files: 0 });
+            self.current = Some(FolderPart { key: Key::new(key), bytes: 0, files: 0 });
         }
         if let Some(part) = &mut self.current {
             part.bytes = part.bytes.saturating_add(bytes);

@@ -103,7 +103,7 @@ async fn the_largest_parts_of_a_folder_are_told_and_the_rest_is_summed_up() {
     let large = [sized("big/a", 100), sized("big/b/c", 50), sized("big/b/d", 7), sized("medium", 60)];
     let handle = synthetic(&repository, large.into_iter().chain(small)).await;
     let view = view(&repository).await;
-    let part = |key: &str, bytes, files| Share { key: Key::from(key), bytes, files };
+    let part = |key: &str, bytes, files| FolderPart { key: Key::from(key), bytes, files };
     let mut walk = view.space(&handle, b"", 2);
     while walk.advance().await.unwrap() {}
     let expected = Space {

@@ -8,9 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use credenza_format::{
-    BlobKind, ChainLink, PROBLEMS_MAX, PacksRelied, Problem, Snapshot, TreeRoot, Usage, Verdict, body_digest,
-};
+use credenza_format::{BlobKind, ChainLink, PROBLEMS_MAX, Problem, Snapshot, TreeRoot, Usage, Verdict};
 use credenza_model::{ChunkId, Content, EntryStatus, Record, SnapshotId};
 
 use super::losses::why_lost;
@@ -80,7 +78,7 @@ async fn replace(
     stop: &Stop,
 ) -> Result<SnapshotId> {
     let writer = repository.writer(&options.host, &options.user);
-    let index = Arc::new(repository.load_index().await?);
+    let index = Arc::new(repository.index_for_writing().await?);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
     let loader = repository.loader_from(repository.bare_store(), index);
     let remainder = match Remainder::gather(repository, &loader, &dedup, handle).await {
@@ -154,22 +152,17 @@ impl Remainder {
         statistics.bytes = self.tree.bytes;
         statistics.errors = statistics.errors.saturating_add(self.lost);
         (statistics.bytes_read, statistics.bytes_added) = (0, bytes_added);
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             id,
             store_time: handle.time(),
             replaces: Some(original.id),
-            writer: link.writer,
-            sequence: link.sequence,
-            previous: link.previous,
-            signer: None,
             tree: self.tree,
-            usage: body_digest(&usage.encode()?),
-            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
             statistics,
             problems_unlisted: statistics.errors.saturating_sub(self.problems.len() as u64),
             problems: self.problems,
             ..original.clone()
-        })
+        };
+        Ok(snapshot.committed(link, usage)?)
     }
 }
 

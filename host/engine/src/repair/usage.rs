@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use credenza_connect::{Payload, PutOptions};
-use credenza_format::{BlobIndex, BlobPlace, ObjectKind, Usage, body_digest, seal_document};
+use credenza_format::{BlobIndex, BlobPlace, ObjectKind, Usage, seal_document};
 use credenza_model::{ChunkId, ObjectId, SnapshotId, StoreKey};
 
 use super::walk::{Step, Walk};
@@ -71,7 +71,7 @@ type Choose = fn(&BlobIndex, &ChunkId) -> credenza_format::Result<Option<BlobPla
 async fn tell(loader: &Arc<BlobLoader>, handle: &SnapshotHandle) -> Result<Rebuilt> {
     let snapshot = handle.snapshot.id;
     let exact = |(usage, complete): &(Usage, bool)| -> Result<bool> {
-        Ok(*complete && body_digest(&usage.encode()?) == handle.snapshot.usage)
+        Ok(*complete && usage.digest()? == handle.snapshot.usage)
     };
     let now = used(loader, handle, BlobIndex::get).await?;
     if exact(&now)? {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{ChainLink, Digest, Hex, ObjectKind, Snapshot};
+use credenza_format::{ChainLink, Digest, Hex, ObjectKind};
 use credenza_model::StoreKey;
 
 use super::snapshots::SNAPSHOTS;
@@ -33,10 +33,7 @@ impl Chain {
         let snapshots = snapshots.into_iter();
         let seen = snapshots.clone().map(SnapshotHandle::store_key).collect();
         let mut chain = Self { writer, seen, head: None, blind: false };
-        chain.follow(snapshots.map(|handle| {
-            let Snapshot { writer, sequence, previous, .. } = handle.snapshot;
-            (ChainLink { writer, sequence, previous }, handle.digest)
-        }));
+        chain.follow(snapshots.map(|handle| (handle.snapshot.link(), handle.digest)));
         chain
     }
 
@@ -85,7 +82,6 @@ mod tests {
     use std::sync::Arc;
 
     use credenza_connect::memory::{MemorySource, MemoryStore};
-    use credenza_format::ChunkerParams;
 
     use super::*;
     use crate::backup::{self, BackupOptions};
@@ -94,15 +90,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_commits_after_another_of_its_writer_follows_it() {
         let store = Arc::new(MemoryStore::new());
-        let options = CreateOptions {
-            secret: Secret::None,
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(Secret::None);
         Repository::create(store.clone(), &options).await.unwrap();
         let repository = Repository::open(store, &Secret::None, None).await.unwrap();
         let mut begun = Chain::new(repository.writer("", ""), &[]);

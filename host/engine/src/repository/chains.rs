@@ -41,8 +41,7 @@ pub(crate) struct Stated {
 impl From<&SnapshotHandle> for Stated {
     fn from(handle: &SnapshotHandle) -> Self {
         let snapshot = &handle.snapshot;
-        let link = ChainLink { writer: snapshot.writer, sequence: snapshot.sequence, previous: snapshot.previous };
-        Self { snapshot: snapshot.id, link, signer: snapshot.signer, digest: handle.digest }
+        Self { snapshot: snapshot.id, link: snapshot.link(), signer: snapshot.signer, digest: handle.digest }
     }
 }
 

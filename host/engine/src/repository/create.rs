@@ -34,6 +34,15 @@ pub struct CreateOptions {
     pub parity: Option<ParityRate>,
 }
 
+impl CreateOptions {
+    /// The usual: contents are cut as most are and compressed fast, and the repository has no name for its first key slot, no locks, no parity, and ids of its own.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        let (label, chunker) = (String::new(), ChunkerParams::default());
+        Self { secret, like: None, label, chunker, compression: 1, retain_days: None, parity: None }
+    }
+}
+
 /// What `create` found out about the store.
 #[derive(Debug, Clone)]
 pub struct Created {

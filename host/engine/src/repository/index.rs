@@ -42,22 +42,23 @@ struct Salvaged {
 }
 
 impl Repository {
-    /// The index for those who add to the repository, as [`index_to_add_to`](Self::index_to_add_to), where what is wrong with it is reported
-    /// already, and where it is read again and again while others work: what they merge meanwhile is not missed.
-    pub(crate) async fn load_index(&self) -> Result<BlobIndex> {
-        Ok(self.index_of_adders(Rest::Proven).await?.0)
+    /// The index for `sync`, `repair` and whatever else adds to the repository beside backups: as [`index_for_backup`](Self::index_for_backup), where
+    /// what is wrong with it is reported already. What collectors merge meanwhile is not missed, so that it may be read again and again.
+    pub(crate) async fn index_for_writing(&self) -> Result<BlobIndex> {
+        Ok(self.index_to_rely_on(Rest::Proven).await?.0)
     }
 
-    /// The index for those who add to the repository, and what of it cannot be read. Packs that collectors have condemned are in it, because older
+    /// The index for backups and their merges, and what of it cannot be read. Packs that collectors have condemned are in it, because older
     /// snapshots may need them; their state says so.
     ///
     /// Damage costs space alone, so that nobody who may only put objects can keep others from backing up: chunks that a damaged segment described
     /// are stored again. A damaged record may condemn any pack, so that none that is there is relied on.
-    pub(crate) async fn index_to_add_to(&self) -> Result<(BlobIndex, Vec<Damage>)> {
-        self.index_of_adders(Rest::Known).await
+    pub(crate) async fn index_for_backup(&self) -> Result<(BlobIndex, Vec<Damage>)> {
+        self.index_to_rely_on(Rest::Known).await
     }
 
-    async fn index_of_adders(&self, rest: Rest) -> Result<(BlobIndex, Vec<Damage>)> {
+    /// The index for who adds: no pack is relied on that may be condemned.
+    async fn index_to_rely_on(&self, rest: Rest) -> Result<(BlobIndex, Vec<Damage>)> {
         let Salvaged { mut index, segments, records } = self.salvage_index(rest).await?;
         if !records.is_empty() {
             let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
@@ -66,9 +67,9 @@ impl Repository {
         Ok((index, records.into_iter().chain(segments).collect()))
     }
 
-    /// The index for those who only read, as far as it can be had: a chunk that is not in it is missed where it is needed, and what is
+    /// The index for who only reads, as far as it can be had: a chunk that is not in it is missed where it is needed, and what is
     /// elsewhere is still read.
-    pub(crate) async fn readable_index(&self) -> Result<BlobIndex> {
+    pub(crate) async fn index_for_reading(&self) -> Result<BlobIndex> {
         Ok(self.salvage_index(Rest::Proven).await?.index)
     }
 

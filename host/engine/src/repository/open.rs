@@ -326,7 +326,7 @@ fn no_slots() -> Damage {
 mod tests {
     use credenza_connect::memory::MemoryStore;
     use credenza_connect::{Payload, PutOptions};
-    use credenza_format::{ChunkerParams, KdfParams, NewSlot, SlotKind};
+    use credenza_format::{KdfParams, NewSlot, SlotKind};
     use credenza_model::Timestamp;
     use zeroize::Zeroizing;
 
@@ -340,15 +340,7 @@ mod tests {
     /// A repository beside whose slot somebody has put two that cost more.
     async fn with_costly_slots() -> MemoryStore {
         let store = MemoryStore::new();
-        let options = CreateOptions {
-            secret: passphrase("mine"),
-            like: None,
-            label: String::new(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions::new(passphrase("mine"));
         let repository = Repository::create(Arc::new(store.clone()), &options).await.unwrap().repository;
         let keyring = Keyring::generate().unwrap();
         let created = Timestamp { seconds: i64::from(u32::MAX), nanoseconds: 0 };

@@ -49,7 +49,7 @@ impl Repository {
     /// # Errors
     /// When the index cannot be read.
     pub async fn resealing(&self) -> Result<Resealing> {
-        let index = self.load_index().await?;
+        let index = self.index_for_writing().await?;
         let puts = if self.config.parity.is_some() { 2 } else { 1 };
         let mut all = Resealing::default();
         for pack in index.packs().iter().filter(|pack| !pack.moved && pack.state < PackState::Condemned) {

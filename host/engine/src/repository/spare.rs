@@ -1,6 +1,6 @@
 //! Spare: where a chunk may be had that this repository has lost.
 //!
-//! Owned here: the seam between whoever reads chunks (`blobs`) and other repositories (`replicas`), which read chunks themselves. Refused here:
+//! Owned here: the seam between whoever reads chunks (`blobs`) and other repositories (`fallback`), which read chunks themselves. Refused here:
 //! opening, finding and verifying.
 
 use std::collections::HashMap;

@@ -226,7 +226,7 @@ pub async fn run(
     let info = destination.info().await.map_err(Error::connector("opening the destination"))?;
     require_abilities(&info, options)?;
     let namespace = &snapshot.snapshot.source.namespace;
-    let index = Arc::new(repository.readable_index().await?);
+    let index = Arc::new(repository.index_for_reading().await?);
     let loader = repository.loader_going_on(index);
     let origin = Origin { repository, snapshot, loader: &loader };
     let scope = run.stop.unless(Box::pin(Scope::of(origin, &info, options))).await??;

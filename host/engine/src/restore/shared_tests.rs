@@ -299,7 +299,7 @@ async fn one_of_eight_shares_of_a_million_keys_reads_an_eighth_of_the_leaves_and
     let made = repository(Arc::new(store.clone()), secret(), None).await;
     let snapshot = synthetic(&made, (0..1_000_000).map(numbered)).await;
     let repository = open(Arc::new(store.clone()), secret()).await;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let loader = repository.loader(Arc::new(repository.index_for_writing().await.unwrap()));
     let all = RestoreOptions::default().parts.spans();
     let (leaves, _) = nodes(&loader, &snapshot.snapshot.tree, &all).await;
     let info = DestinationInfo { namespace: ability::TREE.to_owned(), ..DestinationInfo::default() };

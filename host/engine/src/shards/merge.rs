@@ -15,8 +15,8 @@
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobKind, ChainLink, Compressor, Hex, PROBLEMS_MAX, PacksRelied, Part, SigningKey, Snapshot, SnapshotSource,
-    Statistics, TreeRoot, Usage, body_digest, join_trees,
+    BlobKind, ChainLink, Compressor, Hex, PROBLEMS_MAX, Part, SigningKey, Snapshot, SnapshotSource, Statistics,
+    TreeRoot, Usage, join_trees,
 };
 use credenza_model::{ChunkId, SnapshotId};
 
@@ -85,7 +85,7 @@ pub async fn merge(repository: &Repository, options: &MergeOptions, run: &RunCon
     let snapshots = run.stop.unless(Box::pin(repository.snapshots())).await??;
     let group = chosen(groups(&snapshots), options.group.as_deref())?;
     group.expect_whole()?;
-    let (index, damages) = run.stop.unless(Box::pin(repository.index_to_add_to())).await??;
+    let (index, damages) = run.stop.unless(Box::pin(repository.index_for_backup())).await??;
     let index = Arc::new(index);
     let writer = repository.writer(&options.host, &options.user);
     let dedup = Deduplicator::begin(repository, Arc::clone(&index), writer).await?;
@@ -292,21 +292,15 @@ impl Group {
         problems.truncate(PROBLEMS_MAX);
         let sum =
             |count: fn(&Statistics) -> u64| parts().map(|part| count(&part.statistics)).fold(0, u64::saturating_add);
-        Ok(Snapshot {
+        let merged = Snapshot {
             id,
             source: SnapshotSource { as_of, ..first.source.clone() },
             started: parts().map(|part| part.started).min().unwrap_or(first.started),
             finished: parts().map(|part| part.finished).max().unwrap_or(first.finished),
-            writer: link.writer,
-            sequence: link.sequence,
-            previous: link.previous,
-            signer: None,
             origin: None,
             replaces: None,
             part: None,
             tree,
-            usage: body_digest(&usage.encode()?),
-            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
             statistics: Statistics {
                 entries: tree.entries,
                 files: sum(|of| of.files),
@@ -321,6 +315,7 @@ impl Group {
             problems,
             problems_unlisted: unlisted.saturating_add(cut_off),
             ..first.clone()
-        })
+        };
+        Ok(merged.committed(link, usage)?)
     }
 }

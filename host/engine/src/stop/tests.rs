@@ -199,7 +199,7 @@ impl Operation {
 async fn expect_uploaded_once(store: &MemoryStore, at: usize) {
     let repository = open(Arc::new(store.clone()), secret()).await;
     let mut places: HashMap<_, usize> = HashMap::new();
-    let index = repository.load_index().await.unwrap();
+    let index = repository.index_for_writing().await.unwrap();
     index.iter().for_each(|known| *places.entry(known.unwrap().0).or_default() += 1);
     let twice = places.values().filter(|count| **count > 1).count();
     assert_eq!(twice, 0, "of {} chunks, stopped at request {at}", places.len());

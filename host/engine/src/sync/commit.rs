@@ -2,8 +2,8 @@
 
 use credenza_connect::ErrorClass;
 use credenza_format::{
-    BlobIndex, BlobPlace, ChainLink, EscrowedConnector, ObjectKind, Origin, PackState, PacksRelied, SigningKey,
-    Snapshot, TreeRoot, Usage, body_digest,
+    BlobIndex, BlobPlace, ChainLink, EscrowedConnector, ObjectKind, Origin, PackState, SigningKey, Snapshot, TreeRoot,
+    Usage,
 };
 use credenza_model::{ObjectId, SnapshotId};
 use std::sync::Arc;
@@ -26,21 +26,16 @@ pub(super) async fn commit(
     let original = &handle.snapshot;
     let draft = Draft { id: original.id, chain, signing_key, connector, adopted, stop };
     let make = |usage: &Usage, _, link: ChainLink| {
-        Ok(Snapshot {
+        let carried = Snapshot {
             tree,
-            usage: body_digest(&usage.encode()?),
-            packs: PacksRelied { count: usage.packs.len() as u64, digest: usage.packs_digest() },
-            writer: link.writer,
-            sequence: link.sequence,
-            previous: link.previous,
-            signer: None,
             origin: original.origin.or(Some(Origin {
                 writer: original.writer,
                 sequence: original.sequence,
                 stored: handle.stored,
             })),
             ..original.clone()
-        })
+        };
+        Ok(carried.committed(link, usage)?)
     };
     write::commit(target, dedup, draft, make).await.map(drop)
 }

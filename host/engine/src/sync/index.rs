@@ -18,7 +18,7 @@ pub(super) struct TargetIndex<'a> {
 
 impl<'a> TargetIndex<'a> {
     pub(super) async fn load(target: &'a Repository) -> Result<Self> {
-        Ok(Self { target, index: Arc::new(target.load_index().await?), is_behind: false })
+        Ok(Self { target, index: Arc::new(target.index_for_writing().await?), is_behind: false })
     }
 
     pub(super) fn current(&self) -> Arc<BlobIndex> {
@@ -42,7 +42,7 @@ impl<'a> TargetIndex<'a> {
 
     /// Takes in what was written since, by this run or another, and what was condemned.
     pub(super) async fn renew(&mut self) -> Result<()> {
-        self.index = Arc::new(self.target.load_index().await?);
+        self.index = Arc::new(self.target.index_for_writing().await?);
         self.is_behind = false;
         Ok(())
     }

@@ -247,7 +247,7 @@ impl<'a> Carrier<'a> {
         Ok(Self {
             origin,
             target,
-            loader: origin.loader(Arc::new(origin.load_index().await?)),
+            loader: origin.loader(Arc::new(origin.index_for_writing().await?)),
             index: TargetIndex::load(target).await?,
             there: there.whole,
             chain: Chain::new(target.writer(&host, &options.user), here),

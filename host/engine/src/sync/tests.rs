@@ -6,7 +6,7 @@ use std::time::Duration;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Fault, FaultKind, Permute, Record, Retry, RetryPolicy, call};
 use credenza_connect::{ErrorClass, Store};
-use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, body_digest, seal_document, seal_snapshot};
+use credenza_format::{BlobKind, Encoding, ObjectKind, Usage, seal_document, seal_snapshot};
 use credenza_model::{Entry, EntryKind, Key, ObjectId, SnapshotId, Version};
 
 use super::*;
@@ -96,7 +96,7 @@ fn texts(numbers: std::ops::Range<u64>) -> MemorySource {
 
 /// Blobs in groups, and bytes that all data blobs take.
 async fn grouped(repository: &Repository) -> (usize, u64) {
-    let index = repository.load_index().await.unwrap();
+    let index = repository.index_for_writing().await.unwrap();
     let shares = Shares::of(&index).unwrap();
     let data: Vec<_> =
         index.iter().map(|known| known.unwrap().1).filter(|place| place.kind == BlobKind::Data).collect();
@@ -307,7 +307,7 @@ async fn a_usage_list_that_leaves_out_what_the_tree_needs_is_no_whole_snapshot()
         let mut usage = whole.clone();
         usage.packs.remove(left_out);
         let mut lying = handle(&origin, id).await.snapshot;
-        lying.usage = body_digest(&usage.encode().unwrap());
+        lying.usage = usage.digest().unwrap();
         let usage = seal_document(origin.keys(), ObjectKind::Usage, object, &usage.encode().unwrap()).unwrap();
         for sealed in [usage, seal_snapshot(origin.keys(), lying, None).unwrap()] {
             store.tamper(sealed.key(), None);
@@ -356,13 +356,10 @@ async fn every_version_of_a_key_arrives() {
 async fn an_encrypted_repository_is_never_made_like_one_in_plain_text() {
     let plain = repository(Arc::new(MemoryStore::new()), Secret::None, None).await;
     let options = crate::CreateOptions {
-        secret: secret(),
         like: Some(plain.content_keys()),
         label: "test".to_owned(),
         chunker: plain.config().chunker.params,
-        compression: 1,
-        retain_days: None,
-        parity: None,
+        ..crate::CreateOptions::new(secret())
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     assert!(matches!(Repository::create(store, &options).await, Err(Error::NotAlike)));

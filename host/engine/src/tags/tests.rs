@@ -1,45 +1,18 @@
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use credenza_connect::memory::{MemorySource, MemoryStore};
+use credenza_connect::memory::MemoryStore;
 
 use super::*;
+use crate::RunContext;
 use crate::gc::{self, GcOptions};
 use crate::sync::{self, SyncOptions};
-use crate::testing::{open, repository, secret, snapshot};
-use crate::{Clock, Moment, RunContext};
+use crate::testing::{repository, secret, two_machines};
 
 /// The tag of each snapshot of these tests that it is made with.
 const MADE_WITH: &str = "kept";
 
-/// A clock that stands still.
-struct Stopped(Mutex<i64>);
-
-impl Clock for Stopped {
-    fn now(&self) -> Moment {
-        let wall = Timestamp { seconds: *self.0.lock().unwrap(), nanoseconds: 0 };
-        Moment { monotonic: Duration::ZERO, wall }
-    }
-}
-
 fn keys(store: &MemoryStore, prefix: &str) -> usize {
     store.keys().iter().filter(|key| key.as_str().starts_with(prefix)).count()
-}
-
-/// A store with a snapshot, and two machines, one of them a year ahead of the other.
-async fn machines() -> (MemoryStore, [Repository; 2], SnapshotHandle) {
-    let store = MemoryStore::new();
-    let made = repository(Arc::new(store.clone()), secret(), None).await;
-    let source = MemorySource::new();
-    source.put("a", b"a".to_vec());
-    snapshot(&made, &source).await;
-    let machine = async |time| {
-        let clock = Arc::new(Stopped(Mutex::new(time)));
-        open(Arc::new(store.clone()), secret()).await.with_clock(clock)
-    };
-    let machines = [machine(1_800_000_000).await, machine(1_831_000_000).await];
-    let handle = made.snapshots().await.unwrap().whole.pop().unwrap();
-    (store, machines, handle)
 }
 
 async fn change(repository: &Repository, handle: &SnapshotHandle, add: &[&str], remove: &[&str]) -> Tagged {
@@ -60,7 +33,7 @@ async fn tags(repository: &Repository) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_edit_counts_whatever_the_clocks_say() {
-    let (_, [first, second], handle) = machines().await;
+    let (_, [first, second], handle) = two_machines().await;
     for [one, other] in [[&first, &second], [&second, &first]] {
         for _ in 0..2 {
             assert!(change(one, &handle, &["keep"], &[]).await.is_changed);
@@ -73,7 +46,7 @@ async fn the_last_edit_counts_whatever_the_clocks_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_so_already_is_not_put_on_record() {
-    let (store, [machine, _], handle) = machines().await;
+    let (store, [machine, _], handle) = two_machines().await;
     let tagged = change(&machine, &handle, &["b", "a"], &["c"]).await;
     assert_eq!((tagged.tags.as_slice(), tagged.is_changed), (["a".to_owned(), "b".to_owned()].as_slice(), true));
     for _ in 0..2 {
@@ -101,7 +74,7 @@ fn claims_that_know_nothing_of_each_other_end_in_the_same_in_any_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_is_none_is_refused() {
-    let (_, [machine, _], handle) = machines().await;
+    let (_, [machine, _], handle) = two_machines().await;
     for tag in [String::new(), "x".repeat(TAG_BYTES_MAX + 1)] {
         let change = Change { add: vec![tag], remove: Vec::new() };
         let refused = edit(&machine, std::slice::from_ref(&handle), &change).await;
@@ -112,7 +85,7 @@ async fn a_tag_that_is_none_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_note_that_cannot_be_read_is_told_to_who_must_not_miss_one() {
     use credenza_connect::{Payload, PutOptions, Store};
-    let (store, [machine, _], handle) = machines().await;
+    let (store, [machine, _], handle) = two_machines().await;
     change(&machine, &handle, &["keep"], &[]).await;
     TagEdits::load(&machine).await.unwrap().require_whole().unwrap();
     let note = ObjectKind::Note.store_key(ObjectId::new([9; 16]));
@@ -124,7 +97,7 @@ async fn a_note_that_cannot_be_read_is_told_to_who_must_not_miss_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_carries_edits_and_a_later_one_at_the_target_stays() {
-    let (_, [early, late], handle) = machines().await;
+    let (_, [early, late], handle) = two_machines().await;
     change(&early, &handle, &["keep", "old"], &[]).await;
     let target = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let carry = async || {
@@ -145,7 +118,7 @@ async fn sync_carries_edits_and_a_later_one_at_the_target_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_notes_become_one_that_says_the_same_of_the_snapshots_that_are_there() {
-    let (store, [machine, _], handle) = machines().await;
+    let (store, [machine, _], handle) = two_machines().await;
     let gone = SnapshotHandle {
         snapshot: credenza_format::Snapshot { id: SnapshotId::new([7; 16]), ..handle.snapshot.clone() },
         ..handle.clone()

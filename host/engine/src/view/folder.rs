@@ -55,6 +55,9 @@ impl FolderPage {
     }
 }
 
+/// What a record is on a page: the item, and for one that stands for many keys, where reading goes on behind them.
+type Place = (FolderItem, Option<Vec<u8>>);
+
 pub(super) async fn page(
     view: &View,
     snapshot: &SnapshotHandle,
@@ -63,29 +66,22 @@ pub(super) async fn page(
     max: usize,
 ) -> Result<FolderPage> {
     let start = after.map_or_else(|| prefix.to_vec(), |after| behind(prefix, SLASH, after));
-    let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
-    let mut page = FolderPage::default();
-    while let Some((position, record)) = place.next().await? {
+    let place = |record: Record| {
         let key = &record.entry.key;
-        let Some(rest) = key.as_bytes().strip_prefix(prefix) else { break };
         let is_folder = record.entry.kind == EntryKind::Directory;
-        let item = match common(key, prefix, SLASH) {
-            // Of a folder whose last keys are gone another may still be there.
-            _ if !record.entry.is_current() => continue,
+        match common(key, prefix, SLASH) {
             // The folder itself.
-            None if rest.is_empty() && is_folder => continue,
-            None => FolderItem::Entry(Box::new(record)),
+            None if is_folder && key.as_bytes() == prefix => None,
+            None => Some(entry(record)),
             Some(below) => {
-                place.skip_to(&behind(prefix, SLASH, below.as_bytes())).await?;
+                let end = behind(prefix, SLASH, below.as_bytes());
                 // A folder comes before all that lies in it.
-                if is_folder && *key == below { FolderItem::Entry(Box::new(record)) } else { FolderItem::Prefix(below) }
+                let is_own = is_folder && *key == below;
+                Some((if is_own { entry(record).0 } else { FolderItem::Prefix(below) }, Some(end)))
             }
-        };
-        if !page.take(item, position, max) {
-            break;
         }
-    }
-    Ok(page)
+    };
+    items(view, snapshot, (prefix, &start), max, place).await
 }
 
 pub(super) async fn cut_page(
@@ -96,27 +92,14 @@ pub(super) async fn cut_page(
     max: usize,
 ) -> Result<FolderPage> {
     let start = after.map_or_else(|| prefix.to_vec(), |after| behind(prefix, delimiter, after));
-    let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
-    let mut page = FolderPage::default();
-    while let Some((position, record)) = place.next().await? {
-        if !record.entry.key.as_bytes().starts_with(prefix) {
-            break;
+    let place = |record: Record| match common(&record.entry.key, prefix, delimiter) {
+        None => Some(entry(record)),
+        Some(common) => {
+            let end = behind(prefix, delimiter, common.as_bytes());
+            Some((FolderItem::Prefix(common), Some(end)))
         }
-        if !record.entry.is_current() {
-            continue;
-        }
-        let item = match common(&record.entry.key, prefix, delimiter) {
-            None => FolderItem::Entry(Box::new(record)),
-            Some(common) => {
-                place.skip_to(&behind(prefix, delimiter, common.as_bytes())).await?;
-                FolderItem::Prefix(common)
-            }
-        };
-        if !page.take(item, position, max) {
-            break;
-        }
-    }
-    Ok(page)
+    };
+    items(view, snapshot, (prefix, &start), max, place).await
 }
 
 pub(super) async fn flat_page(
@@ -127,18 +110,39 @@ pub(super) async fn flat_page(
     max: usize,
 ) -> Result<FolderPage> {
     let start = after.map_or_else(|| prefix.to_vec(), |after| [after, &[0]].concat());
-    let mut place = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, &start).await?;
+    items(view, snapshot, (prefix, &start), max, |record| Some(entry(record))).await
+}
+
+/// The items under a prefix, from a key on. What is no longer there, of which an older version is kept, is none.
+async fn items(
+    view: &View,
+    snapshot: &SnapshotHandle,
+    (prefix, start): (&[u8], &[u8]),
+    max: usize,
+    place: impl Fn(Record) -> Option<Place>,
+) -> Result<FolderPage> {
+    let mut cursor = TreeCursor::seek(&view.nodes, &snapshot.snapshot.tree, start).await?;
     let mut page = FolderPage::default();
-    while let Some((position, record)) = place.next().await? {
+    while let Some((position, record)) = cursor.next().await? {
         if !record.entry.key.as_bytes().starts_with(prefix) {
             break;
         }
-        let is_current = record.entry.is_current();
-        if is_current && !page.take(FolderItem::Entry(Box::new(record)), position, max) {
+        if !record.entry.is_current() {
+            continue;
+        }
+        let Some((item, end)) = place(record) else { continue };
+        if let Some(end) = end {
+            cursor.skip_to(&end).await?;
+        }
+        if !page.take(item, position, max) {
             break;
         }
     }
     Ok(page)
+}
+
+fn entry(record: Record) -> Place {
+    (FolderItem::Entry(Box::new(record)), None)
 }
 
 /// What a key has in common with others up to the first delimiter behind a prefix, and with it; none where there is no delimiter.

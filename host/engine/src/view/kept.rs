@@ -162,7 +162,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_could_not_be_had_is_not_asked_for_again_by_those_who_waited_for_it() {
         let (_, repository) = recorded().await;
-        let index = repository.readable_index().await.unwrap();
+        let index = repository.index_for_reading().await.unwrap();
         let kept = KeptBlobs::new(repository.loader(Arc::new(index)), 0);
         let (id, along) = (ChunkId::new([1; 32]), ChunkId::new([2; 32]));
         let Asked::Missing(claim) = kept.asked(id, &[along]) else { panic!("nobody loads it yet") };

@@ -63,7 +63,7 @@ impl Repository {
     /// # Errors
     /// When the store cannot be read.
     pub async fn view(&self) -> Result<View> {
-        Ok(View::new(self.clone(), self.readable_index().await?))
+        Ok(View::new(self.clone(), self.index_for_reading().await?))
     }
 }
 

@@ -63,24 +63,32 @@ impl Deduplicator {
     /// Keeps a chunk: at once when the repository has it, else compressed and packed. Blocks while the packs in memory are on their way, and
     /// while another packs the same chunk: call it from a thread of the workers.
     pub(crate) fn keep(&self, compressor: &mut Compressor, kind: BlobKind, plain: &[u8]) -> Result<ChunkRef> {
-        let id = self.keys().blob_id(kind, plain);
-        let length = length_of(plain)?;
-        self.keep_once(id, || {
+        let chunk = ChunkRef { id: self.keys().blob_id(kind, plain), length: length_of(plain)? };
+        if !self.use_known(&chunk.id)? {
+            self.pack(compressor, kind, chunk.id, plain)?;
+        }
+        Ok(chunk)
+    }
+
+    /// Packs a chunk that the index lacks, compressed, unless the run has packed it already. Blocks as [`Deduplicator::keep`] does.
+    pub(super) fn pack(&self, compressor: &mut Compressor, kind: BlobKind, id: ChunkId, plain: &[u8]) -> Result<()> {
+        self.pack_once(id, || {
             let (encoding, stored) = compressor.compress(plain)?;
-            self.packs.push(Frame { id, kind, encoding, plain_length: length, stored })
-        })?;
-        Ok(ChunkRef { id, length })
+            self.packs.push(Frame { id, kind, encoding, plain_length: length_of(plain)?, stored })
+        })
+    }
+
+    /// The same for one that is stored as it is, or compressed already.
+    pub(super) fn pack_stored(&self, frame: Frame<'_>) -> Result<()> {
+        self.pack_once(frame.id, || self.packs.push(frame))
     }
 
     /// Keeps a chunk that is compressed already and was verified to have its id. Blocks as [`Deduplicator::keep`] does.
     pub(crate) fn keep_stored(&self, frame: Frame<'_>) -> Result<()> {
-        self.keep_once(frame.id, || self.packs.push(frame))
+        if self.use_known(&frame.id)? { Ok(()) } else { self.pack_stored(frame) }
     }
 
-    fn keep_once(&self, id: ChunkId, pack: impl FnOnce() -> Result<()>) -> Result<()> {
-        if self.use_known(&id)? {
-            return Ok(());
-        }
+    fn pack_once(&self, id: ChunkId, pack: impl FnOnce() -> Result<()>) -> Result<()> {
         match self.record.fresh().begin(id) {
             Turn::Kept => Ok(()),
             Turn::Mine(packing) => {

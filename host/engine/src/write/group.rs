@@ -46,11 +46,12 @@ impl GroupKeeper {
             return Ok(chunk);
         }
         if plain.len() > GROUP_MEMBER_BYTES_MAX {
-            return self.dedup.keep(&mut self.compressor, BlobKind::Data, plain);
+            self.dedup.pack(&mut self.compressor, BlobKind::Data, id, plain)?;
+            return Ok(chunk);
         }
         if !self.compressor.is_promising(plain).map_err(Error::encode("compressing a chunk"))? {
             let (kind, encoding, plain_length) = (BlobKind::Data, Encoding::Raw, chunk.length);
-            self.dedup.keep_stored(Frame { id, kind, encoding, plain_length, stored: plain })?;
+            self.dedup.pack_stored(Frame { id, kind, encoding, plain_length, stored: plain })?;
             return Ok(chunk);
         }
         let start = self.plain.len();
@@ -82,7 +83,7 @@ impl GroupKeeper {
     }
 }
 
-/// Keeps chunks that the repository lacks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
+/// Keeps chunks that the index lacks in one group, those that nobody has kept yet. `whole` is the group as it is stored elsewhere.
 pub(crate) fn keep_together(
     dedup: &Deduplicator,
     compressor: &mut Compressor,
@@ -98,13 +99,13 @@ pub(crate) fn keep_together(
                 leave.push(packing);
             }
             Some(Turn::Kept) => {}
-            None => others.push(*plain),
+            None => others.push((*id, *plain)),
         }
     }
     let whole = whole.filter(|_| mine.len() == members.len());
     pack_together(dedup.packs(), compressor, kind, &mine, whole)?;
     leave.into_iter().for_each(Packing::done);
-    others.into_iter().try_for_each(|plain| dedup.keep(compressor, kind, plain).map(drop))
+    others.into_iter().try_for_each(|(id, plain)| dedup.pack(compressor, kind, id, plain))
 }
 
 /// Packs chunks in one group: as it is stored elsewhere, or compressed again.

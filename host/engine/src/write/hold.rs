@@ -52,7 +52,7 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
         return Ok(());
     }
     // Others may have extended them since this run began, and the run's own packs are described by now.
-    let index = repository.load_index().await?;
+    let index = repository.index_for_writing().await?;
     let lasts = |id: &ObjectId| index.locked_until(id) >= Some(needed);
     let packs = usage.packs.iter().map(|used| used.pack).filter(|pack| !lasts(pack));
     let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>>>()?;

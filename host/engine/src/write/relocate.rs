@@ -26,7 +26,7 @@ pub(super) async fn relocate(
     condemned: &HashSet<ObjectId>,
     stop: &Stop,
 ) -> Result<Usage> {
-    let index = repository.load_index().await?;
+    let index = repository.index_for_writing().await?;
     let mut kept = UsageMap::default();
     let mut lost = HashMap::new();
     for used in &usage.packs {

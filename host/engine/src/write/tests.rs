@@ -17,7 +17,7 @@ use crate::{Error, Repository, Result, Stop};
 use std::sync::Arc;
 
 async fn dedup(repository: &Repository) -> Arc<Deduplicator> {
-    let index = Arc::new(repository.load_index().await.unwrap());
+    let index = Arc::new(repository.index_for_writing().await.unwrap());
     Deduplicator::begin(repository, index, repository.writer("", "")).await.unwrap()
 }
 
@@ -26,7 +26,7 @@ fn keep(dedup: &Deduplicator, plain: &[u8]) -> Result<ChunkRef> {
 }
 
 async fn is_described(repository: &Repository, id: ChunkId) -> bool {
-    repository.load_index().await.unwrap().get(&id).unwrap().is_some()
+    repository.index_for_writing().await.unwrap().get(&id).unwrap().is_some()
 }
 
 /// Commits an empty hand; fails the test if it comes as far as the snapshot.
@@ -140,7 +140,7 @@ fn text(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 async fn places(repository: &Repository, chunks: &[ChunkRef]) -> Vec<(Encoding, u32)> {
-    let index = repository.load_index().await.unwrap();
+    let index = repository.index_for_writing().await.unwrap();
     let place = |chunk: &ChunkRef| index.get(&chunk.id).unwrap().map(|place| (place.encoding, place.offset)).unwrap();
     chunks.iter().map(place).collect()
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
+pub(crate) use credenza_connect::random::noise;
 use credenza_connect::wrap::{Free, Freedom, Retry, RetryPolicy};
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
@@ -25,6 +26,13 @@ pub(crate) type Files = BTreeMap<String, Bytes>;
 pub(crate) const DAY: i64 = 86_400;
 /// When the store's clock begins.
 pub(crate) const BEGIN: i64 = 1_800_000_000;
+
+/// The most memory that this process has held, in bytes.
+pub(crate) fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    mark.and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanoseconds: 0 }
@@ -119,14 +127,7 @@ pub(crate) fn free(store: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
 
 /// A file that no other file shares a byte with.
 pub(crate) fn file(seed: u64) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..2000).map(next).collect()
+    noise(seed, 2000).into()
 }
 
 /// Files named by their numbers.

@@ -8,7 +8,7 @@ use credenza_connect::{ErrorClass, Payload, Store};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::sync::{self, SyncOptions};
 use credenza_engine::{CreateOptions, Error, Repository, RunContext, Secret, SnapshotName, remove};
-use credenza_format::{ChunkerParams, Condemned, Identity, ObjectKind, RecipientKind, seal_document};
+use credenza_format::{Condemned, Identity, ObjectKind, RecipientKind, seal_document};
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
 use crate::common::{self, BEGIN, Files, at, backup, files, key_file, rm};
@@ -95,8 +95,7 @@ impl Command {
 }
 
 fn create_options(secret: Secret) -> CreateOptions {
-    let chunker = ChunkerParams::default();
-    CreateOptions { secret, like: None, label: "test".into(), chunker, compression: 1, retain_days: None, parity: None }
+    CreateOptions { label: "test".into(), ..CreateOptions::new(secret) }
 }
 
 /// An empty repository.

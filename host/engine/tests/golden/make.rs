@@ -93,15 +93,8 @@ async fn create(name: &str, chunker: ChunkerParams) -> Repository {
 async fn create_with(name: &str, chunker: ChunkerParams, parity: Option<ParityRate>) -> Repository {
     std::fs::create_dir_all(folder(name)).unwrap();
     let store = FileStore::create(folder(name).join("repository")).unwrap();
-    let options = CreateOptions {
-        secret: secret(name),
-        like: None,
-        label: "golden".into(),
-        chunker,
-        compression: 3,
-        retain_days: None,
-        parity,
-    };
+    let options =
+        CreateOptions { label: "golden".into(), chunker, compression: 3, parity, ..CreateOptions::new(secret(name)) };
     Repository::create(Arc::new(store), &options).await.unwrap();
     open(name, &secret(name)).await
 }

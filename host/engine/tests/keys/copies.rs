@@ -9,7 +9,7 @@ use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::repair::{self, Mend, RepairOptions};
 use credenza_engine::{CreateOptions, DamageKind, Error, Repository, RunContext, Secret, SlotLock, key_slots};
 use credenza_format::{
-    Access, ChunkerParams, Identity, KeySlot, Keyring, NewSlot, Policy, RecipientKind, config_key, copy_key, slot_key,
+    Access, Identity, KeySlot, Keyring, NewSlot, Policy, RecipientKind, config_key, copy_key, slot_key,
 };
 use credenza_model::{StoreKey, Timestamp};
 
@@ -73,15 +73,7 @@ async fn a_lost_config_is_told_at_opening_and_keeps_a_second_repository_from_bei
     let repository = open(&store, &key_file(1)).await.unwrap();
     assert_eq!(repository.opened_despite()[0].kind, DamageKind::Missing);
     assert!(repository.set_policy(None).await.is_err(), "nothing is written over what is not understood");
-    let options = CreateOptions {
-        secret: key_file(1),
-        like: None,
-        label: String::new(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions::new(key_file(1));
     let refused = Repository::create(Arc::new(store), &options).await;
     assert!(matches!(refused, Err(Error::RepositoryExists { .. })));
 }

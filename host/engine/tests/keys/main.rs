@@ -16,7 +16,6 @@ use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::restore::{self, RestoreOptions};
 use credenza_engine::{CreateOptions, Error, Repository, RunContext, Secret, SnapshotName};
-use credenza_format::ChunkerParams;
 use credenza_model::{Entry, EntryKind, Key, StoreKey};
 
 /// Key files cost nothing to try, so most tests use them.
@@ -25,15 +24,7 @@ fn key_file(byte: u8) -> Secret {
 }
 
 async fn create(store: &MemoryStore, secret: Secret) {
-    let options = CreateOptions {
-        secret,
-        like: None,
-        label: "first".to_owned(),
-        chunker: ChunkerParams::default(),
-        compression: 1,
-        retain_days: None,
-        parity: None,
-    };
+    let options = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret) };
     Repository::create(Arc::new(store.clone()), &options).await.unwrap();
 }
 

@@ -5,6 +5,7 @@
 
 mod allow;
 mod auth;
+mod check;
 mod error;
 mod grant;
 mod header;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use credenza_app::jobs::file::{Hook, Job, Maintain, Missed, Moment, Prune, When};
 use credenza_app::jobs::log::Past;
-use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::schedule::Schedule;
-use credenza_app::jobs::{Ending, Mirror, Step, Verify, Work};
+use credenza_app::jobs::sections::replicate::Replicate;
+use credenza_app::jobs::{Ending, Mirror, Mirrored, Replicated, Step, Verify, Work};
 use credenza_app::prune::Policy;
 use credenza_engine::mirror::Deletes;
 
@@ -88,38 +88,35 @@ pub(crate) fn step(step: &Step) -> String {
             let entries = count(*entries, "entry", "entries");
             format!("Restored {entries} of snapshot {} for trial, {}: {came}", short(snapshot), shown::size(*bytes))
         }
-        Step::Replicated { .. } | Step::Proven { .. } | Step::Vanished { .. } | Step::Mirrored { .. } => copies(step),
+        Step::Replicated(done) => replicated(done),
+        Step::Proven { target, until: None, .. } => format!("Nothing is proven in {target}"),
+        Step::Proven { target, until: Some(until), damages, .. } => {
+            let found = if *damages > 0 { format!("; {damages} damages") } else { String::new() };
+            format!("Proved {target}: all is there up to the snapshot of {until}{found}")
+        }
+        Step::Vanished { target, gone, vanish_max } => {
+            format!("Removed nothing at {target}: {gone} snapshots are gone at the origin, and {vanish_max} may be")
+        }
+        Step::Mirrored(done) => mirrored(done),
         Step::Failed { doing, reason } => format!("Failed: {doing}: {reason}"),
     };
     shown::text(&said)
 }
 
-/// What a run did to copies and mirrors, in a line.
-fn copies(step: &Step) -> String {
-    match step {
-        Step::Replicated { target, copied, bytes, lacking, .. } => {
-            let copied = count(*copied, "snapshot", "snapshots");
-            let lacks = if *lacking > 0 { format!("; it lacks {lacking} still") } else { String::new() };
-            format!("Carried {copied} to {}, {}{lacks}", shown::text(target), shown::size(*bytes))
-        }
-        Step::Proven { target, until: None, .. } => format!("Nothing is proven in {}", shown::text(target)),
-        Step::Proven { target, until: Some(until), damages, .. } => {
-            let found = if *damages > 0 { format!("; {damages} damages") } else { String::new() };
-            format!("Proved {}: all is there up to the snapshot of {until}{found}", shown::text(target))
-        }
-        Step::Vanished { target, gone, vanish_max } => format!(
-            "Removed nothing at {}: {gone} snapshots are gone at the origin, and {vanish_max} may be",
-            shown::text(target)
-        ),
-        Step::Mirrored { target, cut, held: Some(_), .. } => {
-            format!("Left {target} as it is: it is not {}", short(cut))
-        }
-        Step::Mirrored { target, cut, new, changed, removed, bytes, .. } => format!(
-            "Mirrored {} to {target}: {new} new, {changed} changed, {removed} removed, {}",
-            short(cut),
-            shown::size(*bytes)
-        ),
-        _ => String::new(),
+/// What was carried to a target.
+fn replicated(Replicated { target, copied, bytes, lacking, .. }: &Replicated) -> String {
+    let copied = count(*copied, "snapshot", "snapshots");
+    let lacks = if *lacking > 0 { format!("; it lacks {lacking} still") } else { String::new() };
+    format!("Carried {copied} to {target}, {}{lacks}", shown::size(*bytes))
+}
+
+/// What was done at a target of a mirror.
+fn mirrored(mirrored: &Mirrored) -> String {
+    let Mirrored { target, cut, held, new, changed, removed, bytes, .. } = mirrored;
+    let (cut, bytes) = (short(cut), shown::size(*bytes));
+    match held {
+        Some(_) => format!("Left {target} as it is: it is not {cut}"),
+        None => format!("Mirrored {cut} to {target}: {new} new, {changed} changed, {removed} removed, {bytes}"),
     }
 }
 

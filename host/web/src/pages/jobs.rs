@@ -2,7 +2,8 @@
 //!
 //! Refused here: the file, which is edited in an editor alone: hooks are commands, and nobody installs one from a browser.
 
-use std::collections::BTreeMap;
+mod list;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -28,6 +29,7 @@ use crate::reply::{self, Reply};
 use crate::runs::{Operation, Room};
 use crate::shown::{self, Time};
 use crate::site::Site;
+pub(super) use list::list;
 
 /// Due times that are shown of a job.
 const NEXT_MAX: usize = 5;
@@ -39,65 +41,10 @@ const PAUSES: [(&str, &str, i64); 4] = [
     ("1w", "for a week", 604_800),
 ];
 
-#[derive(Template)]
-#[template(path = "jobs.html")]
-struct List {
-    frame: Frame,
-    path: String,
-    /// Why nothing runs by itself, where that is so.
-    notice: Option<String>,
-    rows: Vec<Row>,
-    refusal: Option<String>,
-}
-
-/// A job in the list.
-struct Row {
-    href: String,
-    name: String,
-    state: State,
-    last: Option<Time>,
-    reason: String,
-    next: Next,
-    schedule: String,
-    /// What it does with its repository.
-    does: String,
-    to: To,
-}
-
 /// Where a job backs up to.
 struct To {
     text: String,
     href: Option<String>,
-}
-
-enum Next {
-    At(Time),
-    /// It has none, for this reason.
-    None(String),
-}
-
-#[derive(Template)]
-#[template(path = "jobs_none.html")]
-struct Nothing {
-    frame: Frame,
-    path: String,
-    source: String,
-    repository: String,
-}
-
-#[derive(Template)]
-#[template(path = "jobs_faulty.html")]
-struct Faulty {
-    frame: Frame,
-    path: String,
-    faults: Vec<Fault>,
-}
-
-struct Fault {
-    line: usize,
-    key: String,
-    what: String,
-    remedy: String,
 }
 
 #[derive(Template)]
@@ -198,75 +145,6 @@ pub(super) fn at_work(site: &Site, book: &Book, name: &str) -> Option<AtWork> {
     book.state.runs(name).then(|| AtWork::Elsewhere(book.state.run_process(name)))
 }
 
-pub(super) async fn list(site: &Site, asked: &Asked) -> Result<Reply, Problem> {
-    let now = site.clock.now().wall;
-    let book = match site.jobs.read(now).await {
-        Ok(book) => book,
-        Err(JobsError::NoFile { path }) => return nothing(site, asked, &path.to_string_lossy()),
-        Err(error) => return faulty(site, asked, error),
-    };
-    let newest = book.newest().await.map_err(unread)?;
-    let paused = book.state.paused().until(now).map_err(unread)?;
-    let rows = book.file.works().map(|work| row(site, &book, work, newest.get(work.name()), &paused)).collect();
-    let notice = book.state.daemon().is_none().then(|| {
-        "No daemon runs these jobs, so that they run only when somebody asks for it, or by timers of the system."
-            .to_owned()
-    });
-    let frame = Frame::new("Jobs", asked.token())
-        .way(vec![Link::new("/", "Your backups")])
-        .command(site.jobs.command("jobs list"))
-        .command(site.jobs.command("jobs plan"));
-    let page = List {
-        refusal: frame.refusal(Action::Run),
-        frame,
-        path: shown::text(&book.file.path.to_string_lossy()),
-        notice,
-        rows,
-    };
-    render(StatusCode::OK, &page)
-}
-
-fn nothing(site: &Site, asked: &Asked, path: &str) -> Result<Reply, Problem> {
-    let named = |names: Vec<String>, otherwise: &str| {
-        names.into_iter().next().map_or_else(|| otherwise.to_owned(), |name| format!("@{name}"))
-    };
-    let page = Nothing {
-        frame: Frame::new("Jobs", asked.token())
-            .way(vec![Link::new("/", "Your backups")])
-            .command(site.jobs.command("jobs check"))
-            .command(site.jobs.command("daemon")),
-        path: shown::text(path),
-        source: named(site.repositories.sources()?, "/home"),
-        repository: named(site.repositories.names()?.into_iter().filter(|name| name != "-").collect(), "@main"),
-    };
-    render(StatusCode::OK, &page)
-}
-
-/// What is wrong with the file, each fault with its line, its key and its remedy.
-fn faulty(site: &Site, asked: &Asked, error: JobsError) -> Result<Reply, Problem> {
-    let (path, faults) = match error {
-        JobsError::Invalid { path, problems } => {
-            let fault = |problem: credenza_app::jobs::Problem| Fault {
-                line: problem.line,
-                key: shown::text(&problem.key),
-                what: shown::sentence(&shown::text(&problem.what)),
-                remedy: shown::sentence(&shown::text(&problem.remedy)),
-            };
-            (path, problems.into_iter().map(fault).collect())
-        }
-        JobsError::Syntax { path, line, reason } => {
-            let (what, key) = (shown::sentence(&shown::text(&reason)), String::new());
-            let remedy = "The file is TOML: mend this line, then look again".to_owned();
-            (path, vec![Fault { line, key, what, remedy }])
-        }
-        other => return Err(unread(other)),
-    };
-    let frame = Frame::new("Jobs", asked.token())
-        .way(vec![Link::new("/", "Your backups")])
-        .command(site.jobs.command("jobs check"));
-    render(StatusCode::OK, &Faulty { frame, path: shown::text(&path.to_string_lossy()), faults })
-}
-
 /// What keeps a page of jobs from being shown.
 pub(super) fn unread(error: JobsError) -> Problem {
     let problem = |status, error: &JobsError| {
@@ -285,36 +163,6 @@ pub(super) fn unread(error: JobsError) -> Problem {
             "Name one for the configuration, and one for the state: CREDENZA_CONFIG=FOLDER CREDENZA_STATE=FOLDER",
         ),
         _ => problem(StatusCode::BAD_GATEWAY, &error).next("See to it that the file can be read and written."),
-    }
-}
-
-fn row(
-    site: &Site,
-    book: &Book,
-    work: Work<'_>,
-    last: Option<&Past>,
-    paused: &BTreeMap<String, Option<Timestamp>>,
-) -> Row {
-    let next = match (paused.get(work.name()), work.schedule().next_after(instant(site.clock.now().wall))) {
-        (Some(until), _) => Next::None(paused_until(site, *until)),
-        (None, Some(next)) => Next::At(site.zone.time(timestamp(next))),
-        (None, None) => Next::None("never again".to_owned()),
-    };
-    Row {
-        href: of_job(work.name()),
-        name: work.name().to_owned(),
-        state: standing(at_work(site, book, work.name()).is_some(), paused.contains_key(work.name()), last),
-        last: last.map(|past| site.zone.time(past.began)),
-        reason: last.map(words::reason).unwrap_or_default(),
-        next,
-        schedule: words::schedule(work.schedule()),
-        does: match work {
-            Work::Job(job) => format!("backs up {} to", sources(job).join(", ")),
-            Work::Verify(_) => "reads again".to_owned(),
-            Work::Replicate(policy) => words::carries(policy),
-            Work::Mirror(mirror) => format!("mirrors {} to", mirror.from),
-        },
-        to: to(site, work.repository()),
     }
 }
 

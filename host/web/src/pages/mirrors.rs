@@ -142,7 +142,7 @@ async fn measured(site: &Arc<Site>, book: &Book, policy: &Policy) -> (Option<Arc
 async fn recorded(book: &Book, policy: &Policy) -> Result<Vec<Target>, Problem> {
     let past = book.past(Some(&policy.name), PAST_MAX).await.map_err(unread)?;
     let last = |word: &String| {
-        let of_target = |step: &&Step| matches!(step, Step::Mirrored { target, .. } if target == word);
+        let of_target = |step: &&Step| matches!(step, Step::Mirrored(mirrored) if mirrored.target == *word);
         past.iter().flat_map(|past| past.steps.iter().rev()).find(of_target)
     };
     let target = |word: &String| {

@@ -14,7 +14,7 @@ use askama::Template;
 use credenza_app::jobs::JobsError;
 use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Status, TargetStatus};
-use credenza_app::jobs::replication::Replicate;
+use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_engine::replica::{self, Role};
 use credenza_model::Timestamp;
 use futures_util::future::try_join_all;

@@ -1,7 +1,7 @@
 //! What takes the space in a folder of a snapshot: a treemap, and the table that says the same.
 
 use askama::Template;
-use credenza_engine::query::{Share, Space};
+use credenza_engine::query::{FolderPart, Space};
 use http::StatusCode;
 
 use super::Asked;
@@ -99,7 +99,7 @@ fn rows(name: &str, id: &str, prefix: &[u8], space: &Space) -> Vec<Row> {
     let values: Vec<u64> = space.parts.iter().map(|part| part.bytes).collect();
     let areas = treemap(&values);
     let whole = space.bytes.max(1);
-    let row = |(number, (part, area)): (usize, (&Share, Area))| {
+    let row = |(number, (part, area)): (usize, (&FolderPart, Area))| {
         let key = part.key.as_bytes();
         let shown = shown::name(key.strip_prefix(prefix).unwrap_or(key));
         let room = LETTER_WIDTH.saturating_mul(shown.chars().count() as u64).saturating_add(LETTER_WIDTH);

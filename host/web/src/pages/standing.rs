@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use credenza_app::jobs::Ending;
 use credenza_app::jobs::log::Past;
-use credenza_app::jobs::run::Runner;
+use credenza_app::jobs::runner::Runner;
 use credenza_model::Timestamp;
 
 use super::frame::Link;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use credenza_app::jobs::daemon::{Daemon, Options};
 use credenza_app::jobs::log::{Record, run_id};
 use credenza_app::jobs::look::{Hears, Look, Told};
-use credenza_app::jobs::run::Runner;
+use credenza_app::jobs::runner::Runner;
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{Ending, Step};
 use credenza_app::{Kind, OpenOptions, Settings, StoreUse, environment};

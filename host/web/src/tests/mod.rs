@@ -28,7 +28,6 @@ use credenza_connect::Source;
 use credenza_connect::memory::MemorySource;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::{CreateOptions, RunContext, Secret, Stop};
-use credenza_format::ChunkerParams;
 use http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -228,15 +227,7 @@ impl Stand {
         })
         .unwrap();
         let place = self.app.place(Kind::Repository, format!("@{name}").as_ref(), Settings::new()).unwrap();
-        let options = CreateOptions {
-            secret,
-            like: None,
-            label: "first".to_owned(),
-            chunker: ChunkerParams::default(),
-            compression: 1,
-            retain_days: None,
-            parity: None,
-        };
+        let options = CreateOptions { label: "first".to_owned(), ..CreateOptions::new(secret) };
         self.app.create_repository(&place, &options, false).await.unwrap();
     }
 

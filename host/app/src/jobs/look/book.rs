@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use credenza_model::{SnapshotId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,9 @@ use super::super::error::JobsError;
 use super::super::needs::{Copy, Needs, Wants};
 use super::super::notify::change::{Bad, States};
 use super::super::notify::{Notice, Subject};
-use super::HELD;
 
+/// What a repository held counts for so long after it answered last: it is asked once a day, and one that does not answer then has another day.
+pub(super) const HELD: Duration = Duration::from_hours(48);
 /// Notices that wait for one who hears; of more, the oldest go, and that is put on record.
 pub(super) const WAITING_MAX: usize = 100;
 

@@ -21,7 +21,7 @@ use super::super::file::JobsFile;
 use super::super::outcome::Step;
 use super::super::recording::{Cause, Heard, Occasion};
 use super::super::replicate;
-use super::super::run::Runner;
+use super::super::runner::Runner;
 use super::super::schedule::instant;
 use super::ear::Ear;
 use super::weeks::{encrypt, letters};

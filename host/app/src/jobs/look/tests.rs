@@ -11,11 +11,13 @@ use credenza_sandbox::{SecretText, message_proof};
 use super::super::error::JobsError;
 use super::super::file::JobsFile;
 use super::super::outcome::{Ending, Step};
-use super::super::run::{Occasion, Runner};
+use super::super::run::Occasion;
+use super::super::runner::Runner;
 use super::super::schedule::timestamp;
 use super::super::tests::Bed;
 use super::book::Book;
 use super::ear::{Ear, Mood};
+use super::found::is_suspect_alone;
 use super::{Hears, Look, Looked, Told};
 use crate::trouble::Trouble;
 
@@ -330,8 +332,8 @@ fn a_run_with_a_suspect_snapshot_is_incomplete_by_itself_where_more_was_amiss() 
     let snapshot = "00112233445566778899aabbccddeeff".parse().unwrap();
     let suspect = Step::Suspect { source: "/s".to_owned(), snapshot, reason: "all is gone".to_owned() };
     let found = |errors| Step::Found { source: "/s".to_owned(), snapshot, errors };
-    assert!(super::is_suspect_alone(&[found(0), suspect.clone()]));
-    assert!(!super::is_suspect_alone(&[found(2), suspect.clone()]));
-    assert!(!super::is_suspect_alone(&[suspect, Step::Held { removals: 5, delete_max: 3 }]));
-    assert!(!super::is_suspect_alone(&[found(0)]));
+    assert!(is_suspect_alone(&[found(0), suspect.clone()]));
+    assert!(!is_suspect_alone(&[found(2), suspect.clone()]));
+    assert!(!is_suspect_alone(&[suspect, Step::Held { removals: 5, delete_max: 3 }]));
+    assert!(!is_suspect_alone(&[found(0)]));
 }

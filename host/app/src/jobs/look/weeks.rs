@@ -12,7 +12,7 @@ use super::super::file::JobsFile;
 use super::super::guard::{self, Looked};
 use super::super::log::{Record, run_id};
 use super::super::outcome::Ending;
-use super::super::run::Runner;
+use super::super::runner::Runner;
 use super::super::schedule::instant;
 use super::super::tests::Bed;
 use super::ear::Ear;

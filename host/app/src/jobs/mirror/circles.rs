@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 
-use super::super::mirroring::{Route, short};
+use super::super::sections::mirror::{Route, short};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::error::Result;

@@ -8,6 +8,7 @@
 
 pub mod circles;
 mod places;
+mod status;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,18 +17,18 @@ use std::sync::Arc;
 use credenza_connect::Patterns;
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::flags::Flags;
-use credenza_engine::mirror::{self, Deletes, Held, MARKER, Marker, MirrorOptions, MirrorReport, Target};
+use credenza_engine::mirror::{self, Deletes, Held, MARKER, MirrorOptions, MirrorReport, Target};
 use credenza_engine::{
     Error as EngineError, Left, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
 };
-use credenza_model::{SnapshotId, Timestamp};
+use credenza_model::SnapshotId;
 
 use super::error::JobsError;
 use super::guard;
-use super::mirroring::{Mirror, PREFIX, Route};
-use super::outcome::{Ending, Step};
+use super::outcome::{Ending, Mirrored, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
-use super::run::Runner;
+use super::runner::Runner;
+use super::sections::mirror::{Mirror, PREFIX, Route};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::cost::Bill;
@@ -38,6 +39,7 @@ use crate::repository::OpenRepository;
 use crate::signing;
 use circles::circle;
 use places::{OpenTarget, place};
+pub use status::{Standing, TargetStatus, status};
 
 /// What somebody wants of one run.
 #[derive(Debug, Clone, Default)]
@@ -50,38 +52,6 @@ pub struct Wish {
     pub overwrite: bool,
     /// Remove also where that is much.
     pub force: bool,
-}
-
-/// How a target stands.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct TargetStatus {
-    /// The target, as it is written.
-    pub target: String,
-    /// What its marker says; none where nothing was mirrored there.
-    pub marker: Option<Marker>,
-    /// The newest cut.
-    pub newest: Option<SnapshotId>,
-    /// When that was made.
-    pub newest_made: Option<Timestamp>,
-    /// Cuts since the one that the target is.
-    pub behind: u64,
-    /// Seconds since the cut was made that the target is.
-    pub age: Option<i64>,
-    /// The first suspect snapshot of the source that is to come: until somebody has looked at it, no newer cut comes there.
-    pub suspect: Option<SnapshotId>,
-    /// Why nothing is known of the target, where that is so.
-    pub unknown: Option<String>,
-}
-
-/// How a mirror stands.
-#[derive(Debug, Clone, Default)]
-pub struct Standing {
-    /// In the order of the file.
-    pub targets: Vec<TargetStatus>,
-    /// Its cuts, oldest first.
-    pub cuts: Snapshots,
-    /// Those of them that are suspect, and that nobody has acknowledged.
-    pub suspect: BTreeSet<SnapshotId>,
 }
 
 /// The name that runs of a mirror have, whether it is written with what all of them begin with or not.
@@ -125,44 +95,6 @@ pub async fn plan(app: &App, mirror: &Mirror, wish: &Wish, run: &RunContext) -> 
         plans.push((word.clone(), mirror::run(&open.repository, cut, &target, &options, run).await?));
     }
     Ok(plans)
-}
-
-/// How each target stands, and which cuts there are. A target that does not answer says so.
-///
-/// # Errors
-/// When the repository cannot be read.
-pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Standing> {
-    let open = open(app, mirror, StoreUse::Read).await?;
-    let all = open.repository.snapshots().await?;
-    let (cuts, flags) = (cuts_of(&all, mirror), Flags::load(&open.repository).await?);
-    let newest = cuts.whole.last();
-    let mut targets = Vec::new();
-    for word in &mirror.to {
-        let marked = async {
-            let opened = OpenTarget::of(app, mirror, word, DestinationUse::Preview).await?;
-            Ok(mirror::marker(&opened.target()).await?)
-        };
-        let (marker, unknown) = match marked.await {
-            Ok(marker) => (marker, None),
-            Err(error) => (None, Some(Cause::App(error).to_string())),
-        };
-        let at = marker.as_ref().and_then(|marker| marker.cut);
-        let place = cuts.whole.iter().position(|handle| Some(handle.snapshot.id) == at);
-        let made = marker.as_ref().filter(|marker| marker.cut.is_some()).and_then(|marker| marker.cut_made);
-        let coming = newest.map(|cut| coming(&all, cut, at, false)).unwrap_or_default();
-        targets.push(TargetStatus {
-            target: word.clone(),
-            newest: newest.map(|handle| handle.snapshot.id),
-            newest_made: newest.map(|handle| handle.snapshot.started),
-            behind: cuts.whole.len().saturating_sub(place.map_or(0, |place| place + 1)) as u64,
-            age: made.map(|made| now.seconds.saturating_sub(made.seconds)),
-            suspect: coming.iter().find(|handle| flags.suspicion(handle).is_some()).map(|handle| handle.snapshot.id),
-            marker,
-            unknown,
-        });
-    }
-    let suspect = flags.suspects(&cuts).map(|(handle, _)| handle.snapshot.id).collect();
-    Ok(Standing { targets, cuts, suspect })
 }
 
 /// The cuts of a mirror, oldest first.
@@ -467,7 +399,7 @@ fn named(left: &Left) -> String {
 }
 
 fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
-    Step::Mirrored {
+    Step::Mirrored(Mirrored {
         target: word.to_owned(),
         cut: cut.snapshot.id,
         cut_made: cut.snapshot.started,
@@ -483,7 +415,7 @@ fn step(word: &str, cut: &SnapshotHandle, report: MirrorReport) -> Step {
         lacking: report.lacking(),
         bytes: report.written.bytes,
         lost: report.written.unrestored,
-    }
+    })
 }
 
 /// The snapshots of its source that come to a target with a cut: that itself, and where it is not asked for by name those since the one that the target is,

@@ -9,7 +9,7 @@ use credenza_connect::{Destination, Source};
 use credenza_engine::mirror::Target;
 use credenza_sandbox::SecretText;
 
-use super::super::mirroring::Mirror;
+use super::super::sections::mirror::Mirror;
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
 use crate::cost::Bill;

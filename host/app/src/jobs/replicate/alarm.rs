@@ -9,10 +9,10 @@ use credenza_model::Timestamp;
 
 use super::super::file::JobsFile;
 use super::super::log::Past;
-use super::super::outcome::{Ending, Step};
+use super::super::outcome::{Ending, Replicated, Step};
 use super::super::promise::{Kept, Promise};
-use super::super::replication::{Replicate, To};
 use super::super::schedule::later;
+use super::super::sections::replicate::{Replicate, To};
 
 /// How a copy stands by what is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +30,13 @@ pub(in crate::jobs) struct CopyState {
 }
 
 /// What the last run saw of a target, and when.
-pub(in crate::jobs) fn last_seen<'a>(past: &[&'a Past], to: &To) -> Option<(Timestamp, &'a Step)> {
+pub(in crate::jobs) fn last_seen<'a>(past: &[&'a Past], to: &To) -> Option<(Timestamp, &'a Replicated)> {
     past.iter().find_map(|past| {
-        let is_of = |step: &&Step| matches!(step, Step::Replicated { target, .. } if *target == to.target);
-        Some((past.ended?, past.steps.iter().rev().find(is_of)?))
+        let of_target = |step: &'a Step| match step {
+            Step::Replicated(replicated) => Some(replicated).filter(|replicated| replicated.target == to.target),
+            _ => None,
+        };
+        Some((past.ended?, past.steps.iter().rev().find_map(of_target)?))
     })
 }
 
@@ -46,12 +49,12 @@ pub(in crate::jobs) fn copies(policy: &Replicate, jobs: &JobsFile, past: &[Past]
         // Where no run has ended yet, nothing can be said.
         let Some(seen) = last_seen(&own, to).map(Some).or_else(|| own.first().map(|_| None)) else { continue };
         let since = match seen {
-            Some((at, Step::Replicated { behind_since, .. })) => {
+            Some((at, seen)) => {
                 let is_last = own.first().and_then(|past| past.ended) == Some(at);
-                behind_since.or_else(|| if is_last { backed_up_after(policy, jobs, past, at) } else { Some(at) })
+                seen.behind_since.or_else(|| if is_last { backed_up_after(policy, jobs, past, at) } else { Some(at) })
             }
             // None of the runs that are remembered has reached it.
-            _ => own.last().map(|past| past.began),
+            None => own.last().map(|past| past.began),
         };
         let promise = Promise::of(rpo);
         let age = since.map_or(0, |since| u64::try_from(now.seconds.saturating_sub(since.seconds)).unwrap_or(0));

@@ -11,7 +11,7 @@
 //! at the target, and that is said at each run until somebody says that it is meant.
 //!
 //! Owned here: the order, what a failure of one target means for the others, and how the run ended. Refused here: what is selected
-//! (`credenza_engine::replicate`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
+//! (`credenza_engine::copies`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
 
 pub(super) mod alarm;
 mod memory;
@@ -21,10 +21,10 @@ mod status;
 
 use std::ffi::OsStr;
 
+use credenza_engine::copies::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
-use credenza_engine::replicate::{Meant, Prove, Selection, lag, read_new, select, vanished};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{
@@ -37,12 +37,12 @@ pub use plan::{Planned, plan};
 pub use status::{Status, TargetStatus, recorded, status};
 
 use super::error::JobsError;
-use super::file::{DRILL_BYTES, DrillRule};
 use super::lock::Held;
-use super::outcome::{Ending, Step};
+use super::outcome::{Ending, Replicated, Step};
 use super::recording::{Cause, Heard, Occasion, Recording};
-use super::replication::{Keep, Proving, Replicate, To};
-use super::run::Runner;
+use super::runner::Runner;
+use super::sections::replicate::{Keep, Proving, Replicate, To};
+use super::sections::verify::{DRILL_BYTES, DrillRule};
 use super::verify::{self, is_cancelled};
 use crate::app::App;
 use crate::configuration::{Kind, Settings};
@@ -109,7 +109,7 @@ pub(super) fn meant(app: &App, policy: &Replicate) -> Result<Meant, Error> {
             continue;
         };
         let names = app.configuration()?.names(Kind::Source)?;
-        for name in names.into_iter().filter(|name| credenza_engine::replicate::fits(pattern, name)) {
+        for name in names.into_iter().filter(|name| credenza_engine::copies::fits(pattern, name)) {
             let word = format!("@{name}");
             sources.push(app.place(Kind::Source, OsStr::new(&word), Settings::new())?.text());
         }
@@ -249,7 +249,7 @@ impl Run<'_> {
         let still = (left.missing.as_slice(), left.shared.as_slice());
         let lag = lag(sides.origin, sides.target, still, &self.context()).await?;
         let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
-        self.recording.did(Step::Replicated {
+        self.recording.did(Step::Replicated(Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
             bytes: report.chunk_bytes,
@@ -259,7 +259,7 @@ impl Run<'_> {
             newest_there: left.newest_there,
             newest_here: left.newest_here,
             behind_since: left.behind_since,
-        });
+        }));
         if report.failed > 0 {
             let (failed, from) = (report.failed, shell_word(&self.policy.from));
             self.recording.worsen(Ending::Damaged, || {

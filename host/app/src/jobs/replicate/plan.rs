@@ -1,12 +1,12 @@
 //! What the next run of a policy would carry, and what that costs. Nothing is written.
 
-use credenza_engine::replicate::{Lag, lag};
+use credenza_engine::copies::{Lag, lag};
 use credenza_engine::{RunContext, SnapshotHandle};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;
 
-use super::super::replication::Replicate;
-use super::super::run::Runner;
+use super::super::runner::Runner;
+use super::super::sections::replicate::Replicate;
 use super::{Sides, carrying, select_for, tagged};
 use crate::error::Error;
 use crate::estimate::{self, Estimate};

@@ -4,7 +4,7 @@ use credenza_model::Timestamp;
 
 use super::super::log::Past;
 use super::super::outcome::Step;
-use super::super::replication::Replicate;
+use super::super::sections::replicate::Replicate;
 
 /// How the origin of a policy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub(in crate::jobs) struct Silence {
 pub(in crate::jobs) fn silence(policy: &Replicate, past: &[Past]) -> Option<Silence> {
     policy.silent?;
     let of_step = |step: &Step| match step {
-        Step::Replicated { newest_there, .. } => *newest_there,
+        Step::Replicated(replicated) => replicated.newest_there,
         _ => None,
     };
     let own: Vec<&Past> = past.iter().filter(|past| past.job == policy.name && !past.is_open()).collect();
     let last = own.first()?;
-    let has_looked = last.steps.iter().any(|step| matches!(step, Step::Replicated { .. }));
+    let has_looked = last.steps.iter().any(|step| matches!(step, Step::Replicated(_)));
     if !has_looked {
         return None;
     }
@@ -46,7 +46,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::super::file::JobsFile;
-    use super::super::super::outcome::Ending;
+    use super::super::super::outcome::{Ending, Replicated};
     use super::*;
 
     const HOUR: i64 = 3600;
@@ -66,17 +66,12 @@ target = "@paris"
 
     /// What is on record of the policy at an hour: a run that saw the origin's newest snapshot, made at hour 9, or something else.
     fn past(hour: i64, ending: Option<Ending>, has_looked: bool) -> Past {
-        let replicated = Step::Replicated {
+        let replicated = Step::Replicated(Replicated {
             target: "@paris".to_owned(),
-            copied: 0,
-            bytes: 0,
-            lacking: 0,
-            lag_bytes: 0,
-            seconds: 0,
             newest_there: Some(at(9)),
             newest_here: Some(at(9)),
-            behind_since: None,
-        };
+            ..Replicated::default()
+        });
         Past {
             job: "replicate.main".to_owned(),
             began: at(hour),

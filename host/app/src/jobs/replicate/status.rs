@@ -2,21 +2,22 @@
 //!
 //! Owned here: the figures and how they are found. Nothing is written. Refused here: carrying (the parent), and what is told when they change (`look`).
 //!
-//! Bound: what `credenza_engine::replicate` says, for one target at a time.
+//! Bound: what `credenza_engine::copies` says, for one target at a time.
 
 use std::time::Duration;
 
+use credenza_engine::copies::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
 
 use super::super::log::Past;
-use super::super::outcome::Step;
+use super::super::outcome::{Replicated, Step};
 use super::super::promise::{Kept, Promise};
-use super::super::replication::{Replicate, To};
-use super::super::run::{Cause, Runner};
+use super::super::recording::Cause;
+use super::super::runner::Runner;
+use super::super::sections::replicate::{Replicate, To};
 use super::silence::{is_silent, silence};
 use super::{Sides, copies_in, meant, select_for, tagged};
 use crate::error::Error;
@@ -144,7 +145,7 @@ pub fn recorded(runner: &Runner<'_>, policy: &Replicate) -> Status {
     let now = runner.clock.now().wall;
     let steps = || past.iter().flat_map(|past| past.steps.iter().rev());
     let newest = steps().find_map(|step| match step {
-        Step::Replicated { newest_there, .. } => *newest_there,
+        Step::Replicated(replicated) => replicated.newest_there,
         _ => None,
     });
     let of = |to: &To| {
@@ -173,17 +174,17 @@ pub fn recorded(runner: &Runner<'_>, policy: &Replicate) -> Status {
 
 /// How a target stood when something was carried there.
 fn carried(to: &To, step: &Step, now: Timestamp) -> Option<TargetStatus> {
-    let Step::Replicated { target, lacking, newest_here, behind_since, .. } = step else { return None };
-    let behind = behind_since.map_or(0, |since| now.seconds.saturating_sub(since.seconds));
+    let Step::Replicated(replicated) = step else { return None };
+    let behind = replicated.behind_since.map_or(0, |since| now.seconds.saturating_sub(since.seconds));
     let lag_seconds = u64::try_from(behind).unwrap_or(0);
     let line = || TargetStatus {
-        newest: *newest_here,
-        missing: *lacking,
+        newest: replicated.newest_here,
+        missing: replicated.lacking,
         lag_seconds,
         kept: judge(to, lag_seconds),
         ..TargetStatus::of(to)
     };
-    (*target == to.target).then(line)
+    (replicated.target == to.target).then(line)
 }
 
 /// Measures how a policy stands, at its repositories.
@@ -294,7 +295,7 @@ async fn drilled(target: &Repository) -> Result<Option<Timestamp>, Error> {
 fn left(past: &[Past], status: &TargetStatus) -> Option<u64> {
     let bytes = status.lag.as_ref().map(|lag| lag.bytes)?;
     let of_step = |step: &Step| match step {
-        Step::Replicated { target, bytes, seconds, .. } if *target == status.target && *bytes > 0 => {
+        Step::Replicated(Replicated { target, bytes, seconds, .. }) if *target == status.target && *bytes > 0 => {
             Some((*bytes, (*seconds).max(1)))
         }
         _ => None,
@@ -330,17 +331,12 @@ mod tests {
     fn add(state: &State, at: i64) {
         let (job, at) = ("replicate.main".to_owned(), hour(at));
         let run = run_id(&job, at);
-        let step = Step::Replicated {
+        let step = Step::Replicated(Replicated {
             target: "@paris".to_owned(),
-            copied: 0,
-            bytes: 0,
-            lacking: 0,
-            lag_bytes: 0,
-            seconds: 0,
             newest_there: Some(hour(9)),
             newest_here: Some(hour(9)),
-            behind_since: None,
-        };
+            ..Replicated::default()
+        });
         let began = Record::Began { run: run.clone(), job: job.clone(), at, due: None, missed: 0, tries: 0 };
         let step = Record::Step { run: run.clone(), step };
         let ended = Record::Ended { run, job, at, due: None, ending: Ending::Done, tries_left: 0, reason: None };

@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 use clap::Args;
 use credenza_app::jobs::JobsFile;
 use credenza_app::jobs::guard::{self, AcknowledgeError, Looked, Suspect};
-use credenza_app::jobs::run::Runner;
+use credenza_app::jobs::runner::Runner;
 use credenza_app::jobs::schedule::timestamp;
 use credenza_app::{Error as AppError, OpenRepository, StoreUse, environment};
 use credenza_engine::SystemClock;

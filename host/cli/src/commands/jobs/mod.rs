@@ -4,7 +4,9 @@
 
 mod acknowledge;
 mod arrays;
+mod check;
 pub(super) mod pausing;
+mod promises;
 pub(super) mod shown;
 pub(super) mod telling;
 
@@ -16,20 +18,15 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
-use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::log::Record;
-use credenza_app::jobs::look::book::Book;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
 use credenza_app::jobs::mirror::{self, Wish};
-use credenza_app::jobs::needs;
-use credenza_app::jobs::preflight::{self, LackCause};
-use credenza_app::jobs::promise::{self, Kept};
-use credenza_app::jobs::run::{Heard, Occasion, Runner};
+use credenza_app::jobs::run::{Heard, Occasion};
+use credenza_app::jobs::runner::Runner;
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
 use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
-use credenza_connect::file::watches_max;
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
 
@@ -37,10 +34,8 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
-use credenza_app::shell::shell_word;
-use shown::{
-    CheckedLine, JobLine, NeedsLine, PastLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
-};
+pub(crate) use promises::Promises;
+use shown::{JobLine, PastLine, PlanLine, PlannedCostLine, SchemaLine, StepLine, UnitLine};
 use telling::Telling;
 
 /// Runs that are looked back at for what each job costs.
@@ -81,7 +76,7 @@ pub(super) fn state(path: &Path) -> Result<State, Failure> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// Read the file and look for what its jobs need, without running anything.
-    Check(Check),
+    Check(check::Check),
     /// Say when each job runs, over the next days.
     Plan(Plan),
     /// List the jobs, with the last and the next run of each.
@@ -102,13 +97,6 @@ pub(crate) enum JobsCommand {
     Units(Units),
     /// Print the JSON schema of the file, for editors.
     Schema,
-}
-
-/// Read the file and look for what its jobs need, without running anything.
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    #[command(flatten)]
-    at: JobsAt,
 }
 
 /// Say when each job runs, over the next days.
@@ -136,7 +124,7 @@ pub(crate) struct Run {
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// Run it for a timer: not while it is paused, which is recorded, and again as its `retry` says where it fails.
+    /// Run it as a timer does: leave it out while it is paused, and put that on record; if it fails, try again as its `retry` says.
     #[arg(long)]
     due: bool,
 
@@ -150,8 +138,7 @@ pub(crate) struct Run {
 
 /// Say what has run, and how it ended, the newest first.
 ///
-/// It is read from the log on this machine. What a log that is gone knew no more of is in the repositories: their snapshots bear the tag job:NAME, and
-/// --from-repository lists those.
+/// It reads the log on this machine. Where that log is gone, --from-repository lists the snapshots of the job in its repository: they bear the tag job:NAME.
 #[derive(Debug, Args)]
 pub(crate) struct History {
     /// Only of this job.
@@ -223,63 +210,6 @@ impl JobsCommand {
 /// The whole name of what runs by itself.
 fn work<'f>(file: &'f JobsFile, name: &str) -> Result<&'f str, JobsError> {
     Ok(file.work(name)?.name())
-}
-
-impl Check {
-    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        let mut lacking = 0;
-        for work in file.works() {
-            let (above, lacks) = match work {
-                Work::Job(job) => (format!("job.{}", job.name), preflight::lacks(&session.app, job)),
-                Work::Verify(verify) => (verify.name.clone(), preflight::lacks_of_verify(&session.app, verify)),
-                Work::Replicate(policy) => (policy.name.clone(), preflight::lacks_of_replicate(&session.app, policy)),
-                Work::Mirror(mirror) => (mirror.name.clone(), preflight::lacks_of_mirror(&session.app, mirror, &file)),
-            };
-            for lack in lacks {
-                lacking += 1;
-                let failure = of_lack(lack.cause);
-                let what = format!("{}.{}: {}", printable(&above), lack.key, failure.what);
-                session.reporter.failure(&Failure { what, ..failure });
-            }
-        }
-        for (job, cause) in preflight::lacks_of_changes(&session.app, &file, watches_max().unwrap_or(usize::MAX)) {
-            lacking += 1;
-            let failure = of_lack(cause);
-            let what = format!("job.{}.on_change: {}", job.name, failure.what);
-            session.reporter.failure(&Failure { what, ..failure });
-        }
-        for (key, cause) in preflight::lacks_of_notices(&file.notify) {
-            lacking += 1;
-            let failure = of_lack(cause);
-            session.reporter.failure(&Failure { what: format!("{key}: {}", failure.what), ..failure });
-        }
-        let jobs = file.works().count();
-        session.reporter.result(&CheckedLine { path: file.path, jobs, lacking })?;
-        Ok(if lacking == 0 { Exit::Done } else { Exit::Failed })
-    }
-}
-
-fn of_lack(cause: LackCause) -> Failure {
-    let said = Failure::new(cause.to_string());
-    match cause {
-        LackCause::App(error) => (*error).into(),
-        LackCause::Watches { folders, .. } => {
-            let enough = folders.saturating_mul(2);
-            said.hint(format!("let it watch more, as root: sysctl fs.inotify.max_user_watches={enough} (and write that to a file in /etc/sysctl.d, so that it stays), or exclude folders; until then such a job runs by its schedule alone"))
-        }
-        LackCause::Unwatched(Unwatched::Watch(_)) => {
-            said.hint("exclude folders, or make several jobs of it: until then its schedule goes on alone")
-        }
-        LackCause::Unwatched(_) => said.hint("leave out on_change, or back up a folder: its schedule goes on"),
-        LackCause::SameRepository { .. } => said.hint("name another repository as the target"),
-        LackCause::NoFolder { .. } => said.hint("make it, mount its disk, or correct the path"),
-        LackCause::Unreadable { .. } => said.hint("make it, for its owner alone, or correct the path"),
-        LackCause::NoProgram { .. } => said.hint("install it, or write its whole path"),
-        LackCause::NotExecutable { path } => {
-            said.hint(format!("let it be run: chmod u+x {}", shell_word(&path.to_string_lossy())))
-        }
-    }
 }
 
 impl Plan {
@@ -518,59 +448,5 @@ impl Units {
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }
         Ok(Exit::Done)
-    }
-}
-
-/// Measure at the repositories whether the newest good snapshot of each source is as new as its job promises.
-///
-/// It goes by the time of each store. A promise that is broken, or that cannot be measured, ends this with 1.
-#[derive(Debug, Args)]
-pub(crate) struct Promises {
-    #[command(flatten)]
-    at: JobsAt,
-}
-
-impl Promises {
-    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        let state = state(&file.path)?;
-        let runner = Runner { app: &session.app, state: &state, clock: &SystemClock, stop: &session.stop };
-        let zone = Zone::new(false);
-        let mut exit = Exit::Done;
-        for job in file.jobs.values() {
-            match promise::measure(&runner, job).await {
-                Ok(standings) => {
-                    for standing in standings {
-                        exit = if standing.kept == Kept::Broken { Exit::Failed } else { exit };
-                        session.reporter.result(&PromiseLine::new(standing, &zone))?;
-                    }
-                }
-                Err(error) => {
-                    let failure = Failure::from(error);
-                    let what = format!("the promise of `{}` cannot be measured: {}", job.name, failure.what);
-                    session.reporter.failure(&Failure { what, ..failure });
-                    exit = Exit::Failed;
-                }
-            }
-        }
-        if file.promises.is_empty() {
-            return Ok(exit);
-        }
-        let mut found = needs::ask(&runner, &file).await?;
-        found.remember(Book::read(&state.notices()).copies.keys());
-        for (repository, why) in &found.unknown {
-            let what = format!("what {} holds is not known: {}", printable(repository), printable(why));
-            session.reporter.failure(&Failure::new(what));
-            exit = Exit::Failed;
-        }
-        for promise in &file.promises {
-            for source in needs::sources(&session.app, promise, &found)? {
-                let copies = found.copies.get(&source).map_or(&[][..], Vec::as_slice);
-                let measured = needs::judge(promise, &source, copies);
-                exit = if measured.kept == Kept::Broken { Exit::Failed } else { exit };
-                session.reporter.result(&NeedsLine { measured })?;
-            }
-        }
-        Ok(exit)
     }
 }

@@ -7,7 +7,7 @@ use credenza_app::cost::Bill;
 use credenza_app::jobs::log::Past;
 use credenza_app::jobs::needs::Measured;
 use credenza_app::jobs::promise::{Kept, Standing};
-use credenza_app::jobs::{Ending, Step, Work};
+use credenza_app::jobs::{Ending, Mirrored, Replicated, Step, Work};
 use credenza_model::{SnapshotId, Timestamp};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -261,8 +261,21 @@ impl Display for StepLine<'_> {
                     "held       {removals} snapshots were to be removed, and delete_max is {delete_max}: none was; look at them with `credenza prune`"
                 )
             }
-            Step::Replicated { .. } | Step::Proven { .. } | Step::Vanished { .. } => replicated(self.step, f),
-            Step::Mirrored { .. } => mirrored(self.step, f),
+            Step::Replicated(done) => replicated(done, f),
+            Step::Proven { target, until, packs_read, damages } => {
+                let proven = until.map_or_else(
+                    || "NOTHING IS PROVEN".to_owned(),
+                    |until| format!("proven up to the snapshot of {until}"),
+                );
+                write!(f, "proved     {}: {proven}, {packs_read} packs read", printable(target))?;
+                if *damages > 0 { write!(f, ": {damages} DAMAGES") } else { Ok(()) }
+            }
+            Step::Vanished { target, gone, vanish_max } => write!(
+                f,
+                "held       {}: {gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed",
+                printable(target)
+            ),
+            Step::Mirrored(done) => mirrored(done, f),
             Step::Failed { doing, reason } => write!(f, "failed     {}: {}", brief(doing), brief(reason)),
         }
     }
@@ -273,77 +286,39 @@ fn short(id: &SnapshotId) -> String {
     id.to_string().chars().take(DIGITS).collect()
 }
 
-/// What was done for copies in other repositories.
-fn replicated(step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match step {
-        Step::Replicated { target, copied, bytes, lacking, behind_since, .. } => {
-            let (target, bytes) = (printable(target), HumanBytes(*bytes));
-            write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
-            if *lacking > 0 {
-                write!(f, "; IT LACKS {lacking} STILL")?;
-            }
-            behind_since.map_or(Ok(()), |since| write!(f, ", behind since {since}"))
-        }
-        Step::Proven { target, until, packs_read, damages } => {
-            let proven = until.map_or_else(
-                || "NOTHING IS PROVEN".to_owned(),
-                |until| format!("proven up to the snapshot of {until}"),
-            );
-            write!(f, "proved     {}: {proven}, {packs_read} packs read", printable(target))?;
-            if *damages > 0 { write!(f, ": {damages} DAMAGES") } else { Ok(()) }
-        }
-        Step::Vanished { target, gone, vanish_max } => {
-            write!(
-                f,
-                "held       {}: {gone} snapshots are gone at the origin since the last run, and vanish_max is {vanish_max}: nothing is removed",
-                printable(target)
-            )
-        }
-        _ => Ok(()),
+/// What was carried to a target.
+fn replicated(replicated: &Replicated, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Replicated { target, copied, bytes, lacking, behind_since, .. } = replicated;
+    let (target, bytes) = (printable(target), HumanBytes(*bytes));
+    write!(f, "replicated {target}: {copied} snapshots copied, {bytes} carried")?;
+    if *lacking > 0 {
+        write!(f, "; IT LACKS {lacking} STILL")?;
     }
+    behind_since.map_or(Ok(()), |since| write!(f, ", behind since {since}"))
 }
 
 /// What was done at a target of a mirror.
-fn mirrored(step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match step {
-        Step::Mirrored { target, cut, held: Some(_), .. } => {
-            write!(f, "LEFT       {}: nothing was done there, it is not {}", printable(target), short(cut))
-        }
-        Step::Mirrored {
-            target,
-            cut,
-            new,
-            changed,
-            same,
-            removed,
-            kept,
-            missing,
-            foreign,
-            extra,
-            lacking,
-            bytes,
-            lost,
-            ..
-        } => {
-            let (target, bytes) = (printable(target), HumanBytes(*bytes));
-            write!(
-                f,
-                "mirrored   {target}: cut {}, {new} new, {changed} changed, {removed} removed, {same} as they were, {bytes}",
-                short(cut)
-            )?;
-            let notes = [
-                (*kept, "kept that the source no longer has"),
-                (*missing, "had been removed there"),
-                (*foreign, "of somebody else's replaced"),
-                (*extra, "there that are nobody's"),
-                (*lacking, "LACKING"),
-            ];
-            notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, text)| write!(f, "; {count} {text}"))?;
-            lost.iter()
-                .try_for_each(|(name, count)| write!(f, "\n    not held: {} of {count} objects", printable(name)))
-        }
-        _ => Ok(()),
+fn mirrored(mirrored: &Mirrored, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Mirrored { cut, new, changed, same, removed, .. } = mirrored;
+    let (target, cut) = (printable(&mirrored.target), short(cut));
+    if mirrored.held.is_some() {
+        return write!(f, "LEFT       {target}: nothing was done there, it is not {cut}");
     }
+    let bytes = HumanBytes(mirrored.bytes);
+    write!(
+        f,
+        "mirrored   {target}: cut {cut}, {new} new, {changed} changed, {removed} removed, {same} as they were, {bytes}"
+    )?;
+    let notes = [
+        (mirrored.kept, "kept that the source no longer has"),
+        (mirrored.missing, "had been removed there"),
+        (mirrored.foreign, "of somebody else's replaced"),
+        (mirrored.extra, "there that are nobody's"),
+        (mirrored.lacking, "LACKING"),
+    ];
+    notes.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, text)| write!(f, "; {count} {text}"))?;
+    let lost = &mirrored.lost;
+    lost.iter().try_for_each(|(name, count)| write!(f, "\n    not held: {} of {count} objects", printable(name)))
 }
 
 /// A job that rests, or goes on.

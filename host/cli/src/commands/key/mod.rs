@@ -30,8 +30,8 @@ const RECIPIENT_SHOWN: usize = 88;
 /// Passphrases and other keys of the repository.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// List what opens the repository. No secret is needed; with one, each key is verified, and without one nothing of the list is proven:
-    /// who can write to the store can have written it.
+    /// List what opens the repository. No secret is needed. With one, each key is verified; without one, anybody who can write to the store may have
+    /// made up the list.
     List,
     /// Add a passphrase, key file, recipient or recovery code, for everything or for adding snapshots only.
     Add(add::Add),

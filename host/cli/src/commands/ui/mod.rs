@@ -60,7 +60,8 @@ struct Serving {
 /// Who can reach the page, and by which way.
 #[derive(Debug, Args)]
 pub(super) struct Reaching {
-    /// A name under which browsers of others ask for the page, with its port where that is not the usual one; may be given several times. Any other is refused.
+    /// A name by which browsers on other machines ask for the page, with its port unless that is the usual one; may be given several times. Any other name is
+    /// refused.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 
@@ -76,7 +77,7 @@ pub(super) struct Reaching {
     #[arg(long, requires = "host", conflicts_with = "tls_cert")]
     behind_proxy: bool,
 
-    /// Answer only to what carries the content of this file in the header X-Credenza-Proxy-Secret: the proxy, which shares the secret.
+    /// Answer only to the proxy: to requests that carry the secret in this file in the header X-Credenza-Proxy-Secret.
     #[arg(long, value_name = "FILE", requires = "behind_proxy", value_parser = path_parser())]
     proxy_secret_file: Option<PathBuf>,
 
@@ -96,7 +97,7 @@ pub(super) struct Reaching {
     #[arg(long, value_name = "CLAIM", default_value = "email", requires = "oidc_issuer")]
     oidc_claim: String,
 
-    /// The proxy says by this header who the user is that it has let through, such as Remote-User; it is one of `credenza ui user list`.
+    /// The header in which the proxy names the user whom it has let through, such as Remote-User. The user is one of `credenza ui user list`.
     #[arg(long, value_name = "HEADER", requires = "proxy_secret_file")]
     proxy_user_header: Option<HeaderName>,
 }

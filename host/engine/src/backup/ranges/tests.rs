@@ -115,7 +115,7 @@ fn file(key: &[u8]) -> Entry {
 async fn parent_of(source: &MemorySource) -> Arc<Mutex<KeyedRecords>> {
     let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
     let tree = handle(&repository, snapshot(&repository, source).await).await.snapshot.tree;
-    let loader = repository.loader(Arc::new(repository.load_index().await.unwrap()));
+    let loader = repository.loader(Arc::new(repository.index_for_writing().await.unwrap()));
     Arc::new(Mutex::new(KeyedRecords::new(Records::new(loader, &tree, Vec::new()))))
 }
 
@@ -340,7 +340,7 @@ async fn a_parent_that_cannot_be_read_on_ends_the_ranges_and_says_so_to_who_take
     let tree = handle(&written, snapshot(&written, &source).await).await.snapshot.tree;
     let records = async |store: Arc<dyn Store>| {
         let repository = open(store, secret()).await;
-        Records::new(repository.loader(Arc::new(repository.load_index().await.unwrap())), &tree, Vec::new())
+        Records::new(repository.loader(Arc::new(repository.index_for_writing().await.unwrap())), &tree, Vec::new())
     };
     let counted = Arc::new(Record::<dyn Store>::new(store.clone()));
     assert!(records(counted.clone()).await.look_ahead(59).await.is_some());

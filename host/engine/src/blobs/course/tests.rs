@@ -29,7 +29,7 @@ async fn laid() -> (MemoryStore, Repository, Vec<ChunkRef>) {
 }
 
 async fn loader(repository: &Repository, store: Arc<dyn Store>) -> Arc<BlobLoader> {
-    repository.loader_from(&store, Arc::new(repository.load_index().await.unwrap()))
+    repository.loader_from(&store, Arc::new(repository.index_for_writing().await.unwrap()))
 }
 
 /// What a course gives of chunks, some of them at a time, and the loader where it gives nothing.

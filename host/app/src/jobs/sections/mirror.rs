@@ -7,16 +7,16 @@ use std::time::Duration;
 use credenza_engine::mirror::Deletes;
 use jiff::Timestamp;
 
-use super::clauses::{self, Missed, Retry};
-use super::guard::Guard;
-use super::keys::{GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK};
-use super::limits::Limits;
-use super::reader::Part;
-use super::schedule::Schedule;
-use super::span::parse_span;
+use super::super::clauses::{self, Missed, Retry};
+use super::super::guard::Guard;
+use super::super::keys::{GUARD_CHANGED, GUARD_INCOMPRESSIBLE, GUARD_SHRINK};
+use super::super::limits::Limits;
+use super::super::reader::Part;
+use super::super::schedule::Schedule;
+use super::super::span::parse_span;
 
 /// What the names of mirrors begin with.
-pub(super) const PREFIX: &str = "replicate-bucket.";
+pub(in crate::jobs) const PREFIX: &str = "replicate-bucket.";
 
 /// A place that is mirrored to others.
 #[derive(Debug, Clone)]
@@ -77,12 +77,17 @@ impl Mirror {
 }
 
 /// A name without what those of all mirrors begin with.
-pub(super) fn short(name: &str) -> &str {
+pub(in crate::jobs) fn short(name: &str) -> &str {
     name.strip_prefix(PREFIX).unwrap_or(name)
 }
 
 /// One mirror; nothing where what it cannot do without is missing, which is noted.
-pub(super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Mirror> {
+pub(in crate::jobs) fn read(
+    name: &str,
+    part: &Part<'_>,
+    defaults: Option<&Part<'_>>,
+    now: Timestamp,
+) -> Option<Mirror> {
     clauses::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate-bucket.assets]");
     let name = format!("{PREFIX}{name}");
     let from = part.text("from").map(str::to_owned);

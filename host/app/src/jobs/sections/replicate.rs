@@ -1,7 +1,7 @@
 //! The sections `[replicate.NAME]` of the file of the jobs, understood: policies between repositories.
 //!
 //! Owned here: what their values mean, and which policies contradict each other: two that write one target from different origins, a target that is the
-//! origin, loops. Refused here: carrying (`replicate`), and whether the repositories can be had (`preflight`).
+//! origin, loops. Refused here: carrying (`jobs::replicate`), and whether the repositories can be had (`preflight`).
 //!
 //! Where a target is carried to: a file without `defaults.beside` stands at the origin and carries to the targets with `run = "source"`. One with it stands
 //! beside those targets and carries to those of them with `run = "target"`, and to no other.
@@ -9,18 +9,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use credenza_engine::replicate::{Meant, Prove};
+use credenza_engine::copies::{Meant, Prove};
 use credenza_format::Policy;
 use jiff::Timestamp;
 
-use super::clauses::{self, Missed, Retry, WAYS};
-use super::limits::Limits;
-use super::reader::Part;
-use super::schedule::{Schedule, Times};
-use super::span::parse_span;
+use super::super::clauses::{self, Missed, Retry, WAYS};
+use super::super::limits::Limits;
+use super::super::reader::Part;
+use super::super::schedule::{Schedule, Times};
+use super::super::span::parse_span;
 
 /// What the names of policies begin with.
-pub(super) const REPLICATE: &str = "replicate.";
+pub(in crate::jobs) const PREFIX: &str = "replicate.";
 /// How often a policy is run that says nothing of it; it also follows each backup into its origin.
 const EVERY: Duration = Duration::from_hours(1);
 /// A day, which locks are counted in.
@@ -57,7 +57,7 @@ impl Replicate {
     /// Its name in the file.
     #[must_use]
     pub fn short_name(&self) -> &str {
-        self.name.strip_prefix(REPLICATE).unwrap_or(&self.name)
+        self.name.strip_prefix(PREFIX).unwrap_or(&self.name)
     }
 
     /// Whether this machine carries to any of its targets.
@@ -157,7 +157,7 @@ impl Proving {
 }
 
 /// Reads all policies at the top of a file.
-pub(super) fn read(top: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Vec<Replicate> {
+pub(in crate::jobs) fn read(top: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Vec<Replicate> {
     let beside: Vec<String> =
         defaults.map(|defaults| defaults.texts("beside")).unwrap_or_default().into_iter().map(str::to_owned).collect();
     let parts = top.named_parts("replicate");
@@ -174,7 +174,7 @@ fn policy(
     now: Timestamp,
 ) -> Option<Replicate> {
     clauses::require_name(name, part, "use letters, digits, - and _, 64 at most, such as [replicate.main]");
-    let name = format!("{REPLICATE}{name}");
+    let name = format!("{PREFIX}{name}");
     let from = part.text("from").map(str::to_owned);
     if !part.has("from") {
         part.problem("from", "no repository is named whose snapshots go", "name one: from = \"@main\"");
@@ -300,8 +300,8 @@ fn leads<'a>(ways: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &st
 mod tests {
     use std::path::Path;
 
-    use super::super::error::JobsError;
-    use super::super::file::{JobsFile, Work};
+    use super::super::super::error::JobsError;
+    use super::super::super::file::{JobsFile, Work};
     use super::*;
 
     fn parse(text: &str) -> Result<JobsFile, JobsError> {

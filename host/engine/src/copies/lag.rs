@@ -57,11 +57,11 @@ async fn measure(
     (missing, shared): (&[SnapshotHandle], &[SnapshotHandle]),
     mut lag: Lag,
 ) -> Result<Lag> {
-    let there = origin.readable_index().await?;
+    let there = origin.index_for_reading().await?;
     let needed = Used::read(origin, missing).await?;
     let has: Has<'_> = match lag.is_exact {
         true => {
-            let here = target.load_index().await?;
+            let here = target.index_for_writing().await?;
             Box::new(move |id| Ok(here.get(id)?.is_some_and(|place| here.state(place.pack) < PackState::Condemned)))
         }
         false => {

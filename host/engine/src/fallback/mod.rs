@@ -1,4 +1,4 @@
-//! Replicas: other repositories with copies of snapshots of this one, from which is read what is damaged or missing here.
+//! Fallback: what is damaged or missing here is read from replicas, other repositories with copies of snapshots of this one.
 //!
 //! ```text
 //! blobs > mend > open the first replica, once > alike: the same chunk there      (`blobs`)
@@ -136,7 +136,7 @@ impl Asked {
         let opening = async {
             let Some(there) = self.replica.open().await else { return Ok(None) };
             let there = there.alone();
-            let loader = there.loader(Arc::new(there.readable_index().await?));
+            let loader = there.loader(Arc::new(there.index_for_reading().await?));
             let twins = match here.keys().is_like(there.keys()) {
                 true => None,
                 false => Some(Twins::between(here, &there).await?),

@@ -1,4 +1,4 @@
-//! Replication between repositories in memory: what is selected, what it weighs, and what proves it.
+//! Copies between repositories in memory: what is selected, what it weighs, and what proves it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -254,7 +254,7 @@ async fn a_target_that_lacks_nothing_costs_few_requests_and_a_copy_of_many_small
     let here = Record::new(Arc::new(MemoryStore::new()));
     let target = repository(Arc::new(here.clone()), secret(), Some(&origin)).await;
     let missing = selected(&origin, &target).await.missing;
-    let packs = origin.readable_index().await.unwrap().packs().len();
+    let packs = origin.index_for_reading().await.unwrap().packs().len();
     here.clear();
     there.clear();
     sync::run(&origin, &target, &named(&missing), &run).await.unwrap();

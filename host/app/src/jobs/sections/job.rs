@@ -12,16 +12,14 @@ use credenza_sandbox::MessageAddress;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::clauses::{self, Missed, Retry, require_name};
-use super::guard::Guard;
-use super::limits::Limits;
-use super::mirroring;
-use super::outcome::Ending;
-use super::reader::Part;
-use super::replication::REPLICATE;
-use super::schedule::Schedule;
-use super::span::{parse_range, parse_span};
-use super::verification;
+use super::super::clauses::{self, Missed, Retry, require_name};
+use super::super::guard::Guard;
+use super::super::limits::Limits;
+use super::super::outcome::Ending;
+use super::super::reader::Part;
+use super::super::schedule::Schedule;
+use super::super::span::{parse_range, parse_span};
+use super::{mirror, replicate, verify};
 use crate::cost::{Money, budget};
 use crate::units::parse_size;
 
@@ -178,15 +176,15 @@ pub struct Hook {
 }
 
 /// One job; nothing where what it cannot do without is missing, which is noted.
-pub(super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Job> {
+pub(in crate::jobs) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Job> {
     require_name(name, part, "use letters, digits, - and _, 64 at most, such as [job.shop]");
-    if name.starts_with(verification::PREFIX) {
+    if name.starts_with(verify::PREFIX) {
         part.problem("", "so verifications are called", "use another name, or write [verify.NAME]");
     }
-    if name.starts_with(REPLICATE) {
+    if name.starts_with(replicate::PREFIX) {
         part.problem("", "so policies of replication are called", "use another name, or write [replicate.NAME]");
     }
-    if name.starts_with(mirroring::PREFIX) {
+    if name.starts_with(mirror::PREFIX) {
         part.problem("", "so mirrors are called", "use another name, or write [replicate-bucket.NAME]");
     }
     let hooks: Vec<Hook> = part.parts("hooks").iter().filter_map(hook).collect();

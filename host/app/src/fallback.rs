@@ -1,4 +1,4 @@
-//! Replicas: the other repositories that a repository's settings name, with copies of its snapshots.
+//! Fallback: the replicas that a repository's settings name, with copies of its snapshots.
 //!
 //! Owned here: what the setting `replicas` means, opening one when it is needed, and taking one where the repository itself is gone. Nobody is asked for
 //! a secret, and each replica has its own. Refused here: finding a chunk there and proving it (`credenza-engine`).
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credenza_connect::{Error as ConnectError, ErrorClass};
-use credenza_engine::replicate::{Proofs, Prove};
+use credenza_engine::copies::{Proofs, Prove};
 use credenza_engine::{Clock, Error as EngineError, Replica, Repository, SystemClock};
 use credenza_model::{SnapshotId, Timestamp};
 use serde::Serialize;

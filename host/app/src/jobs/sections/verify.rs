@@ -1,6 +1,6 @@
 //! The sections `[verify.NAME]` of the file of the jobs, understood: which repository is read again, within which time, and what is restored for trial.
 //!
-//! Owned here: what their values mean. Refused here: their keys (`keys`), what a run does (`verify`). Called by `file`.
+//! Owned here: what their values mean. Refused here: their keys (`keys`), what a run does (`jobs::verify`). Called by `file`.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use credenza_engine::check::Budget;
 use credenza_engine::drill::DrillOptions;
 use jiff::Timestamp;
 
-use super::clauses::{self, Missed, Retry, WAYS, require_name};
-use super::limits::Limits;
-use super::reader::Part;
-use super::schedule::{At, Schedule, Times};
-use super::span::parse_span;
+use super::super::clauses::{self, Missed, Retry, WAYS, require_name};
+use super::super::limits::Limits;
+use super::super::reader::Part;
+use super::super::schedule::{At, Schedule, Times};
+use super::super::span::parse_span;
 use crate::units::parse_size;
 
 /// What the names of verifications begin with.
-pub(super) const PREFIX: &str = "verify.";
+pub(in crate::jobs) const PREFIX: &str = "verify.";
 /// When a verification is due that says nothing else.
 const VERIFY_AT: &str = "04:30";
 /// Each byte is read again so often where nothing else is said.
-pub(super) const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
+pub(in crate::jobs) const READ_ALL_WITHIN: Duration = Duration::from_hours(90 * 24);
 /// A drill takes place so often, and restores so many bytes at most.
-pub(super) const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
-pub(super) const DRILL_BYTES: u64 = 1 << 30;
+pub(in crate::jobs) const DRILL_EVERY: Duration = Duration::from_hours(30 * 24);
+pub(in crate::jobs) const DRILL_BYTES: u64 = 1 << 30;
 
 /// A repository that is read again in turn.
 #[derive(Debug, Clone)]
@@ -58,7 +58,12 @@ pub struct DrillRule {
 }
 
 /// One verification.
-pub(super) fn read(name: &str, part: &Part<'_>, defaults: Option<&Part<'_>>, now: Timestamp) -> Option<Verify> {
+pub(in crate::jobs) fn read(
+    name: &str,
+    part: &Part<'_>,
+    defaults: Option<&Part<'_>>,
+    now: Timestamp,
+) -> Option<Verify> {
     require_name(name, part, "use letters, digits, - and _, 64 at most, such as [verify.main]");
     let repository = if part.has("repository") { part.text("repository")?.to_owned() } else { format!("@{name}") };
     let name = format!("{PREFIX}{name}");

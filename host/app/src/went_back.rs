@@ -1,4 +1,4 @@
-//! What this machine remembers of the replicas that it carries to: a replica whose heads are older than those that were seen there was put back itself.
+//! Going back: what this machine remembers of the replicas that it carries to. A replica whose heads are older than those that were seen there was put back itself.
 //!
 //! Owned here: that comparison, and remembering, beside what the location was (`configuration::known`). Refused here: heads and what an origin has lost
 //! (`credenza_engine::replica`). Called around a carry, by whoever carries. A location that this machine does not know yet, as one without encryption, has no memory.

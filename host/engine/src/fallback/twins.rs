@@ -5,7 +5,7 @@
 //! list that is lost here is built again of what is there, which takes reading its contents.
 //!
 //! Owned here: finding and building. Nothing is given out that has not the id of here under the keys of here. Refused here: which replica is asked
-//! (`replicas`). Bound: [`TWINS_MAX`] ids with those of their twins, [`BUILT_BYTES_MAX`] of nodes and lists beside those that are wanted, the
+//! (`fallback`). Bound: [`TWINS_MAX`] ids with those of their twins, [`BUILT_BYTES_MAX`] of nodes and lists beside those that are wanted, the
 //! ids that were sought in vain, a walk on each side, and one window of content.
 
 use std::collections::{HashMap, HashSet};

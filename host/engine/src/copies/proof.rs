@@ -55,7 +55,7 @@ impl Proofs {
     pub async fn load(target: &Repository, prove: Prove) -> Result<Self> {
         match prove {
             Prove::List => {
-                let index = target.readable_index().await?;
+                let index = target.index_for_reading().await?;
                 let mut sizes = HashMap::new();
                 for kind in [ObjectKind::DataPack, ObjectKind::MetaPack] {
                     let listed = list(&**target.bare_store(), &format!("{}/", kind.folder())).await?;
@@ -66,7 +66,7 @@ impl Proofs {
             Prove::Read => {
                 let health = Health::load(target).await?;
                 let damaged = health.damaged_packs();
-                let index = target.readable_index().await?;
+                let index = target.index_for_reading().await?;
                 let is_read = |pack: &IndexedPack| health.read_at(&pack.id).is_some() && !damaged.contains(&pack.id);
                 Self::of(&index, is_read)
             }
@@ -160,7 +160,7 @@ pub async fn read_new(target: &Repository, handles: &[SnapshotHandle], run: &Run
     }
     let mut health = Health::load(target).await?;
     let damaged = health.damaged_packs();
-    let index = Arc::new(target.readable_index().await?);
+    let index = Arc::new(target.index_for_reading().await?);
     let is_new =
         |pack: &ObjectId| users.of(pack).is_some() && (health.read_at(pack).is_none() || damaged.contains(pack));
     let numbered = (0..).map(PackOrdinal).zip(index.packs());

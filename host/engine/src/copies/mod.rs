@@ -1,4 +1,4 @@
-//! Replication: what a target lacks of an origin, how much that is, and whether what it has is proven.
+//! Copies: what a target lacks of an origin, how much that is, and whether what it has is proven.
 //!
 //! ```text
 //! select   snapshots of both, a policy > which are missing, newest first, and how far behind the target is   (pure)
@@ -6,7 +6,7 @@
 //! proof    the packs of a snapshot at the target: listed in their sizes, or read whole, by its own record
 //! ```
 //!
-//! Owned here: that. Refused here: carrying (`sync`), removing (`remove`), which rules keep a snapshot (`retention`), and when any of it is done
+//! Owned here: that. Refused here: carrying (`sync`), the role of the target (`replica`), removing (`remove`), which rules keep a snapshot (`retention`), and when any of it is done
 //! (`credenza_app::jobs`). A snapshot that a target's own retention does not keep is not missing there.
 
 mod lag;
