@@ -3,7 +3,7 @@
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
 mod acknowledge;
-mod arrays;
+pub(crate) mod arrays;
 pub(super) mod pausing;
 pub(super) mod shown;
 pub(super) mod telling;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
+use credenza_app::jobs::arrays::Array;
 use credenza_app::jobs::change::Unwatched;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::book::Book;
@@ -28,6 +29,7 @@ use credenza_app::jobs::promise::{self, Kept};
 use credenza_app::jobs::run::{Heard, Occasion, Runner};
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
+use credenza_app::jobs::units::Unit;
 use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
 use credenza_connect::file::watches_max;
 use credenza_engine::{Clock, Listener, SystemClock};
@@ -38,6 +40,7 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use credenza_app::shell::shell_word;
+use arrays::Understand;
 use shown::{
     CheckedLine, JobLine, NeedsLine, PastLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
 };
@@ -200,7 +203,8 @@ pub(crate) struct Units {
 }
 
 impl JobsCommand {
-    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    /// `understand` reads a command that `jobs units` is to write down.
+    pub(crate) async fn run(self, session: &Session<'_>, understand: Understand) -> Result<Exit, Failure> {
         match self {
             Self::Check(command) => command.run(session),
             Self::Plan(command) => command.run(session),
@@ -211,7 +215,7 @@ impl JobsCommand {
             Self::History(command) => command.run(session).await,
             Self::Acknowledge(command) => command.run(session).await,
             Self::Notify(command) => command.run(session).await,
-            Self::Units(command) => command.run(session),
+            Self::Units(command) => command.run(session, understand),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
                 Ok(Exit::Done)
@@ -487,17 +491,12 @@ impl Notify {
 }
 
 impl Units {
-    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        let program = std::env::current_exe()?;
-        let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
-        let paths = units::Paths { program: &program, state: &state };
-        let together = self.together.units(&file)?;
+    fn run(self, session: &Session<'_>, understand: Understand) -> Result<Exit, Failure> {
+        let together = self.together.array(session, || self.at.read(session), understand)?;
         let is_for_systemd = together.is_none();
-        let units = match together {
-            Some(units) => units,
-            None if self.timers => units::timers(paths, &file)?,
-            None => vec![units::daemon(paths, &file.path)],
+        let (units, begin_last) = match together {
+            Some(Array { units, begin_last }) => (units, begin_last),
+            None => (self.for_systemd(&self.at.read(session)?)?, None),
         };
         for unit in units {
             let Some(folder) = &self.into else {
@@ -517,7 +516,17 @@ impl Units {
             let what = if self.timers { "its timers" } else { "credenza.service" };
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }
+        if let Some(command) = begin_last {
+            session.reporter.note(format!("when all have ended, let the last run begin: {command}"));
+        }
         Ok(Exit::Done)
+    }
+
+    fn for_systemd(&self, file: &JobsFile) -> Result<Vec<Unit>, Failure> {
+        let program = std::env::current_exe()?;
+        let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
+        let paths = units::Paths { program: &program, state: &state };
+        Ok(if self.timers { units::timers(paths, file)? } else { vec![units::daemon(paths, &file.path)] })
     }
 }
 
