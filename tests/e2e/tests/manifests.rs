@@ -52,7 +52,7 @@ impl Machines {
         let mut words = vec!["jobs", "units", platform];
         words.extend((!job.is_empty()).then_some(job));
         words.extend(["--shards", "2", "--group", "2027-01", "--jobs", &jobs]);
-        Ok(self.setup.credenza.ok([&words, more, command].concat())?.stdout)
+        Ok(self.setup.credenza.ok([words.as_slice(), more, command].concat())?.stdout)
     }
 
     /// Runs what a container is given, as the process of a number if there is one.

@@ -195,7 +195,7 @@ fn of_command(
             (Shared::Check, &[][..])
         }
     };
-    require_open(&[&understood.settings, settings].concat())?;
+    require_open(&[understood.settings.as_slice(), settings].concat())?;
     Ok(Task::of_command(shared, plain))
 }
 
