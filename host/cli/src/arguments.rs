@@ -9,12 +9,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use credenza_app::cost::budget::Limits;
 
 use crate::at;
+use crate::commands::jobs::arrays::{Shareable, ShareableCommand};
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
     info, jobs, key, login, ls, maintain, man, merge, mirror, mount, place, policy, promote, prune, repair, replicate,
     restore, rm, serve, sync, tag, ui,
 };
-use crate::commands::jobs::arrays::{Shareable, ShareableCommand};
 use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::near;

@@ -34,10 +34,6 @@ impl KeyWriter {
         self.keys
     }
 
-    pub(crate) fn add(&mut self, key: &Key) -> Result<()> {
-        self.add_after(key, 0)
-    }
-
     /// A key of which so many versions are passed over, from the oldest on.
     pub(crate) fn add_after(&mut self, key: &Key, passed: usize) -> Result<()> {
         self.put(key.as_bytes(), passed, None).map_err(failed)
@@ -111,19 +107,11 @@ struct Noted {
 }
 
 impl KeyCursor {
-    /// The next key.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn next(&mut self) -> Result<Option<Key>> {
-        Ok(self.noted()?.map(|noted| noted.key))
-    }
-
     /// The next key, with the fingerprint of what was found there, if it has one.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn next_found(&mut self) -> Result<Option<(Key, Option<String>)>> {
+    pub(crate) fn next(&mut self) -> Result<Option<(Key, Option<String>)>> {
         Ok(self.noted()?.map(|noted| (noted.key, noted.fingerprint)))
     }
 

@@ -379,7 +379,8 @@ fn what_was_found_is_removed_only_while_it_is_there() {
         fingerprint: Some("7".to_owned()),
         ..Entry::new(b"k".to_vec(), EntryKind::File)
     };
-    let is_another = || failed(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.");
+    let is_another =
+        || failed(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.");
     let there = || Reply::new(200).with_body(item("k", 8).to_string());
     for (replies, class) in [
         (vec![Reply::new(204)], None),

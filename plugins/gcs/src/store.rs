@@ -168,7 +168,8 @@ impl<W: Wire> Bucket<W> {
     /// The cause: `precondition` where another generation is there; what is not there counts as deleted.
     pub(crate) fn delete_object(&self, key: &[u8], generation: Option<&str>) -> Result<()> {
         let action = format!("deleting {}", shown(key));
-        let condition = generation.map(|generation| percent::query(&[("ifGenerationMatch", Some(generation.as_bytes()))]));
+        let condition =
+            generation.map(|generation| percent::query(&[("ifGenerationMatch", Some(generation.as_bytes()))]));
         let target = self.place.object(key) + &condition.unwrap_or_default();
         match self.ask(Endpoint::Objects.request("DELETE", target), None, &action) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),

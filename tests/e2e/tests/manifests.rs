@@ -87,8 +87,12 @@ impl Machines {
 /// Hands a document to a program and requires that it takes it.
 fn taken(program: &Path, words: &[&str], document: &str) -> Result<std::result::Result<String, String>> {
     ensure!(program.exists(), "{} is not there: run tests/servers/install.sh", program.display());
-    let mut child =
-        Command::new(program).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = Command::new(program)
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     child.stdin.take().context("it reads")?.write_all(document.as_bytes())?;
     let ended = child.wait_with_output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -483,7 +483,10 @@ mod tests {
         assert_eq!((&each["spec"]["suspend"], &last["spec"]["suspend"]), (&Value::Null, &json!(true)));
         assert_eq!(last["metadata"]["name"], "credenza-restore-back-last");
         let begin = begin_last.unwrap();
-        assert!(begin.contains("job/credenza-restore-back && kubectl patch job/credenza-restore-back-last "), "{begin}");
+        assert!(
+            begin.contains("job/credenza-restore-back && kubectl patch job/credenza-restore-back-last "),
+            "{begin}"
+        );
         let accepted = command(Platform::Kubernetes, Shared::Restore, "restore 4f1c09d2 --to @copy --accept-loss");
         assert_eq!(accepted.units[0].text.matches("--accept-loss").count(), 2, "it is said once to each");
     }

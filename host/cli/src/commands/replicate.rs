@@ -251,7 +251,12 @@ fn parted(f: &mut fmt::Formatter<'_>, from: &str, status: &TargetStatus, zone: &
     let (here, there) = (divided.at_target.len(), divided.at_origin.len());
     write!(f, "; {here} snapshots are at the target alone, {there} at the origin alone")?;
     if here > 0 {
-        write!(f, "; to bring those of the target there: credenza at {} sync from {}", shell_word(from), shell_word(&status.target))?;
+        write!(
+            f,
+            "; to bring those of the target there: credenza at {} sync from {}",
+            shell_word(from),
+            shell_word(&status.target)
+        )?;
     }
     Ok(())
 }

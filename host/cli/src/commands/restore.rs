@@ -207,7 +207,9 @@ impl Restore {
         self.share()?;
         let name = SnapshotPath::parse(&self.snapshot)?.snapshot;
         if self.dry_run || self.spending.estimate {
-            return Err(Failure::usage("a comparison or an estimate is made by one machine").hint("leave the option out"));
+            return Err(
+                Failure::usage("a comparison or an estimate is made by one machine").hint("leave the option out")
+            );
         }
         match name.is_latest() {
             true => Err(Failure::usage(format!("`{}` may be another snapshot for each machine", printable(&name.0)))

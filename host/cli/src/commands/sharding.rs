@@ -37,8 +37,10 @@ pub(crate) fn parse_shard(text: &str) -> Result<ShardWord, String> {
 pub(crate) fn require_share(shard: Option<ShardWord>) -> Result<(), Failure> {
     match shard {
         Some(_) => Ok(()),
-        None => Err(Failure::usage("the command has a `--` before its last words, where no --shard can be written behind")
-            .hint("leave that `--` out")),
+        None => {
+            Err(Failure::usage("the command has a `--` before its last words, where no --shard can be written behind")
+                .hint("leave that `--` out"))
+        }
     }
 }
 

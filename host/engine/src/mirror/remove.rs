@@ -38,7 +38,7 @@ impl Removal<'_> {
         let is_tree = self.info.namespace == ability::TREE;
         let (mut removed, mut open) = (0, Vec::new());
         let mut cursor = keys.cursor();
-        while let Some((key, fingerprint)) = cursor.next_found()? {
+        while let Some((key, fingerprint)) = cursor.next()? {
             removed += self.leave(&mut open, Some(&key)).await?;
             if is_tree && self.cuts.is_of_keys() {
                 imply(&mut open, &key);
@@ -116,7 +116,11 @@ mod tests {
     #[async_trait]
     impl Destination for Bucket {
         async fn info(&self) -> Answer<DestinationInfo> {
-            Ok(DestinationInfo { identity: "bucket".to_owned(), namespace: ability::FLAT.to_owned(), traits: Vec::new() })
+            Ok(DestinationInfo {
+                identity: "bucket".to_owned(),
+                namespace: ability::FLAT.to_owned(),
+                traits: Vec::new(),
+            })
         }
 
         async fn check(&self) -> Vec<Check> {

@@ -20,7 +20,7 @@ use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::Deduplicator;
 use super::hold::{hold, hold_usage};
-use super::put::taken;
+use super::put::name_taken;
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
 use crate::{Error, Result, Stop};
@@ -95,7 +95,7 @@ async fn prepare(
     // other's next snapshot would miss its own.
     let key = ObjectKind::Snapshot.store_key(object);
     if !repository.refuses_taken_names() && repository.holds(&key).await? {
-        return Err(taken(&key));
+        return Err(name_taken(&key));
     }
     match is_adopted {
         true => hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?,

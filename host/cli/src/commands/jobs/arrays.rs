@@ -174,9 +174,12 @@ fn of_command(
 ) -> Result<Task, Failure> {
     let text = |word: &Typed| word.0.to_str().map(str::to_owned);
     let plain: Option<Vec<String>> = words.iter().map(text).collect();
-    let plain = plain.ok_or_else(|| Failure::usage("a word of the command is not UTF-8, as what is written must be"))?;
+    let plain =
+        plain.ok_or_else(|| Failure::usage("a word of the command is not UTF-8, as what is written must be"))?;
     let words = words.iter().map(|word| word.0.clone());
-    let understood = understand([OsString::from("credenza")].into_iter().chain(words).chain(ANY_SHARD.map(OsString::from)).collect())?;
+    let understood = understand(
+        [OsString::from("credenza")].into_iter().chain(words).chain(ANY_SHARD.map(OsString::from)).collect(),
+    )?;
     let (shared, settings) = match &understood.command {
         ShareableCommand::Restore(restore) => {
             restore.require_shareable()?;

@@ -39,8 +39,8 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
-use credenza_app::shell::shell_word;
 use arrays::Understand;
+use credenza_app::shell::shell_word;
 use shown::{
     CheckedLine, JobLine, NeedsLine, PastLine, PlanLine, PlannedCostLine, PromiseLine, SchemaLine, StepLine, UnitLine,
 };
