@@ -212,7 +212,9 @@ pub(crate) fn shareable(words: Vec<OsString>) -> Result<Shareable, Failure> {
     let refused = |error: clap::Error| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
-        Failure::usage("the command behind `--` is not understood").because(line.trim_start_matches("error: "))
+        let what = "the command behind `--` is none that many machines can share";
+        let hint = "they can share `restore`, `sync` and `check --read-data`, as one machine would be told them";
+        Failure::usage(what).because(line.trim_start_matches("error: ")).hint(hint)
     };
     let Arguments { settings, command, .. } = parse(words).map_err(refused)?.arguments;
     let command = match command {
