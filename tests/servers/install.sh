@@ -4,7 +4,7 @@
 # The lists in packages/ are written by `pip-compile --generate-hashes`, those for npm by `npm install --ignore-scripts`.
 source "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients prometheus aiosmtpd strace
+[ $# -gt 0 ] || set -- seaweedfs ministack rclone wsgidav gcp-storage-emulator azurite docker-registry fuse3 s3-clients prometheus aiosmtpd strace kubernetes-validate slurm
 # unpack PACKAGE FILES: a package of the distribution, of which these files, named by a pattern, alone are used: nobody else keeps one that is built.
 unpack() {
     local home=$CREDENZA_SERVERS/$1 unpacked
@@ -33,6 +33,11 @@ for server in "$@"; do
     prometheus) unpack prometheus usr/bin/promtool; continue ;;
     # By which system calls are counted, and what it is linked to.
     strace) unpack strace usr/bin/strace; unpack libunwind8 'usr/lib/*/libunwind*.so.*'; continue ;;
+    # By which scripts for Slurm are read; its libraries lie beside it.
+    slurm)
+        unpack slurm-client usr/bin/sbatch
+        unpack slurm-wlm-basic-plugins 'usr/lib/*/slurm-wlm/*.so'
+        continue ;;
     esac
     packages=$(packages_of "$server")
     home=$CREDENZA_SERVERS/$server

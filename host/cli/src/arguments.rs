@@ -9,11 +9,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use credenza_app::cost::budget::Limits;
 
 use crate::at;
+use crate::commands::jobs::arrays::{Shareable, ShareableCommand};
 use crate::commands::{
     audit, backup, bootstrap, browse, cat, check, completions, connector, create, daemon, diff, digest, dump, find,
     info, jobs, key, login, ls, maintain, man, merge, mirror, mount, place, policy, promote, prune, repair, replicate,
     restore, rm, serve, sync, tag, ui,
 };
+use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::near;
 use crate::settings::SettingWord;
@@ -200,6 +202,31 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Invocation, clap::Error> {
     let matches = matches.map_err(|error| near::suggesting(error, named.as_deref()))?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok(Invocation { repository, arguments })
+}
+
+/// Understands a command line, program name included, of a command that many machines can share.
+///
+/// # Errors
+/// When it is none of those, or is not understood; no setting is repeated.
+pub(crate) fn shareable(words: Vec<OsString>) -> Result<Shareable, Failure> {
+    let refused = |error: clap::Error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let what = "the command behind `--` is none that many machines can share";
+        let hint = "they can share `restore`, `sync` and `check --read-data`, as one machine would be told them";
+        Failure::usage(what).because(line.trim_start_matches("error: ")).hint(hint)
+    };
+    let Arguments { settings, command, .. } = parse(words).map_err(refused)?.arguments;
+    let command = match command {
+        Command::Restore(command) => ShareableCommand::Restore(Box::new(command)),
+        Command::Sync(command) => ShareableCommand::Sync(Box::new(command)),
+        Command::Check(command) => ShareableCommand::Check(Box::new(command)),
+        _ => {
+            return Err(Failure::usage("many machines can share `restore`, `sync` and `check --read-data` alone")
+                .hint("for a backup, name its job: credenza jobs units --slurm JOB --group NAME"));
+        }
+    };
+    Ok(Shareable { settings, command })
 }
 
 #[cfg(test)]

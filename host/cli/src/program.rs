@@ -125,7 +125,7 @@ async fn perform(command: Command, session: &Session<'_>) -> Result<Exit, Failur
         Command::Mount(command) => command.run(session).await,
         Command::Serve(command) => command.run(session).await,
         Command::Ui(command) => command.run(session).await,
-        Command::Jobs(command) => command.run(session).await,
+        Command::Jobs(command) => command.run(session, arguments::shareable).await,
         Command::Daemon(command) => command.run(session).await,
         Command::Mirror(command) => command.run(session).await,
         Command::Bootstrap(command) => command.run(session).await,

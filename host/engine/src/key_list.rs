@@ -1,4 +1,5 @@
-//! Keys on disk: those of a plan, in their order, in a file that is gone with its handle; each with how many of its versions are passed over.
+//! Keys on disk: those of a plan, in their order, in a file that is gone with its handle; each with how many of its versions are passed over, or with the
+//! fingerprint of what was found there.
 //!
 //! Called by `mirror` and by `restore`, which restores what is in a list and no more. Bound: one buffer a cursor.
 
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 
 /// Bytes that a cursor reads at once; no key is nearly as long.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// The length before each key, and the number of its versions that are passed over.
+/// The numbers before each key: its length, how many of its versions are passed over, and the length of the fingerprint behind it.
 const NUMBER_BYTES: usize = 4;
 
 /// Keys that are being written.
@@ -33,27 +34,30 @@ impl KeyWriter {
         self.keys
     }
 
-    pub(crate) fn add(&mut self, key: &Key) -> Result<()> {
-        self.add_after(key, 0)
-    }
-
     /// A key of which so many versions are passed over, from the oldest on.
     pub(crate) fn add_after(&mut self, key: &Key, passed: usize) -> Result<()> {
-        self.put(key.as_bytes(), passed).map_err(failed)
+        self.put(key.as_bytes(), passed, None).map_err(failed)
     }
 
-    fn put(&mut self, key: &[u8], passed: usize) -> io::Result<()> {
+    /// A key, with the fingerprint of what is there.
+    pub(crate) fn add_found(&mut self, key: &Key, fingerprint: Option<&str>) -> Result<()> {
+        self.put(key.as_bytes(), 0, fingerprint).map_err(failed)
+    }
+
+    fn put(&mut self, key: &[u8], passed: usize, fingerprint: Option<&str>) -> io::Result<()> {
+        let fingerprint = fingerprint.unwrap_or_default().as_bytes();
         if self.file.is_none() {
             self.file = Some(BufWriter::new(tempfile::tempfile()?));
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        for number in [key.len(), passed] {
+        for number in [key.len(), passed, fingerprint.len()] {
             let number = u32::try_from(number).map_err(io::Error::other)?;
             file.write_all(&number.to_le_bytes())?;
         }
         file.write_all(key)?;
+        file.write_all(fingerprint)?;
         self.keys += 1;
-        self.bytes += (2 * NUMBER_BYTES + key.len()) as u64;
+        self.bytes += (3 * NUMBER_BYTES + key.len() + fingerprint.len()) as u64;
         Ok(())
     }
 
@@ -92,16 +96,23 @@ pub(crate) struct KeyCursor {
     offset: u64,
     buffer: Vec<u8>,
     at: usize,
-    next: Option<(Key, usize)>,
+    next: Option<Noted>,
+}
+
+/// What a list says of a key.
+struct Noted {
+    key: Key,
+    passed: usize,
+    fingerprint: Option<String>,
 }
 
 impl KeyCursor {
-    /// The next key.
+    /// The next key, with the fingerprint of what was found there, if it has one.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn next(&mut self) -> Result<Option<Key>> {
-        Ok(self.pair()?.map(|(key, _)| key))
+    pub(crate) fn next(&mut self) -> Result<Option<(Key, Option<String>)>> {
+        Ok(self.noted()?.map(|noted| (noted.key, noted.fingerprint)))
     }
 
     /// How many versions of a key are passed over, if it is in the list; asked for keys in their order.
@@ -109,27 +120,31 @@ impl KeyCursor {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn passed(&mut self, key: &Key) -> Result<Option<usize>> {
-        while let Some((next, passed)) = self.pair()? {
-            if next >= *key {
-                let is_it = next == *key;
-                self.next = Some((next, passed));
-                return Ok(is_it.then_some(passed));
+        while let Some(noted) = self.noted()? {
+            if noted.key >= *key {
+                let passed = (noted.key == *key).then_some(noted.passed);
+                self.next = Some(noted);
+                return Ok(passed);
             }
         }
         Ok(None)
     }
 
-    fn pair(&mut self) -> Result<Option<(Key, usize)>> {
+    fn noted(&mut self) -> Result<Option<Noted>> {
         match self.next.take() {
-            Some(pair) => Ok(Some(pair)),
+            Some(noted) => Ok(Some(noted)),
             None => self.read().map_err(failed),
         }
     }
 
-    fn read(&mut self) -> io::Result<Option<(Key, usize)>> {
+    fn read(&mut self) -> io::Result<Option<Noted>> {
         let Some(length) = self.number()? else { return Ok(None) };
         let Some(passed) = self.number()? else { return Ok(None) };
-        Ok(self.take(length)?.map(|key| (Key::new(key), passed)))
+        let Some(mark) = self.number()? else { return Ok(None) };
+        let Some(key) = self.take(length)?.map(Key::new) else { return Ok(None) };
+        let fingerprint = self.take(mark)?.filter(|mark| !mark.is_empty());
+        let fingerprint = fingerprint.map(String::from_utf8).transpose().map_err(io::Error::other)?;
+        Ok(Some(Noted { key, passed, fingerprint }))
     }
 
     fn number(&mut self) -> io::Result<Option<usize>> {

@@ -56,7 +56,15 @@ impl<W: Wire> Destination<W::Body> for Container<W> {
         }
         names::demand(&self.place.prefix.full(&entry.key), &action)?;
         if entry.version.as_ref().is_some_and(|version| version.deleted) {
-            return self.delete_one(&entry.key).map(|()| None);
+            return match self.delete_one(&entry.key, entry.fingerprint.as_deref()) {
+                // It was removed by the same request, whose answer was lost.
+                Err(error)
+                    if error.class == ErrorClass::Precondition && Destination::stat(self, &entry.key)?.is_none() =>
+                {
+                    Ok(None)
+                }
+                removed => removed.map(|()| None),
+            };
         }
         let size = entry.size.unwrap_or(0);
         if size > BLOCK_BYTES_MAX.saturating_mul(BLOCKS_MAX) {

@@ -108,7 +108,7 @@ impl<W: Wire> Store<W::Body> for Container<W> {
     }
 
     fn delete(&self, keys: &[String]) -> Result<Vec<Result<()>>> {
-        Ok(keys.iter().map(|key| self.delete_one(key.as_bytes())).collect())
+        Ok(keys.iter().map(|key| self.delete_one(key.as_bytes(), None)).collect())
     }
 
     fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
@@ -144,11 +144,17 @@ impl<W: Wire> Container<W> {
 
     /// Deletes one; the batches of the service carry a signature for each, which only the host could make.
     ///
+    /// With a tag, only the blob that has it.
+    ///
     /// # Errors
-    /// The cause, by class; what is not there counts as deleted.
-    pub(crate) fn delete_one(&self, key: &[u8]) -> Result<()> {
+    /// The cause, by class: `precondition` where another is there; what is not there counts as deleted.
+    pub(crate) fn delete_one(&self, key: &[u8], tag: Option<&str>) -> Result<()> {
         let action = format!("deleting {}", shown(key));
-        match self.ask(request("DELETE", self.place.target(key)), None, &action) {
+        let mut asked = request("DELETE", self.place.target(key));
+        if let Some(tag) = tag {
+            asked = asked.with_header("if-match", etag::quoted(tag));
+        }
+        match self.ask(asked, None, &action) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
             // <https://learn.microsoft.com/rest/api/storageservices/delete-blob>
             Ok(answer) if answer.status != ACCEPTED => {

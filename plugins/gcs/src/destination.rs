@@ -75,7 +75,13 @@ impl<W: Wire> Bucket<W> {
             return unsupported("gcs.too-large", "an object has at most 5 TiB");
         }
         if entry.version.as_ref().is_some_and(|version| version.deleted) {
-            return self.delete_object(&entry.key).map(|()| None);
+            return match self.delete_object(&entry.key, entry.fingerprint.as_deref()) {
+                // It was removed by the same request, whose answer was lost.
+                Err(error) if error.class == ErrorClass::Precondition && self.stat_entry(&entry.key)?.is_none() => {
+                    Ok(None)
+                }
+                removed => removed.map(|()| None),
+            };
         }
         // Emulators ignore conditions and would overwrite without a word; the condition closes the gap between this look and the write.
         if !overwrite && self.stat_entry(&entry.key)?.is_some() {

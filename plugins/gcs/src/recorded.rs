@@ -3,7 +3,7 @@
 use credenza_sdk::wire::{Reply, Tape};
 use credenza_sdk::{
     ByteRange, Config, Destination, Entry, EntryKind, ErrorClass, Found, PutOptions, ScanOptions, Scanner, Source,
-    Store, Timestamp, Writer,
+    Store, Timestamp, Version, Writer,
 };
 
 use crate::bucket::Bucket;
@@ -369,4 +369,26 @@ fn nothing_is_written_to_a_bucket_that_is_read_as_it_was() {
     ];
     assert!(refusals.iter().flatten().all(|error| error.class == ErrorClass::Denied), "{refusals:?}");
     assert_eq!((refusals.iter().flatten().count(), tape.asked().len()), (4, 0));
+}
+
+#[test]
+fn what_was_found_is_removed_only_while_it_is_there() {
+    let version = Version { id: String::new(), latest: true, deleted: true };
+    let found = Entry {
+        version: Some(version),
+        fingerprint: Some("7".to_owned()),
+        ..Entry::new(b"k".to_vec(), EntryKind::File)
+    };
+    let is_another =
+        || failed(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.");
+    let there = || Reply::new(200).with_body(item("k", 8).to_string());
+    for (replies, class) in [
+        (vec![Reply::new(204)], None),
+        (vec![is_another(), there()], Some(ErrorClass::Precondition)),
+        (vec![is_another(), failed(404, "notFound", "")], None),
+    ] {
+        let (bucket, tape) = bucket(replies);
+        assert_eq!(bucket.begin_entry(&found, true).err().map(|error| error.class), class, "another object stays");
+        assert_eq!(tape.lines()[0], "DELETE /k?ifGenerationMatch=7");
+    }
 }

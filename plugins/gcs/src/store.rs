@@ -107,7 +107,7 @@ impl<W: Wire> Store<W::Body> for Bucket<W> {
         if self.place.as_of().is_some() {
             return Err(self.of_the_past("deleting"));
         }
-        Ok(keys.iter().map(|key| self.delete_object(key.as_bytes())).collect())
+        Ok(keys.iter().map(|key| self.delete_object(key.as_bytes(), None)).collect())
     }
 
     fn retain(&self, key: &str, version: Option<&str>, until: Timestamp) -> Result<()> {
@@ -162,13 +162,16 @@ impl<W: Wire> Bucket<W> {
         Listed::of(document).map_err(|broken| fault::not_gcs(&action, &self.place.bucket_name(), &broken.to_string()))
     }
 
-    /// Deletes an object; where generations are kept, it ceases to be live.
+    /// Deletes an object, with a generation only that one; where generations are kept, it ceases to be live.
     ///
     /// # Errors
-    /// The cause; what is not there counts as deleted.
-    pub(crate) fn delete_object(&self, key: &[u8]) -> Result<()> {
+    /// The cause: `precondition` where another generation is there; what is not there counts as deleted.
+    pub(crate) fn delete_object(&self, key: &[u8], generation: Option<&str>) -> Result<()> {
         let action = format!("deleting {}", shown(key));
-        match self.ask(Endpoint::Objects.request("DELETE", self.place.object(key)), None, &action) {
+        let condition =
+            generation.map(|generation| percent::query(&[("ifGenerationMatch", Some(generation.as_bytes()))]));
+        let target = self.place.object(key) + &condition.unwrap_or_default();
+        match self.ask(Endpoint::Objects.request("DELETE", target), None, &action) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
             deleted => deleted.map(drop),
         }

@@ -126,7 +126,7 @@ impl<W: Wire> Bucket<W> {
         }
         let target = self.place.object(&entry.key);
         if entry.version.as_ref().is_some_and(|version| version.deleted) {
-            return self.ask(request("DELETE", target), None, &action).map(|_| None);
+            return self.remove(entry, &action).map(|()| None);
         }
         let etag = entry.fingerprint.as_deref().and_then(comparable_etag);
         Ok(Some(Upload {
@@ -144,6 +144,27 @@ impl<W: Wire> Bucket<W> {
             parts: None,
             asked_to_complete: false,
         }))
+    }
+
+    /// Removes an object, or lays a delete marker over it: with an ETag only over the object that has it, where the server knows such a condition.
+    fn remove(&self, entry: &Entry, action: &str) -> Result<()> {
+        let plain = || request("DELETE", self.place.object(&entry.key));
+        let always = || self.ask(plain(), None, action).map(drop);
+        let Some(etag) = entry.fingerprint.as_deref().and_then(etag_of) else { return always() };
+        let asked = plain().with_header("if-match", format!("\"{etag}\""));
+        match self.ask(asked, None, action) {
+            Ok(_) => Ok(()),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            Err(error) if error.class == ErrorClass::Unsupported => always(),
+            Err(error) if error.class == ErrorClass::Precondition => match self.look(&entry.key)? {
+                // It was removed by the same request, whose answer was lost.
+                None => Ok(()),
+                // A server that does not know a tag again which it has told itself.
+                Some(there) if there.fingerprint.as_deref().and_then(etag_of) == Some(etag) => always(),
+                Some(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     fn headers_of(&self, entry: &Entry) -> Vec<(String, String)> {

@@ -322,3 +322,33 @@ fn a_daemon_carries_what_a_job_has_backed_up() {
     });
     report.finish();
 }
+
+#[test]
+fn a_target_that_was_promoted_is_told_with_what_either_side_has_alone() {
+    let mut report = Report::default();
+    report.scenario("both sides were written to, and the command that is printed brings them together", || {
+        let copies = Copies::new("", "", "")?;
+        copies.replicate(&["run", "main"])?.expect_code(0)?;
+        let (paris, credenza) = (copies.text("paris"), &copies.setup.credenza);
+        credenza.ok(["at", &paris, "promote", "--yes"])?;
+        let alone = |target: &Value| {
+            ["at_target", "at_origin"].map(|side| target["divided"][side].as_array().map_or(9, Vec::len))
+        };
+        let [at_paris, at_london] = copies.targets(&["status"], 1)?;
+        ensure!(at_paris["promoted"].is_string() && alone(&at_paris) == [0, 0], "{at_paris}");
+        ensure!(at_london["promoted"].is_null() && at_london["divided"].is_null(), "{at_london}");
+        credenza.ok(["at", &paris, "backup", &copies.text("source")])?;
+        copies.back_up("third")?;
+        let [at_paris, _] = copies.targets(&["status"], 1)?;
+        ensure!(alone(&at_paris) == [1, 1], "{at_paris}");
+        let file = copies.text("jobs.toml");
+        let told = credenza.run(["replicate", "status", "--jobs", &file])?.expect_code(1)?.stdout;
+        ensure!(told.contains("PROMOTED") && told.contains("BOTH SIDES WERE WRITTEN TO"), "{told}");
+        let command = told.split("credenza ").nth(1).and_then(|rest| rest.lines().next()).context("a command")?;
+        credenza.ok(command.split_whitespace())?;
+        let [at_paris, _] = copies.targets(&["status"], 1)?;
+        ensure!(alone(&at_paris) == [0, 1], "{at_paris}");
+        Ok(())
+    });
+    report.finish();
+}

@@ -1,14 +1,15 @@
-//! Arrays: what Kubernetes, Slurm or AWS Batch are given so that many machines run one job of the file together.
+//! Arrays: what Kubernetes, Slurm or AWS Batch are given so that many machines run one job of the file together, or one command that is shared by `--shard`.
 //!
-//! Owned here: the texts, and which jobs can be run so. Refused here: writing them (`cli`), which process of an array takes which keys
-//! (`credenza_engine::shards`). Called by `cli`.
+//! Owned here: the texts, and which jobs can be run so. Refused here: writing them (`cli`), which commands can be shared (`cli`), which process of an array
+//! takes which keys (`credenza_engine::shards`). Called by `cli`.
 //!
-//! Each text is for one run: the group's name is in it. The merge begins with the backups where nothing else can be said, and is tried again
-//! until all parts are there. Secrets are named, never written: a container finds the configuration and the passphrase where its surroundings
-//! put them.
+//! Each text is for one run: the group's name is in it. What runs behind the processes begins when all have ended, where a platform can be told that. For
+//! Kubernetes a merge begins at once, and is tried again until all parts are there; any other run is suspended until a person lets it go on, since it would
+//! do the work of all by itself. Secrets are named, never written: a container finds the configuration and the passphrase where its surroundings put them.
 //!
-//! Entries that could not be read are on record in the parts, and the merge says them. Kubernetes and AWS Batch take each exit code but 0
-//! for a failure, so their commands end with 0 then; Slurm lets the merge follow however the processes ended, and it refuses where one is missing.
+//! Entries that could not be read are on record in the parts, and the merge says them; what one of many restores or syncs leaves to the last, that one says.
+//! Kubernetes and AWS Batch take each exit code but 0 for a failure, so their processes end with 0 then; Slurm lets the last run follow however the
+//! processes ended, and it does what they have not done, or refuses.
 
 use serde_json::{Value, json};
 
@@ -26,10 +27,8 @@ const MERGE_TRIES: u32 = 10;
 const LABEL_MAX: usize = 63;
 /// The most characters of a name that AWS Batch takes.
 const AWS_NAME_MAX: usize = 128;
-/// What the name of the merge ends with.
-const MERGE: &str = "-merge";
-/// Where each code but 0 is a failure: what could not be read, and is on record, is none.
-const ACCEPT_UNREADABLE: &str = "--accept-unreadable";
+/// The longest that stands behind a name in that of a process: a dash and its number.
+const NUMBER_MAX: usize = "-9999".len();
 
 /// Who starts the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +41,164 @@ pub enum Platform {
     AwsBatch,
 }
 
-/// One run of a job by many processes.
+impl Platform {
+    /// Whether processes run in containers, whose folders are gone with them.
+    #[must_use]
+    pub const fn has_containers(self) -> bool {
+        !matches!(self, Self::Slurm)
+    }
+}
+
+/// One run by many processes.
 #[derive(Debug, Clone, Copy)]
-pub struct Array<'a> {
-    /// The job.
-    pub job: &'a Job,
+pub struct Run<'a> {
     /// How many processes there are: two or more, as AWS Batch wants it.
     pub of: u32,
     /// What the run is called: lower case letters, digits and dashes.
     pub group: &'a str,
     /// The image of a container whose entry point is credenza; of no use for Slurm.
     pub image: &'a str,
+}
+
+/// A command that many processes share without a part each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// `restore`.
+    Restore,
+    /// `sync`.
+    Sync,
+    /// `check --read-data`, of which nothing is left to a last run.
+    Check,
+}
+
+/// What many processes do together, and what is to run behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// What they do, in one word.
+    what: &'static str,
+    /// What it is called beside its group.
+    name: String,
+    /// The command of each process but for the last options.
+    each: Vec<String>,
+    behind: Option<Behind>,
+    /// Where each code but 0 is a failure: what is on record, or left to the last run, is none.
+    accept: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Behind {
+    kind: BehindKind,
+    words: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BehindKind {
+    /// It does nothing while a process has not ended, and accepts what they accept.
+    Merge,
+    /// The same command without `--shard`, which says what was lost.
+    Last,
+}
+
+impl BehindKind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Last => "last",
+        }
+    }
+}
+
+impl Task {
+    /// A job of the file.
+    ///
+    /// # Errors
+    /// Why many processes cannot run it, for a person.
+    pub fn of_job(job: &Job, run: Run<'_>) -> Result<Self, String> {
+        let source = shared_source(job)?;
+        let merge = ["at", &job.repository, "merge", run.group].map(str::to_owned).into();
+        Ok(Self {
+            what: "backup",
+            name: job.name.clone(),
+            each: backup_words(job, source, run),
+            behind: Some(Behind { kind: BehindKind::Merge, words: merge }),
+            accept: Some("--accept-unreadable"),
+        })
+    }
+
+    /// A command as it is typed for one process: the words behind the program, of UTF-8 and without `--shard`.
+    #[must_use]
+    pub fn of_command(command: Shared, words: Vec<String>) -> Self {
+        let (what, accept) = match command {
+            Shared::Restore => ("restore", Some("--accept-loss")),
+            Shared::Sync => ("sync", Some("--accept-waiting")),
+            Shared::Check => ("check", None),
+        };
+        let last = || Behind { kind: BehindKind::Last, words: words.clone() };
+        let behind = (command != Shared::Check).then(last);
+        Self { what, name: what.to_owned(), each: words, behind, accept }
+    }
+
+    /// The command of each process.
+    fn each(&self, platform: Platform, of: u32) -> Vec<String> {
+        let mut words = self.each.clone();
+        words.extend(["--shard".to_owned(), format!("/{of}")]);
+        self.accepting(platform, words)
+    }
+
+    fn accepting(&self, platform: Platform, mut words: Vec<String>) -> Vec<String> {
+        let accept = self.accept.filter(|accept| platform.has_containers() && words.iter().all(|word| word != accept));
+        words.extend(accept.map(str::to_owned));
+        words
+    }
+
+    /// What runs behind all, with its name.
+    fn behind(&self, platform: Platform, name: &str) -> Option<(BehindKind, String, Vec<String>)> {
+        let Behind { kind, words } = self.behind.clone()?;
+        let words = match kind {
+            BehindKind::Merge => self.accepting(platform, words),
+            BehindKind::Last => words,
+        };
+        Some((kind, format!("{name}-{}", kind.word()), words))
+    }
+}
+
+/// What is given to a platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Array {
+    /// The files.
+    pub units: Vec<Unit>,
+    /// The command by which a person has the last run begin when all processes have ended, where the platform cannot be told to.
+    pub begin_last: Option<String>,
+}
+
+/// What is given to a platform.
+///
+/// # Errors
+/// Why it takes no run that is called so, for a person.
+pub fn array(platform: Platform, task: &Task, run: Run<'_>) -> Result<Array, String> {
+    let name = format!("credenza-{}-{}", task.name, run.group);
+    require_name(platform, task, &name)?;
+    let parts = Parts { name: &name, each: task.each(platform, run.of), behind: task.behind(platform, &name), run };
+    let begin_last = match &parts.behind {
+        Some((BehindKind::Last, last, _)) if platform == Platform::Kubernetes => Some(format!(
+            "kubectl wait --for=condition=complete --timeout=48h job/{name} && kubectl patch job/{last} --type=merge --patch '{{\"spec\":{{\"suspend\":false}}}}'"
+        )),
+        _ => None,
+    };
+    let units = match platform {
+        Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(&parts))],
+        Platform::Slurm => vec![Unit { name: format!("{name}.slurm.sh"), text: slurm(&parts, task.what) }],
+        Platform::AwsBatch => aws_batch(&parts, task.what),
+    };
+    Ok(Array { units, begin_last })
+}
+
+/// What the texts are made of.
+struct Parts<'a> {
+    name: &'a str,
+    each: Vec<String>,
+    behind: Option<(BehindKind, String, Vec<String>)>,
+    run: Run<'a>,
 }
 
 /// The source of a job that can be run so.
@@ -88,8 +234,7 @@ fn shared_source(job: &Job) -> Result<&str, String> {
 ///
 /// # Errors
 /// Why not, for a person.
-fn require_name(platform: Platform, array: Array<'_>) -> Result<(), String> {
-    let name = name(array);
+fn require_name(platform: Platform, task: &Task, name: &str) -> Result<(), String> {
     let (by, what, most) = match platform {
         Platform::Slurm => return Ok(()),
         Platform::Kubernetes => ("Kubernetes", "lower case letters, digits and dashes", LABEL_MAX),
@@ -100,42 +245,19 @@ fn require_name(platform: Platform, array: Array<'_>) -> Result<(), String> {
     if !name.bytes().all(is_plain) {
         return Err(format!("{by} takes names of {what} alone, and the run would be called `{name}`"));
     }
-    // No process has a number that is longer behind it.
-    let longest = name.len() + MERGE.len();
+    let suffix = task.behind.as_ref().map_or(0, |behind| 1 + behind.kind.word().len());
+    let longest = name.len() + suffix.max(NUMBER_MAX);
     if longest > most {
-        return Err(format!("`{name}{MERGE}` has {longest} characters, and {by} takes {most}; shorten --group"));
+        return Err(format!(
+            "`{name}` with what stands behind it has {longest} characters, and {by} takes {most}; shorten --group"
+        ));
     }
     Ok(())
 }
 
-/// What is given to a platform.
-///
-/// # Errors
-/// Why the job cannot be run so, for a person.
-pub fn array(platform: Platform, array: Array<'_>) -> Result<Vec<Unit>, String> {
-    let source = shared_source(array.job)?;
-    require_name(platform, array)?;
-    let (mut backup, mut merge) = (backup_words(array, source), merge_words(array));
-    if platform != Platform::Slurm {
-        [&mut backup, &mut merge].into_iter().for_each(|words| words.push(ACCEPT_UNREADABLE.to_owned()));
-    }
-    Ok(match platform {
-        Platform::Kubernetes => vec![json_unit("kubernetes.json", &kubernetes(array, &backup, &merge))],
-        Platform::Slurm => {
-            vec![Unit { name: format!("{}.slurm.sh", name(array)), text: slurm(array, &backup, &merge) }]
-        }
-        Platform::AwsBatch => aws_batch(array, &backup, &merge),
-    })
-}
-
-fn name(array: Array<'_>) -> String {
-    format!("credenza-{}-{}", array.job.name, array.group)
-}
-
-fn backup_words(array: Array<'_>, source: &str) -> Vec<String> {
-    let Array { job, of, group, .. } = array;
+fn backup_words(job: &Job, source: &str, run: Run<'_>) -> Vec<String> {
     let mut words = vec!["at".to_owned(), job.repository.clone(), "backup".to_owned(), source.to_owned()];
-    words.extend(["--shard".to_owned(), format!("/{of}"), "--group".to_owned(), group.to_owned()]);
+    words.extend(["--group".to_owned(), run.group.to_owned()]);
     for tag in job.tags.iter().cloned().chain([format!("job:{}", job.name)]) {
         words.extend(["--tag".to_owned(), tag]);
     }
@@ -148,24 +270,19 @@ fn backup_words(array: Array<'_>, source: &str) -> Vec<String> {
     words
 }
 
-fn merge_words(array: Array<'_>) -> Vec<String> {
-    ["at", &array.job.repository, "merge", array.group].map(str::to_owned).into()
-}
-
 fn json_unit(name: &str, value: &Value) -> Unit {
     Unit { name: name.to_owned(), text: format!("{value:#}\n") }
 }
 
-/// Two Jobs: the processes, of which each has its own retries, and the merge.
-fn kubernetes(array: Array<'_>, backup: &[String], merge: &[String]) -> Value {
-    let name = name(array);
+/// Jobs: the processes, of which each has its own retries, and what runs behind them.
+fn kubernetes(parts: &Parts<'_>) -> Value {
     let pod = |words: &[String], restart: &str| {
         json!({
             "spec": {
                 "restartPolicy": restart,
                 "containers": [{
                     "name": "credenza",
-                    "image": array.image,
+                    "image": parts.run.image,
                     "args": words,
                     "env": [{ "name": "CREDENZA_CONFIG", "value": "/etc/credenza" }],
                     "envFrom": [{ "secretRef": { "name": "credenza" } }],
@@ -177,35 +294,58 @@ fn kubernetes(array: Array<'_>, backup: &[String], merge: &[String]) -> Value {
         })
     };
     let job = |name: &str, spec: Value| json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name }, "spec": spec });
-    let backups = json!({
+    let each = json!({
         "completionMode": "Indexed",
-        "completions": array.of,
-        "parallelism": array.of,
+        "completions": parts.run.of,
+        "parallelism": parts.run.of,
         "backoffLimitPerIndex": RETRIES,
         "activeDeadlineSeconds": SECONDS_MAX,
-        "template": pod(backup, "Never"),
+        "template": pod(&parts.each, "Never"),
     });
-    // It ends with 11 while parts are missing, and is started again later and later.
-    let merged = json!({
-        "backoffLimit": 2000,
-        "activeDeadlineSeconds": SECONDS_MAX,
-        "template": pod(merge, "OnFailure"),
-    });
-    let items = [job(&name, backups), job(&format!("{name}{MERGE}"), merged)];
+    let mut items = vec![job(parts.name, each)];
+    items.extend(parts.behind.iter().map(|(kind, name, words)| {
+        let (is_suspended, tries) = match kind {
+            // It ends with 11 while parts are missing, and is started again later and later.
+            BehindKind::Merge => (false, 2000),
+            BehindKind::Last => (true, RETRIES),
+        };
+        let spec = json!({
+            "suspend": is_suspended,
+            "backoffLimit": tries,
+            "activeDeadlineSeconds": SECONDS_MAX,
+            "template": pod(words, "OnFailure"),
+        });
+        job(name, spec)
+    }));
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-/// A script that submits both; the merge waits for all processes to have ended, however: one that could not read all has made its part.
-fn slurm(array: Array<'_>, backup: &[String], merge: &[String]) -> String {
+/// A script that submits both; the last run waits for all processes to have ended, however: one that could not read all has made its part.
+fn slurm(parts: &Parts<'_>, what: &str) -> String {
     let line = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
         format!("credenza {}", words.join(" "))
     };
-    let (name, last) = (name(array), array.of.saturating_sub(1));
-    let (backup, merge) = (line(backup), line(merge));
+    let Parts { name, run, .. } = parts;
+    let (of, last, each) = (run.of, run.of.saturating_sub(1), line(&parts.each));
+    let behind = parts.behind.as_ref().map(|(kind, behind, words)| (kind.word(), behind, line(words)));
+    let and = behind.as_ref().map(|(word, ..)| format!(", and the {word} run behind them")).unwrap_or_default();
+    let behind = behind.map(|(_, behind, command)| {
+        format!(
+            "sbatch --dependency=\"afterany:$array\" <<'END'
+#!/bin/bash
+#SBATCH --job-name={behind}
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1G
+exec {command}
+END
+"
+        )
+    });
     format!(
         "#!/bin/bash
-# Submits the {of} processes of a backup, and the merge behind them: bash {name}.slurm.sh
+# Submits the {of} processes of a {what}{and}: bash {name}.slurm.sh
 set -euo pipefail
 
 array=$(sbatch --parsable <<'END'
@@ -216,31 +356,23 @@ array=$(sbatch --parsable <<'END'
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=1G
 #SBATCH --requeue
-exec {backup}
+exec {each}
 END
 )
-sbatch --dependency=\"afterany:$array\" <<'END'
-#!/bin/bash
-#SBATCH --job-name={name}{MERGE}
-#SBATCH --ntasks=1
-#SBATCH --cpus-per-task=1
-#SBATCH --mem=1G
-exec {merge}
-END
-",
-        of = array.of,
+echo \"submitted $array\"
+{}",
+        behind.unwrap_or_default()
     )
 }
 
-/// The definition, and what is submitted: `--depends-on jobId=…` of the merge is the id of the array.
-fn aws_batch(array: Array<'_>, backup: &[String], merge: &[String]) -> Vec<Unit> {
-    let name = name(array);
+/// The definition, and what is submitted: `--depends-on jobId=…` of the last is the id of the array.
+fn aws_batch(parts: &Parts<'_>, what: &str) -> Vec<Unit> {
     let definition = json!({
-        "jobDefinitionName": name,
+        "jobDefinitionName": parts.name,
         "type": "container",
         "containerProperties": {
-            "image": array.image,
-            "command": backup,
+            "image": parts.run.image,
+            "command": parts.each,
             "resourceRequirements": [{ "type": "VCPU", "value": "1" }, { "type": "MEMORY", "value": "2048" }],
         },
         "retryStrategy": { "attempts": RETRIES },
@@ -251,19 +383,20 @@ fn aws_batch(array: Array<'_>, backup: &[String], merge: &[String]) -> Vec<Unit>
         json!({
             "jobName": name,
             "jobQueue": "credenza",
-            "jobDefinition": self::name(array),
+            "jobDefinition": parts.name,
             "containerOverrides": { "command": command },
             key: value,
         })
     };
-    let backups = submitted(&name, backup, ("arrayProperties", json!({ "size": array.of })));
-    let tries = json!({ "attempts": MERGE_TRIES });
-    let merged = submitted(&format!("{name}{MERGE}"), merge, ("retryStrategy", tries));
-    vec![
-        json_unit("register-job-definition.json", &definition),
-        json_unit("submit-backup.json", &backups),
-        json_unit("submit-merge.json", &merged),
-    ]
+    let each = submitted(parts.name, &parts.each, ("arrayProperties", json!({ "size": parts.run.of })));
+    let mut units =
+        vec![json_unit("register-job-definition.json", &definition), json_unit(&format!("submit-{what}.json"), &each)];
+    units.extend(parts.behind.iter().map(|(kind, name, words)| {
+        let attempts = if *kind == BehindKind::Merge { MERGE_TRIES } else { RETRIES };
+        let behind = submitted(name, words, ("retryStrategy", json!({ "attempts": attempts })));
+        json_unit(&format!("submit-{}.json", kind.word()), &behind)
+    }));
+    units
 }
 
 #[cfg(test)]
@@ -286,14 +419,27 @@ mod tests {
         JobsFile::parse(Path::new("/etc/credenza/jobs.toml"), &text, now).unwrap().jobs.remove(name).unwrap()
     }
 
+    const RUN: Run<'_> = Run { of: 4, group: "2027-01", image: "registry/credenza:1" };
+
     fn units(platform: Platform) -> Vec<Unit> {
-        array(platform, Array { job: &job(""), of: 4, group: "2027-01", image: "registry/credenza:1" }).unwrap()
+        array(platform, &Task::of_job(&job(""), RUN).unwrap(), RUN).unwrap().units
     }
+
+    fn command(platform: Platform, command: Shared, words: &str) -> Array {
+        let words = words.split(' ').map(str::to_owned).collect();
+        array(platform, &Task::of_command(command, words), Run { group: "back", ..RUN }).unwrap()
+    }
+
+    fn read(unit: &Unit) -> Value {
+        serde_json::from_str(&unit.text).unwrap()
+    }
+
+    const RESTORE: &str = "at @vault restore 4f1c09d2 --to @copy --delete";
 
     #[test]
     fn kubernetes_is_given_an_indexed_job_and_a_merge_that_is_tried_again() {
         let [unit] = &units(Platform::Kubernetes)[..] else { panic!("one list") };
-        let list: Value = serde_json::from_str(&unit.text).unwrap();
+        let list = read(unit);
         let [backups, merge] = &list["items"].as_array().unwrap()[..] else { panic!("two jobs") };
         assert_eq!(backups["spec"]["completionMode"], "Indexed");
         assert_eq!((&backups["spec"]["completions"], &backups["spec"]["parallelism"]), (&json!(4), &json!(4)));
@@ -305,20 +451,71 @@ mod tests {
                 "@vault",
                 "backup",
                 "@live",
-                "--shard",
-                "/4",
                 "--group",
                 "2027-01",
                 "--tag",
                 "job:photos",
                 "--exclude",
                 "*.tmp 'x'",
+                "--shard",
+                "/4",
                 "--accept-unreadable"
             ])
         );
         assert_eq!(words(merge), json!(["at", "@vault", "merge", "2027-01", "--accept-unreadable"]));
         // Limits per index are for pods that are not started again in their place.
         assert_eq!(backups["spec"]["template"]["spec"]["restartPolicy"], "Never");
+        assert_eq!(merge["spec"]["suspend"], false, "it is tried until all parts are there");
+    }
+
+    #[test]
+    fn a_restore_of_kubernetes_has_a_last_run_that_waits_until_it_is_let_go_on() {
+        let Array { units, begin_last } = command(Platform::Kubernetes, Shared::Restore, RESTORE);
+        let list = read(&units[0]);
+        let [each, last] = &list["items"].as_array().unwrap()[..] else { panic!("two jobs") };
+        let words = |job: &Value| {
+            let args = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+            args.iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words(each), format!("{RESTORE} --shard /4 --accept-loss"));
+        // What was lost for good is told by the last one, which has no share.
+        assert_eq!(words(last), RESTORE);
+        assert_eq!((&each["spec"]["suspend"], &last["spec"]["suspend"]), (&Value::Null, &json!(true)));
+        assert_eq!(last["metadata"]["name"], "credenza-restore-back-last");
+        let begin = begin_last.unwrap();
+        assert!(
+            begin.contains("job/credenza-restore-back && kubectl patch job/credenza-restore-back-last "),
+            "{begin}"
+        );
+        let accepted = command(Platform::Kubernetes, Shared::Restore, "restore 4f1c09d2 --to @copy --accept-loss");
+        assert_eq!(accepted.units[0].text.matches("--accept-loss").count(), 2, "it is said once to each");
+    }
+
+    #[test]
+    fn a_sync_is_carried_to_its_end_by_one_run_without_a_share() {
+        let words = "at @vault sync to @paris";
+        let slurm = command(Platform::Slurm, Shared::Sync, words);
+        let text = &slurm.units[0].text;
+        assert!(text.contains(&format!("\nexec credenza {words} --shard /4\n")), "{text}");
+        assert!(text.contains(&format!("\nexec credenza {words}\n")), "{text}");
+        assert!(slurm.begin_last.is_none() && text.contains("--dependency=\"afterany:$array\""), "{text}");
+        let batch = command(Platform::AwsBatch, Shared::Sync, words);
+        let names: Vec<&str> = batch.units.iter().map(|unit| unit.name.as_str()).collect();
+        assert_eq!(names, ["register-job-definition.json", "submit-sync.json", "submit-last.json"]);
+        let [_, each, last] = &batch.units[..] else { panic!("three documents") };
+        // What waits for the others is no failure of an array.
+        assert!(each.text.contains("--accept-waiting") && !last.text.contains("--accept-waiting"));
+    }
+
+    #[test]
+    fn nothing_runs_behind_a_check() {
+        let words = "at @vault check --read-data";
+        for platform in [Platform::Kubernetes, Platform::Slurm, Platform::AwsBatch] {
+            let Array { units, begin_last } = command(platform, Shared::Check, words);
+            let text: String = units.into_iter().map(|unit| unit.text).collect();
+            assert!(begin_last.is_none() && !text.contains("last\"") && !text.contains("--dependency"), "{text}");
+            assert!(text.contains("/4"), "{text}");
+        }
     }
 
     #[test]
@@ -337,7 +534,6 @@ mod tests {
     fn aws_batch_is_given_a_definition_an_array_and_a_merge() {
         let units = units(Platform::AwsBatch);
         let [definition, backups, merge] = &units[..] else { panic!("three documents") };
-        let read = |unit: &Unit| serde_json::from_str::<Value>(&unit.text).unwrap();
         let (definition, backups, merge) = (read(definition), read(backups), read(merge));
         assert_eq!(definition["jobDefinitionName"], backups["jobDefinition"]);
         assert_eq!(backups["arrayProperties"]["size"], 4);
@@ -350,11 +546,11 @@ mod tests {
         let slurm = units(Platform::Slurm).remove(0).text;
         assert!(slurm.contains("--dependency=\"afterany:$array\""), "{slurm}");
         // It says by its code that something is missing, to whoever looks at the queue.
-        assert!(!slurm.contains(ACCEPT_UNREADABLE), "{slurm}");
+        assert!(!slurm.contains("--accept-unreadable"), "{slurm}");
         for platform in [Platform::Kubernetes, Platform::AwsBatch] {
             let text: String = units(platform).into_iter().map(|unit| unit.text).collect();
             let commands = text.matches("\"at\"").count();
-            assert_eq!(text.matches(ACCEPT_UNREADABLE).count(), commands, "{text}");
+            assert_eq!(text.matches("--accept-unreadable").count(), commands, "{text}");
         }
     }
 
@@ -382,7 +578,8 @@ mod tests {
     #[test]
     fn a_name_that_the_platform_does_not_take_is_refused() {
         let made = |platform, name: &str, group: &str| {
-            array(platform, Array { job: &named(name, ""), of: 10_000, group, image: "registry/credenza:1" })
+            let run = Run { of: 10_000, group, ..RUN };
+            array(platform, &Task::of_job(&named(name, ""), run).unwrap(), run)
         };
         for name in ["Photos", "photos_of_rome", "photos.rome"] {
             let refused = made(Platform::Kubernetes, name, "2027-01").unwrap_err();

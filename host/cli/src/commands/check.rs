@@ -14,7 +14,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Session;
-use super::sharding::{ShardWord, parse_shard};
+use super::sharding::{ShardWord, parse_shard, require_share};
 use super::sizes::parse_sample;
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
@@ -129,15 +129,30 @@ impl Display for Summary {
 }
 
 impl Check {
-    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let read_data = match (self.shard, self.read_data) {
-            (None, read_data) => read_data,
-            (Some(shard), Some(Sample::All)) => Some(Sample::Shard(shard.share()?)),
+    /// What of the data is read.
+    fn sample(&self) -> Result<Option<Sample>, Failure> {
+        match (self.shard, self.read_data) {
+            (None, read_data) => Ok(read_data),
+            (Some(shard), Some(Sample::All)) => Ok(Some(Sample::Shard(shard.share()?))),
             (Some(_), _) => {
-                return Err(Failure::usage("--shard takes a share of all data, and --read-data asks for a part of it")
-                    .hint("write --read-data without a part"));
+                Err(Failure::usage("--shard takes a share of all data, and --read-data asks for a part of it")
+                    .hint("write --read-data without a part"))
             }
-        };
+        }
+    }
+
+    /// Demands that many processes can run it, each with its --shard.
+    pub(super) fn require_shareable(&self) -> Result<(), Failure> {
+        require_share(self.shard)?;
+        self.sample()?;
+        match self.spending.estimate {
+            true => Err(Failure::usage("an estimate is made by one machine").hint("leave --estimate out")),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+        let read_data = self.sample()?;
         let open = session.open_for_reading().await?;
         if self.spending.estimate {
             let options = CheckOptions { read_data, ..CheckOptions::default() };

@@ -11,6 +11,7 @@ use credenza_app::jobs::run::Occasion;
 use credenza_app::jobs::runner::Runner;
 use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_app::jobs::{JobsError, JobsFile};
+use credenza_app::shell::shell_word;
 use credenza_engine::SystemClock;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
@@ -171,7 +172,9 @@ impl StatusOf {
         let mut exit = Exit::Done;
         for policy in policies {
             let status = replicate::status(&runner, &self.here.of(policy)).await?;
-            let is_bad = |target: &TargetStatus| target.unknown.is_some() || target.kept == Kept::Broken;
+            let is_bad = |target: &TargetStatus| {
+                target.unknown.is_some() || target.promoted.is_some() || target.kept == Kept::Broken
+            };
             if status.unknown.is_some() || status.is_silent || status.targets.iter().any(is_bad) {
                 exit = Exit::Failed;
             }
@@ -233,9 +236,30 @@ impl Display for StatusLine<'_> {
         }
         targets.iter().try_for_each(|target| {
             f.write_str("\n  ")?;
-            shown(f, target, self.zone)
+            shown(f, target, self.zone)?;
+            parted(f, from, target, self.zone)
         })
     }
+}
+
+/// That a target was promoted, and what has become of both sides since.
+fn parted(f: &mut fmt::Formatter<'_>, from: &str, status: &TargetStatus, zone: &Zone) -> fmt::Result {
+    let (Some(promoted), Some(divided)) = (status.promoted, &status.divided) else { return Ok(()) };
+    write!(f, "; PROMOTED {}: it takes nothing from there since", zone.minutes(promoted))?;
+    if divided.is_split() {
+        f.write_str("; BOTH SIDES WERE WRITTEN TO")?;
+    }
+    let (here, there) = (divided.at_target.len(), divided.at_origin.len());
+    write!(f, "; {here} snapshots are at the target alone, {there} at the origin alone")?;
+    if here > 0 {
+        write!(
+            f,
+            "; to bring those of the target there: credenza at {} sync from {}",
+            shell_word(from),
+            shell_word(&status.target)
+        )?;
+    }
+    Ok(())
 }
 
 fn shown(f: &mut fmt::Formatter<'_>, status: &TargetStatus, zone: &Zone) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! `restore`: a snapshot, or a part of one, to a folder or any other destination.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::newest::{Newest, choose_surely, tell_suspect};
-use super::sharding::{ShardWord, parse_shard};
+use super::sharding::{ShardWord, parse_shard, require_share};
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::{named, printable};
@@ -201,6 +201,33 @@ fn reported(conflict: Conflict, left: &Left) -> String {
 }
 
 impl Restore {
+    /// Demands that many processes can run it, each with its --shard: by names that all of them understand alike.
+    pub(super) fn require_shareable(&self) -> Result<(), Failure> {
+        require_share(self.shard)?;
+        self.share()?;
+        let name = SnapshotPath::parse(&self.snapshot)?.snapshot;
+        if self.dry_run || self.spending.estimate {
+            return Err(
+                Failure::usage("a comparison or an estimate is made by one machine").hint("leave the option out")
+            );
+        }
+        match name.is_latest() {
+            true => Err(Failure::usage(format!("`{}` may be another snapshot for each machine", printable(&name.0)))
+                .hint("name the snapshot by its id: credenza ls lists them")),
+            false => Ok(()),
+        }
+    }
+
+    /// Where it writes, as it was typed.
+    pub(super) fn destination(&self) -> &OsStr {
+        &self.to
+    }
+
+    /// The settings of that place.
+    pub(super) fn destination_settings(&self) -> &[SettingWord] {
+        &self.settings
+    }
+
     const fn purpose(&self) -> DestinationUse {
         match (self.dry_run || self.spending.estimate, self.versions) {
             (true, _) => DestinationUse::Preview,

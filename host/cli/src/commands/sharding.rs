@@ -33,6 +33,17 @@ pub(crate) fn parse_shard(text: &str) -> Result<ShardWord, String> {
     }
 }
 
+/// Demands that a share stood where the options of a command are: behind `--` it would be taken for something else.
+pub(crate) fn require_share(shard: Option<ShardWord>) -> Result<(), Failure> {
+    match shard {
+        Some(_) => Ok(()),
+        None => {
+            Err(Failure::usage("the command has a `--` before its last words, where no --shard can be written behind")
+                .hint("leave that `--` out"))
+        }
+    }
+}
+
 impl Display for ShardWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.number {

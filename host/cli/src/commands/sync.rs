@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::Session;
 use super::check::report_findings;
 use super::filters::Filters;
-use super::sharding::{ShardWord, parse_shard};
+use super::sharding::{ShardWord, parse_shard, require_share};
 use super::spending::{self, Spending};
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
@@ -49,6 +49,10 @@ pub(crate) struct Sync {
     /// carries. When all have ended, run sync without --shard: it carries what is lacking, and says whether all is there.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<ShardWord>,
+
+    /// Exit 0 although snapshots wait for what other processes carry; they are counted all the same.
+    #[arg(long, requires = "shard")]
+    accept_waiting: bool,
 
     /// Accept that the other repository is not encrypted, or that encrypted snapshots become readable in one that is not.
     #[arg(long)]
@@ -162,6 +166,20 @@ impl Display for Summary {
 }
 
 impl Sync {
+    /// Demands that many processes can run it, each with its --shard.
+    pub(super) fn require_shareable(&self) -> Result<(), Failure> {
+        require_share(self.shard)?;
+        match self.spending.estimate {
+            true => Err(Failure::usage("an estimate is made by one machine").hint("leave --estimate out")),
+            false => Ok(()),
+        }
+    }
+
+    /// The settings of the other repository.
+    pub(super) fn other_settings(&self) -> &[SettingWord] {
+        &self.settings
+    }
+
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
         let options = self.options()?;
         let (own, other) = session.places(Kind::Repository, &self.other, parse_settings(&self.settings)?)?;
@@ -188,7 +206,7 @@ impl Sync {
     /// Carries in one direction, or says what that would cost.
     async fn carry(&self, sides: &mut [Side; 2], meant: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
         if !self.spending.estimate {
-            return carry(sides, meant, session).await;
+            return carry(sides, meant, self.accept_waiting, session).await;
         }
         let [from, to] = sides;
         Ok(spending::tell(estimate::sync(&from.open, &to.open, meant, &session.stop).await?, session))
@@ -231,7 +249,12 @@ async fn filtered(sides: &[Side; 2], options: &SyncOptions, filter: &SnapshotFil
 }
 
 /// Carries from the first side to the second.
-async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'_>) -> Result<Exit, Failure> {
+async fn carry(
+    sides: &mut [Side; 2],
+    options: &SyncOptions,
+    accept_waiting: bool,
+    session: &Session<'_>,
+) -> Result<Exit, Failure> {
     let signing_key = session.globals.signing_key.as_deref();
     let went_back = session.app.replica_went_back(&sides[1].open).await?;
     let carried = sync::carry(sides, options, signing_key, &session.run_context()).await;
@@ -246,7 +269,7 @@ async fn carry(sides: &mut [Side; 2], options: &SyncOptions, session: &Session<'
     report.copied.iter().for_each(|snapshot| session.reporter.done(&CopiedLine { snapshot: *snapshot }));
     report_findings(&report.findings, session);
     let is_sound = report.failed == 0 && report.retreats.is_empty() && went_back.is_none();
-    let exit = exit_of(is_sound, report.waiting);
+    let exit = exit_of(is_sound, if accept_waiting { 0 } else { report.waiting });
     let (here, there) = (from.open.place.text(), to.open.place.text());
     let requests = Requests { from: requests_from, to: requests_to };
     session.reporter.done(&Summary { from: here, to: there, report, requests });

@@ -190,7 +190,11 @@ impl Planner<'_> {
         }
         match reached.filter(|reached| reached.left() > 0 && both.is_deleted()) {
             Some(reached) => self.plan.buried.add_after(&both.key, reached.passed),
-            None => self.plan.gone.add(&both.found().map_or_else(|| both.key.clone(), name_of)),
+            None => {
+                let found = both.found();
+                let name = found.map_or_else(|| both.key.clone(), name_of);
+                self.plan.gone.add_found(&name, found.and_then(|found| found.fingerprint.as_deref()))
+            }
         }
     }
 }

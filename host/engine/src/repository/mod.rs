@@ -95,6 +95,11 @@ impl Repository {
         &self.config
     }
 
+    /// Whether its store puts nothing over an object that is there, where it is asked not to.
+    pub(crate) fn refuses_taken_names(&self) -> bool {
+        self.config.store_traits.iter().any(|name| name == probe::IF_ABSENT)
+    }
+
     /// The same repository with another clock for the leases of its runs.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {

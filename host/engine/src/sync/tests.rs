@@ -495,6 +495,25 @@ async fn of_two_runs_that_carry_the_same_one_commits_it_and_the_other_finds_it_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_run_has_carried_meanwhile_is_not_put_over_where_the_store_would_let_it() {
+    for alike in [true, false] {
+        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+        let ids = three_snapshots(&origin).await;
+        let here = Arc::new(MemoryStore::ignoring_conditions());
+        repository(here.clone(), secret(), alike.then_some(&origin)).await;
+        let other = (origin.clone(), open(here.clone(), secret()).await);
+        // The other carries all while the first one is on its way with its first.
+        let overtaken = Overtaken { inner: here.clone(), folder: "index/", other: Some(other).into() };
+        let report = sync(&origin, &open(Arc::new(overtaken), secret()).await).await.unwrap();
+        assert_eq!((report.copied.len(), report.skipped, report.failed), (0, 3, 0), "{:?}", report.findings);
+        let target = open(here, secret()).await;
+        expect_equal(&origin, &target, &ids).await;
+        let checked = crate::check::run(&target, &crate::check::CheckOptions::default(), &RunContext::default()).await;
+        assert!(checked.unwrap().findings.is_empty(), "no link is missing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_usage_list_of_a_run_that_is_about_to_commit_is_adopted_and_not_removed() {
     for alike in [true, false] {
         let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;

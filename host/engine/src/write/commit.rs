@@ -20,6 +20,7 @@ use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
 use super::Deduplicator;
 use super::hold::{hold, hold_usage};
+use super::put::name_taken;
 use super::relocate::relocate;
 use crate::repository::{Chain, Repository};
 use crate::{Error, Result, Stop};
@@ -90,6 +91,12 @@ async fn prepare(
     hold(repository, dedup, &usage, draft.stop).await?;
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
+    // A sync carries snapshots under the names that they have: another may have carried this one meanwhile. Where the store lets one be put over the other, the
+    // other's next snapshot would miss its own.
+    let key = ObjectKind::Snapshot.store_key(object);
+    if !repository.refuses_taken_names() && repository.holds(&key).await? {
+        return Err(name_taken(&key));
+    }
     match is_adopted {
         true => hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?,
         false => {

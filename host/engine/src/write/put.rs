@@ -29,6 +29,11 @@ async fn confirm_earlier_try(store: &dyn Store, key: &StoreKey, length: u64, sha
     if Payload::from(found).sha256() == *sha256 {
         return Ok(());
     }
+    Err(name_taken(key))
+}
+
+/// That another run's object stands under a name.
+pub(super) fn name_taken(key: &StoreKey) -> Error {
     let detail = "another object than ours stands under a name that we drew at random; something else writes into this repository";
-    Err(Damage::new(key, DamageKind::Corrupt, detail).into())
+    Damage::new(key, DamageKind::Corrupt, detail).into()
 }

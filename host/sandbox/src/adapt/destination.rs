@@ -20,6 +20,28 @@ impl SandboxedDestination {
     pub(crate) fn new(pool: Arc<Pool<DestinationRole>>) -> Self {
         Self { pool }
     }
+
+    /// Begins an entry as the connector is to see it.
+    async fn begin(&self, asked: types::Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
+        let call = repeatable(|guest: &mut Instance<DestinationRole>, session| {
+            let asked = asked.clone();
+            Box::pin(async move {
+                let exports = Arc::clone(&guest.exports);
+                exports.session().call_create(&mut guest.store, session, &asked, overwrite).await
+            })
+        });
+        let (lease, begun) = self.pool.call_and_keep("create", call, |_: &mut State, begun| Ok(begun)).await?;
+        match begun {
+            Some(destination::Begun { writer, part_bytes }) => {
+                let part_bytes = part_bytes.filter(|bytes| *bytes > 0);
+                Ok(Some(Box::new(SandboxedWriter { lease: Some(lease), writer, part_bytes })))
+            }
+            None => {
+                lease.give_back();
+                Ok(None)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -71,25 +93,12 @@ impl Destination for SandboxedDestination {
     }
 
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
-        let asked = convert::wit_entry(entry);
-        let call = repeatable(|guest: &mut Instance<DestinationRole>, session| {
-            let asked = asked.clone();
-            Box::pin(async move {
-                let exports = Arc::clone(&guest.exports);
-                exports.session().call_create(&mut guest.store, session, &asked, overwrite).await
-            })
-        });
-        let (lease, begun) = self.pool.call_and_keep("create", call, |_: &mut State, begun| Ok(begun)).await?;
-        match begun {
-            Some(destination::Begun { writer, part_bytes }) => {
-                let part_bytes = part_bytes.filter(|bytes| *bytes > 0);
-                Ok(Some(Box::new(SandboxedWriter { lease: Some(lease), writer, part_bytes })))
-            }
-            None => {
-                lease.give_back();
-                Ok(None)
-            }
+        let mut asked = convert::wit_entry(entry);
+        // The fingerprint of a deletion that is replayed is one of its source, and no condition here.
+        if entry.version.as_ref().is_some_and(|version| version.deleted) {
+            asked.fingerprint = None;
         }
+        self.begin(asked, overwrite).await
     }
 
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
@@ -108,11 +117,12 @@ impl Destination for SandboxedDestination {
         self.pool.call("set-metadata", call, take).await
     }
 
-    /// As the contract has it: by the creation of an entry that is deleted.
+    /// As the contract has it: by the creation of an entry that is deleted, on the condition that what was found is still there.
     async fn remove(&self, found: &Entry) -> Result<()> {
         let version = Some(Version { id: String::new(), latest: true, deleted: true });
-        let gone = Entry { version, ..Entry::new(found.key.clone(), found.kind) };
-        let Some(writer) = self.create(&gone, true).await? else { return Ok(()) };
+        let fingerprint = found.fingerprint.clone();
+        let gone = Entry { version, fingerprint, ..Entry::new(found.key.clone(), found.kind) };
+        let Some(writer) = self.begin(convert::wit_entry(&gone), true).await? else { return Ok(()) };
         writer.abort().await;
         let message = format!("`{}` stays: its connector removes nothing", found.key);
         Err(Error::new(ErrorClass::Unsupported, "destination.remove", message))

@@ -180,6 +180,7 @@ fn standing(status: &Status) -> (State, String) {
 async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target {
     let (state, says) = match (&target.unknown, target.kept, target.missing) {
         (Some(why), ..) => (state("Not known", "◆", "still"), shown::sentence(&shown::text(why)) + "."),
+        (None, ..) if target.promoted.is_some() => (state("Promoted", "■", "bad"), parted(site, target)),
         (None, Kept::Broken, _) => (state("Copy behind", "■", "bad"), behind(target)),
         (None, Kept::Risk, _) => (state("At risk", "▲", "wary"), behind(target)),
         (None, Kept::Kept, 0) if target.unproven > 0 => {
@@ -204,6 +205,18 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target
         },
         promote: promotion(site, &target.target).await,
     }
+}
+
+/// That it was promoted, and what has become of both sides since.
+fn parted(site: &Site, target: &TargetStatus) -> String {
+    let since = target.promoted.map(|at| site.zone.time(at).text).unwrap_or_default();
+    let (here, there) = target.divided.as_ref().map_or((0, 0), |sides| (sides.at_target.len(), sides.at_origin.len()));
+    let of = |number: usize| count(number as u64, "snapshot is", "snapshots are");
+    format!(
+        "It was promoted on {since} and takes nothing from its origin since. {} here alone, and {} at the origin alone.",
+        of(here),
+        of(there)
+    )
 }
 
 /// What it lacks, and for how long.

@@ -162,6 +162,17 @@ fn a_deletion_removes_the_blob_and_one_that_is_gone_is_removed() {
         assert_eq!(removed.err().map(|error| error.class), class);
         assert_eq!(lines(&target), ["DELETE /a%20b/k"]);
     }
+    let found = Entry { fingerprint: Some("0xE".to_owned()), ..gone.clone() };
+    let failed = || error(412, "ConditionNotMet");
+    for (answers, class) in [
+        (vec![reply(202, &[], "")], None),
+        (vec![failed(), reply(200, &[("etag", "\"0xF\"")], "")], Some(ErrorClass::Precondition)),
+        (vec![failed(), error(404, "BlobNotFound")], None),
+    ] {
+        let target = container(&[], answers);
+        assert_eq!(target.create(found.clone(), true).err().map(|error| error.class), class, "another blob stays");
+        assert_eq!(asked(&target)[0].header("if-match"), Some("\"0xE\""));
+    }
     let target = container(&[], vec![]);
     let odd = Entry { key: b"a/../b".to_vec(), ..gone };
     assert_eq!(target.create(odd, true).err().unwrap().class, ErrorClass::Unsupported);

@@ -291,6 +291,32 @@ fn a_delete_marker_is_laid_upon_what_may_be_replaced() {
     asked(&occupied);
 }
 
+#[test]
+fn what_was_found_is_removed_only_while_it_is_there() {
+    let version = Version { id: String::new(), latest: true, deleted: true };
+    let found = Entry { version: Some(version), fingerprint: Some("e v1".to_owned()), ..file("k") };
+    let failed = || reply(412, &[], "<Error><Code>PreconditionFailed</Code></Error>");
+    let there = |etag: &str| reply(200, &[("content-length", "3"), ("etag", etag)], "");
+    let removed = |answers| {
+        let bucket = bucket(&[], answers);
+        let class = bucket.create(&found, true).err().map(|error| error.class);
+        let asked = asked(&bucket);
+        assert_eq!((asked[0].line().as_str(), asked[0].header("if-match")), ("DELETE /k", Some("\"e\"")));
+        let later = asked.iter().skip(1).map(|request| (request.line(), request.header("if-match").is_some()));
+        (class, later.collect::<Vec<_>>())
+    };
+    let lines = |lines: &[&str]| lines.iter().map(|line| ((*line).to_owned(), false)).collect::<Vec<_>>();
+    assert_eq!(removed(vec![reply(204, &[], "")]), (None, lines(&[])));
+    let another = Some(ErrorClass::Precondition);
+    assert_eq!(removed(vec![failed(), there("\"f\"")]), (another, lines(&["HEAD /k"])), "another object stays");
+    assert_eq!(removed(vec![failed(), reply(404, &[], "")]), (None, lines(&["HEAD /k"])), "it is gone already");
+    // Servers that do not know the condition, or not their own tags.
+    let refused = reply(501, &[], "<Error><Code>NotImplemented</Code></Error>");
+    assert_eq!(removed(vec![refused, reply(204, &[], "")]), (None, lines(&["DELETE /k"])));
+    let twice = vec![failed(), there("\"e\""), reply(204, &[], "")];
+    assert_eq!(removed(twice), (None, lines(&["HEAD /k", "DELETE /k"])));
+}
+
 fn locked(until: i64) -> Entry {
     let until = Timestamp { seconds: until, nanoseconds: 0 };
     let attributes = vec![

@@ -150,3 +150,31 @@ fn a_run_is_billed_for_what_it_asks_of_its_source_and_its_target() -> Result<()>
     fs::remove_file(setup.path("jobs.toml"))?;
     Ok(())
 }
+
+#[test]
+fn what_somebody_puts_there_while_a_run_is_under_way_is_not_removed() {
+    let mut report = Report::default();
+    report.scenario("an object that is gone at the source is written at the target behind the listing", || {
+        let (server, setup) = buckets("deletes = \"now\"")?;
+        bucket::fill_many(&server.buckets, "source", 5);
+        run(&setup, &[], 0)?;
+        let (gone, also) = ("dir-000/object-000002", "dir-000/object-000003");
+        server.buckets.remove("source", gone);
+        server.buckets.remove("source", also);
+        // The run has listed all when it says that it is on its way, and waits there for the answer.
+        let slow = Rule::new(Fault::Late { ms: 2000 }).in_bucket("copy").on(&[Operation::PutObject]).next(1);
+        server.faults().add(slow);
+        let file = setup.path("jobs.toml").display().to_string();
+        let mut going = setup.credenza.start(["--json", "mirror", "run", "a", "--jobs", &file])?;
+        while marker(&server)?["towards"] == serde_json::json!([]) {
+            ensure!(!going.has_ended()?, "it ended before it was on its way");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        put(&server, "copy", gone, "theirs");
+        let ended = going.wait()?;
+        ensure!(body(&server, "copy", gone).as_deref() == Some(b"theirs"), "it was removed: {}", ended.whole());
+        ensure!(body(&server, "copy", also).is_none(), "what nobody has touched goes: {}", ended.whole());
+        Ok(())
+    });
+    report.finish();
+}

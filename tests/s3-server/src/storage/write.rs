@@ -102,6 +102,10 @@ impl Storage {
         let input = request.input;
         let bypass = input.bypass_governance_retention.unwrap_or(false);
         self.with(&input.bucket, |bucket| {
+            // What is not there is deleted, whatever the condition.
+            if bucket.current(&input.key).is_some() {
+                hold_write_conditions(bucket, &input.key, input.if_match.as_ref(), None)?;
+            }
             let removed = remove(bucket, &input.key, input.version_id.as_deref(), bypass)?;
             let delete_marker = removed.marker.then_some(true);
             Ok(DeleteObjectOutput { delete_marker, version_id: removed.version_id, ..Default::default() })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use credenza_engine::copies::{Lag, Proofs, Proven, Selection, lag, newest_meant};
 use credenza_engine::latest::last_drill;
+use credenza_engine::replica::{self, Divided, Role, divided};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -106,6 +107,10 @@ pub struct TargetStatus {
     pub verified_until: Option<Timestamp>,
     /// When a sample was restored for trial the last time, without a fault.
     pub drilled: Option<Timestamp>,
+    /// Since when it takes nothing from this origin any more, because it was promoted.
+    pub promoted: Option<Timestamp>,
+    /// What either side has and the other lacks, where the target was promoted.
+    pub divided: Option<Divided>,
     /// For how many days it locks what is stored; nothing where it does not.
     pub lock_days: Option<u32>,
     /// For how many the policy asks.
@@ -131,6 +136,8 @@ impl TargetStatus {
             unproven: 0,
             verified_until: None,
             drilled: None,
+            promoted: None,
+            divided: None,
             lock_days: None,
             lock_days_asked: to.lock_days,
             unknown: None,
@@ -244,6 +251,10 @@ async fn target(
     let meant = meant(runner.app, policy)?;
     let handles = copies_in(&here, &meant);
     let proven = proven(sides.target, to, &handles).await?;
+    let promoted = match replica::state(sides.target) {
+        Some(Role::Promoted { origin, at }) if origin == sides.origin.config().repository => Some(at),
+        _ => None,
+    };
     Ok(TargetStatus {
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
@@ -254,6 +265,8 @@ async fn target(
         unproven: proven.unproven,
         verified_until: proven.until.and_then(SnapshotHandle::time),
         drilled: drilled(sides.target).await?,
+        promoted,
+        divided: promoted.map(|_| divided(there, &here)),
         lock_days: open.repository.config().retain_days,
         ..TargetStatus::of(to)
     })

@@ -3,7 +3,7 @@
 //! Owned here: the arguments of each subcommand. What is printed of runs is in `jobs/shown.rs`; what jobs are and do is in `credenza_app::jobs`.
 
 mod acknowledge;
-mod arrays;
+pub(crate) mod arrays;
 mod check;
 pub(super) mod pausing;
 mod promises;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use credenza_app::cost::Bill;
 use credenza_app::environment;
+use credenza_app::jobs::arrays::Array;
 use credenza_app::jobs::log::Record;
 use credenza_app::jobs::look::{self, Look};
 use credenza_app::jobs::metrics;
@@ -26,6 +27,7 @@ use credenza_app::jobs::run::{Heard, Occasion};
 use credenza_app::jobs::runner::Runner;
 use credenza_app::jobs::schedule::{instant, timestamp};
 use credenza_app::jobs::state::State;
+use credenza_app::jobs::units::Unit;
 use credenza_app::jobs::{self, Cause, Ending, JobsError, JobsFile, Step, Work, replicate, units, verify};
 use credenza_engine::{Clock, Listener, SystemClock};
 use credenza_model::Timestamp;
@@ -34,6 +36,8 @@ use super::Session;
 use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
+use arrays::Understand;
+use credenza_app::shell::shell_word;
 pub(crate) use promises::Promises;
 use shown::{JobLine, PastLine, PlanLine, PlannedCostLine, SchemaLine, StepLine, UnitLine};
 use telling::Telling;
@@ -187,7 +191,8 @@ pub(crate) struct Units {
 }
 
 impl JobsCommand {
-    pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
+    /// `understand` reads a command that `jobs units` is to write down.
+    pub(crate) async fn run(self, session: &Session<'_>, understand: Understand) -> Result<Exit, Failure> {
         match self {
             Self::Check(command) => command.run(session),
             Self::Plan(command) => command.run(session),
@@ -198,7 +203,7 @@ impl JobsCommand {
             Self::History(command) => command.run(session).await,
             Self::Acknowledge(command) => command.run(session).await,
             Self::Notify(command) => command.run(session).await,
-            Self::Units(command) => command.run(session),
+            Self::Units(command) => command.run(session, understand),
             Self::Schema => {
                 session.reporter.result(&SchemaLine(jobs::schema()))?;
                 Ok(Exit::Done)
@@ -417,17 +422,12 @@ impl Notify {
 }
 
 impl Units {
-    fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {
-        let file = self.at.read(session)?;
-        let program = std::env::current_exe()?;
-        let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
-        let paths = units::Paths { program: &program, state: &state };
-        let together = self.together.units(&file)?;
+    fn run(self, session: &Session<'_>, understand: Understand) -> Result<Exit, Failure> {
+        let together = self.together.array(session, || self.at.read(session), understand)?;
         let is_for_systemd = together.is_none();
-        let units = match together {
-            Some(units) => units,
-            None if self.timers => units::timers(paths, &file)?,
-            None => vec![units::daemon(paths, &file.path)],
+        let (units, begin_last) = match together {
+            Some(Array { units, begin_last }) => (units, begin_last),
+            None => (self.for_systemd(&self.at.read(session)?)?, None),
         };
         for unit in units {
             let Some(folder) = &self.into else {
@@ -447,6 +447,16 @@ impl Units {
             let what = if self.timers { "its timers" } else { "credenza.service" };
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }
+        if let Some(command) = begin_last {
+            session.reporter.note(format!("when all have ended, let the last run begin: {command}"));
+        }
         Ok(Exit::Done)
+    }
+
+    fn for_systemd(&self, file: &JobsFile) -> Result<Vec<Unit>, Failure> {
+        let program = std::env::current_exe()?;
+        let state = std::path::absolute(environment::state_folder().ok_or(JobsError::NoFolder)?)?;
+        let paths = units::Paths { program: &program, state: &state };
+        Ok(if self.timers { units::timers(paths, file)? } else { vec![units::daemon(paths, &file.path)] })
     }
 }
