@@ -4,7 +4,8 @@
 //! (`content`), with few reads (`kept`, `nodes`), all verified. Refused here: writing, printing, and what a name means to whoever asks. Called by `cli` and whatever
 //! else shows snapshots. Damage is an error that names the object; never wrong bytes, never "not found".
 //!
-//! Bound: the index, [`NODES_BYTES`] of tree nodes and some of them decoded, [`CHUNKS_BYTES`] of chunks, and what one call loads.
+//! Bound: the index, [`NODES_BYTES`] of tree nodes and some of them decoded, [`CHUNKS_BYTES`] of chunks and half as
+//! many on their way ahead of readers, and what one call loads.
 
 mod content;
 mod folder;

@@ -54,7 +54,7 @@ impl Nodes {
         if let Some(node) = known {
             return Ok(node);
         }
-        let bytes = self.bytes.get(id, ahead).await?;
+        let bytes = self.bytes.get(id, ahead.iter().copied()).await?;
         let invalid =
             |cause: credenza_format::Error| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string());
         let node = Arc::new(Node::decode(&bytes, level).map_err(invalid)?);

@@ -142,6 +142,13 @@ impl Files {
         }
     }
 
+    /// What is said where looking for a child came to an error, if that holds for ever: that a folder of a snapshot has no such name, by the number 0.
+    pub(super) async fn missing(&self, parent: INodeNo, error: Errno) -> Option<(FileAttr, Duration)> {
+        let is_for_ever = error == Errno::ENOENT && self.is_for_ever(parent).await.unwrap_or(false);
+        let nothing = || attributes::of_nothing(INodeNo(0), FileType::RegularFile, SystemTime::UNIX_EPOCH, self.owner);
+        is_for_ever.then(|| (nothing(), FOR_EVER))
+    }
+
     /// The next children of a folder, none at its end. Those of the shelf come at once, at the beginning.
     pub(super) async fn children(
         &self,
