@@ -122,8 +122,8 @@ async fn long(repository: &Repository, bytes: usize) -> (Record, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_read_in_a_row_at_once_fetch_next_to_nothing_twice() {
-    const READERS: usize = 16;
-    const STRETCH: usize = 1 << 20;
+    const READERS: usize = 8;
+    const STRETCH: usize = 2 << 20;
     const PIECE: usize = 64 << 10;
     let (store, repository) = recorded().await;
     let (record, content) = long(&repository, READERS * STRETCH).await;
