@@ -404,7 +404,8 @@ fn who_was_refused_while_the_store_let_nobody_in_reads_on_when_it_does() {
         drop(open);
         let outcome = mounted.end(Signal::TERM, 0)?;
         ensure!(
-            outcome.stderr.contains("a reader was refused: ") && outcome.stderr.contains("403"),
+            outcome.stderr.contains("a reader was refused: ")
+                && outcome.stderr.contains("refuses it to this access key"),
             "{}",
             outcome.stderr
         );

@@ -225,7 +225,8 @@ impl Files {
     async fn shelved(&self, standing: &Standing, path: Vec<u8>, shelved: &Shelved) -> Result<Found, Errno> {
         let time = system_time(standing.newest);
         match shelved {
-            Shelved::Snapshot(id) => self.in_tree(*id, Place::root()).await,
+            // It never changes; that it stands there may.
+            Shelved::Snapshot(id) => Ok(Found { holds: A_MOMENT, ..self.in_tree(*id, Place::root()).await? }),
             Shelved::Folder => Ok(self.without_entry(&Node::Shelf(path), None, (FileType::Directory, time), A_MOMENT)),
             Shelved::Link(target) => {
                 let mut found = self.without_entry(&Node::Shelf(path), None, (FileType::Symlink, time), A_MOMENT);
