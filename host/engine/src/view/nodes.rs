@@ -13,8 +13,8 @@ use crate::blobs::BlobLoader;
 use crate::poison::lock_unpoisoned;
 use crate::{Damage, DamageKind, Result};
 
-/// Encoded bytes of the nodes that are kept decoded: some twenty leaves, and the nodes above them.
-const DECODED_BYTES: usize = 1536 * 1024;
+/// Encoded bytes of the nodes that are kept decoded: some dozen leaves, and the nodes above them.
+const DECODED_BYTES: usize = 1024 * 1024;
 
 pub(super) struct Nodes {
     bytes: Arc<KeptBlobs>,
