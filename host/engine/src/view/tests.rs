@@ -215,7 +215,7 @@ async fn small_contents_that_are_opened_in_a_row_cost_few_reads_and_one_alone_a_
     for number in [0, 200, 100] {
         read(number).await;
     }
-    assert_eq!(reads(&store), 3, "each alone, without others");
+    assert_eq!(reads(&store), 3, "each alone, without others: {:?}", store.calls());
     store.clear();
     // As clients do that ask for some at once.
     for number in 0..FILES {
