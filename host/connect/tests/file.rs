@@ -87,10 +87,13 @@ async fn a_tree_restores_as_it_was() {
     assert_eq!(copy(&from, &to).await, []);
     let comparable = |mut entry: Entry| {
         entry.fingerprint = None;
-        entry.attributes.retain(|(name, _)| name != "posix.hardlink");
+        entry.attributes.retain(|(name, _)| !matches!(name.as_str(), "posix.hardlink" | "posix.sparse"));
         entry
     };
     let (before, after) = (entries(&from).await, entries(&to).await);
+    let sparse = before.iter().find(|entry| entry.key == Key::from("sparse")).unwrap();
+    let allocated = fs::metadata(from.join("sparse")).unwrap().blocks() * 512;
+    assert_eq!(sparse.attribute("posix.sparse"), Some(&AttributeValue::Integer(allocated as i64)));
     let keys: Vec<String> = before.iter().map(|entry| entry.key.to_string()).collect();
     let expected =
         ["", "folder/", "folder/deep/", "folder/deep/second name", "folder/link", "folder/plain", "pipe", "sparse"];

@@ -13,10 +13,13 @@
 //! the process, or a week after it. After a week in which a machine slept it has ended: it begins anew with all three steps, and which snapshots were
 //! removed meanwhile is told.
 //!
+//! What is shown no more is let go, for a mount that runs for months would keep all that it ever showed. Whoever is in the midst of it gets time: the next
+//! daily intents do not name it, and those before are taken back a day later still.
+//!
 //! Owned here: that order, and renewing. Refused here: which snapshots are read. Called by whatever shows snapshots for longer than one run. The protocol
 //! is in `tests/protocol_model.rs`.
 //!
-//! Bound: 16 bytes for each pack that is named, a handle for each snapshot; the index while packs are condemned that were.
+//! Bound: 16 bytes for each pack that is named, twice while some are let go, a handle for each snapshot; the index while packs are condemned that were.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -54,11 +57,25 @@ struct Held {
     snapshots: HashMap<SnapshotId, SnapshotHandle>,
     packs: BTreeSet<ObjectId>,
     intents: Vec<StoreKey>,
+    /// Of the snapshots those that are shown, as it was told last; all of them where it was not.
+    shown: Option<HashSet<SnapshotId>>,
+    /// What is let go, as it was kept until now.
+    leaving: Leaving,
     /// It keeps nothing more.
     is_ended: bool,
 }
 
+#[derive(Default)]
+struct Leaving {
+    snapshots: Vec<SnapshotHandle>,
+    intents: Vec<StoreKey>,
+}
+
 impl Held {
+    fn is_shown(&self, id: &SnapshotId) -> bool {
+        self.shown.as_ref().is_none_or(|shown| shown.contains(id))
+    }
+
     fn has(&self, handle: &SnapshotHandle) -> bool {
         self.snapshots.contains_key(&handle.snapshot.id)
     }
@@ -78,7 +95,10 @@ impl Pin {
     /// [`Error::Unpinned`] when one of them was removed before it could be kept, [`Error::Contended`] when collectors move what they need at each look; when a usage list or a record cannot be read, and when the store takes no
     /// intent. What was kept before is kept still.
     pub async fn keep(&self, snapshots: &[SnapshotHandle]) -> Result<()> {
-        let mut held = self.held.lock().await;
+        self.keep_in(&mut *self.held.lock().await, snapshots).await
+    }
+
+    async fn keep_in(&self, held: &mut Held, snapshots: &[SnapshotHandle]) -> Result<()> {
         let new: Vec<&SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).collect();
         if new.is_empty() || held.is_ended {
             return Ok(());
@@ -87,7 +107,7 @@ impl Pin {
         let mut wanted: BTreeSet<ObjectId> = used.keys().copied().collect();
         for _ in 0..LOOKS_MAX {
             let unnamed: Vec<ObjectId> = wanted.difference(&held.packs).copied().collect();
-            self.announce(&mut held, &unnamed).await?;
+            self.announce(held, &unnamed).await?;
             let condemned = self.repository.condemned().await?;
             let moved = match used.keys().any(|pack| condemned.contains(pack)) {
                 true => self.moved_to(&used, &condemned).await?,
@@ -103,12 +123,14 @@ impl Pin {
         Err(Error::Contended { what: "what snapshots need".to_owned() })
     }
 
-    /// Keeps what each of these snapshots needs as far as that can be, and gives back why others cannot be kept.
+    /// Keeps what each of these snapshots, which are all that are shown, needs as far as that can be, and gives back why others cannot be kept. What was
+    /// kept for others is let go after a day or two.
     ///
     /// # Errors
     /// As for [`keep`](Self::keep) where the store takes no intent, so that nothing can be kept.
     pub async fn keep_each(&self, snapshots: &[SnapshotHandle]) -> Result<Vec<Error>> {
-        let held = self.held.lock().await;
+        let mut held = self.held.lock().await;
+        held.shown = Some(snapshots.iter().map(|handle| handle.snapshot.id).collect());
         let new: Vec<SnapshotHandle> = snapshots.iter().filter(|handle| !held.has(handle)).cloned().collect();
         drop(held);
         let (mut left, mut causes) = (vec![new.as_slice()], Vec::new());
@@ -123,6 +145,13 @@ impl Pin {
             }
         }
         Ok(causes)
+    }
+
+    /// The snapshots that are shown no more and still kept.
+    pub async fn former(&self) -> Vec<SnapshotHandle> {
+        let held = self.held.lock().await;
+        let kept = held.snapshots.values().chain(&held.leaving.snapshots);
+        kept.filter(|handle| !held.is_shown(&handle.snapshot.id)).cloned().collect()
     }
 
     /// Whether the store took none of the intents that were put.
@@ -160,7 +189,10 @@ impl Pin {
 
     /// Keeps again what was kept, after the pin had ended, and tells what was removed meanwhile.
     async fn keep_anew(&self, trouble: &(dyn Fn(&Error) + Send + Sync)) {
-        let kept = std::mem::take(&mut self.held.lock().await.snapshots);
+        let mut held = self.held.lock().await;
+        held.leaving.snapshots.clear();
+        let kept = std::mem::take(&mut held.snapshots);
+        drop(held);
         for handle in kept.into_values() {
             if let Err(cause) = self.keep(std::slice::from_ref(&handle)).await {
                 trouble(&cause);
@@ -168,25 +200,51 @@ impl Pin {
         }
     }
 
-    /// Puts the pin anew, and takes the one before back.
+    /// Puts the pin anew, and takes the one before back: at the next time, where it keeps what is shown no more.
     ///
     /// # Errors
     /// When the store takes no intent; the one before stays.
     pub async fn renew(&self) -> Result<()> {
         let mut held = self.held.lock().await;
-        let before = held.intents.clone();
-        let packs: Vec<ObjectId> = held.packs.iter().copied().collect();
-        self.announce(&mut held, &packs).await?;
-        held.intents.retain(|intent| !before.contains(intent));
+        let mut leaving = self.let_go(&mut held).await;
+        if leaving.intents.is_empty() {
+            let before = held.intents.clone();
+            let packs: Vec<ObjectId> = held.packs.iter().copied().collect();
+            self.announce(&mut held, &packs).await?;
+            held.intents.retain(|intent| !before.contains(intent));
+            leaving.intents = before;
+        }
+        let gone = if leaving.snapshots.is_empty() {
+            [std::mem::take(&mut held.leaving).intents, leaving.intents].concat()
+        } else {
+            std::mem::replace(&mut held.leaving, leaving).intents
+        };
         drop(held);
-        self.withdraw(&before).await;
+        self.withdraw(&gone).await;
         Ok(())
+    }
+
+    /// Keeps what is shown by intents of its own, and hands back what kept the rest until now. Nothing is let go where not all can be kept anew: one that was
+    /// removed a moment ago is shown no more when the pin is put anew the next time.
+    async fn let_go(&self, held: &mut Held) -> Leaving {
+        let (shown, rest): (Vec<_>, Vec<_>) =
+            held.snapshots.values().cloned().partition(|handle| held.is_shown(&handle.snapshot.id));
+        if rest.is_empty() {
+            return Leaving::default();
+        }
+        let mut anew = Held::default();
+        if self.keep_in(&mut anew, &shown).await.is_err() {
+            self.withdraw(&anew.intents).await;
+            return Leaving::default();
+        }
+        (held.snapshots, held.packs) = (anew.snapshots, anew.packs);
+        Leaving { snapshots: rest, intents: std::mem::replace(&mut held.intents, anew.intents) }
     }
 
     /// Takes the pin back, for good. What the store does not delete expires.
     pub async fn end(&self) {
         let held = std::mem::replace(&mut *self.held.lock().await, Held { is_ended: true, ..Held::default() });
-        self.withdraw(&held.intents).await;
+        self.withdraw(&[held.intents, held.leaving.intents].concat()).await;
     }
 
     /// What the snapshots use of each pack.

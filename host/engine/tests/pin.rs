@@ -115,6 +115,36 @@ async fn one_that_cannot_be_pinned_leaves_the_others_pinned() {
     assert!(keys(&store, "intent/").is_empty(), "what has ended leaves nothing behind");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_no_more_is_let_go_once_whoever_reads_it_had_a_day_for_that() {
+    let (store, repository, handle, files, view) = looked_into().await;
+    let all = repository.snapshots().await.unwrap().whole;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    assert!(pin.keep_each(&all).await.unwrap().is_empty());
+    pin.renew().await.unwrap();
+    assert_eq!((pin.former().await.len(), keys(&store, "intent/").len()), (0, 1));
+    rm(&repository, handle.snapshot.id).await;
+    let packs = keys(&store, "data/").len();
+    let left = repository.snapshots().await.unwrap().whole;
+    assert!(pin.keep_each(&left).await.unwrap().is_empty());
+    for days in [1, 2] {
+        assert_eq!(pin.former().await.first().map(|handle| handle.snapshot.id), Some(handle.snapshot.id));
+        store.set_clock(at(BEGIN + days * DAY));
+        collect(&repository).await.unwrap();
+        assert!(is_whole(&view, &handle, &files).await, "after {days} days");
+        pin.renew().await.unwrap();
+    }
+    assert_eq!((pin.former().await.len(), keys(&store, "intent/").len()), (0, 1));
+    for days in [3, 12] {
+        store.set_clock(at(BEGIN + days * DAY));
+        collect(&repository).await.unwrap();
+        pin.renew().await.unwrap();
+    }
+    assert!(keys(&store, "data/").len() < packs, "what nobody sees is kept for ever");
+    pin.end().await;
+    assert!(keys(&store, "intent/").is_empty());
+}
+
 /// A machine that sleeps for eight days while somebody waits for minutes, and then is awake.
 struct Sleeping {
     wall: Mutex<i64>,

@@ -9,10 +9,10 @@
 //! | `sources/SOURCE/TIME-ID` | by the source, whose slashes are written as `%2F` |
 //! | `tags/TAG/TIME-ID` | by each tag |
 //!
-//! Owned here: these folders, and that snapshots which are made meanwhile appear and removed ones go. Refused here: what is in a snapshot (`tree`). Called
-//! by the fronts.
+//! Owned here: these folders, and that snapshots which are made meanwhile appear and removed ones go: nobody finds those any more, and who is in the midst of
+//! one reads on as long as the pin keeps it. Refused here: what is in a snapshot (`tree`). Called by the fronts.
 //!
-//! Bound: a handle and some six names for each snapshot; two indexes while another is loaded.
+//! Bound: a handle and some six names for each snapshot, and a handle for each that went within two days; two indexes while another is loaded.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +91,8 @@ pub(crate) struct Standing {
     /// The snapshot that is all that is shown.
     pub(crate) alone: Option<SnapshotId>,
     trees: BTreeMap<SnapshotId, SnapshotTree>,
+    /// Those that are shown no more and still kept for whoever is in the midst of them.
+    former: BTreeMap<SnapshotId, SnapshotTree>,
     /// Oldest first.
     order: Vec<SnapshotId>,
     folders: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Shelved>>,
@@ -114,7 +116,7 @@ impl Shelf {
     pub async fn open(repository: Repository, filter: SnapshotFilter, shown: Shown) -> Result<Self> {
         let (pin, unpinned, is_stale) = (OnceLock::new(), std::sync::Mutex::default(), AtomicBool::new(false));
         let rule = Rule { repository, filter, shown, pin, unpinned, is_stale };
-        let standing = Standing::of(&rule, rule.list().await?).await?;
+        let standing = Standing::of(&rule, rule.list().await?, Vec::new()).await?;
         Ok(Self {
             rule: Arc::new(rule),
             standing: Arc::new(RwLock::new(Arc::new(standing))),
@@ -155,9 +157,10 @@ impl Shelf {
         now(&self.standing)
     }
 
-    /// A snapshot that is shown.
+    /// A snapshot that is shown, or was and is still kept.
     pub(crate) fn tree(&self, id: SnapshotId) -> Option<SnapshotTree> {
-        now(&self.standing).trees.get(&id).cloned()
+        let standing = now(&self.standing);
+        standing.trees.get(&id).or_else(|| standing.former.get(&id)).cloned()
     }
 
     /// Whether what is shown becomes another snapshot when there is a newer one.
@@ -174,11 +177,17 @@ fn now(standing: &RwLock<Arc<Standing>>) -> Arc<Standing> {
 async fn renew(rule: Arc<Rule>, standing: Arc<RwLock<Arc<Standing>>>, mut listed: OwnedMutexGuard<Instant>) {
     let renewed = async {
         let handles = rule.list().await?;
+        let mut former = Vec::new();
         if let Some(pin) = rule.pin.get() {
             let causes = pin.keep_each(&handles).await.unwrap_or_else(|cause| vec![cause]);
             rule.tell_unpinned(&causes);
+            former = pin.former().await;
         }
-        if now(&standing).shows(&handles) { Ok(None) } else { Standing::of(&rule, handles).await.map(Some) }
+        if now(&standing).shows(&handles, &former) {
+            Ok(None)
+        } else {
+            Standing::of(&rule, handles, former).await.map(Some)
+        }
     };
     let renewed = renewed.await;
     let was_stale = rule.is_stale.swap(renewed.is_err(), Ordering::Relaxed);
@@ -222,7 +231,7 @@ impl Rule {
 }
 
 impl Standing {
-    async fn of(rule: &Rule, handles: Vec<SnapshotHandle>) -> Result<Self> {
+    async fn of(rule: &Rule, handles: Vec<SnapshotHandle>, former: Vec<SnapshotHandle>) -> Result<Self> {
         let view = rule.repository.view().await?;
         let newest = handles.iter().map(time_of).max().unwrap_or_default();
         let alone = match rule.shown {
@@ -232,15 +241,17 @@ impl Standing {
         let folders = if alone.is_some() { BTreeMap::new() } else { folders_of(&handles) };
         let order = handles.iter().map(|handle| handle.snapshot.id).collect();
         let tree = |handle: SnapshotHandle| (handle.snapshot.id, SnapshotTree::new(view.clone(), Arc::new(handle)));
-        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), order, folders, newest })
+        let former = former.into_iter().map(tree).collect();
+        Ok(Self { alone, trees: handles.into_iter().map(tree).collect(), former, order, folders, newest })
     }
 
-    /// Whether it shows exactly these, with these tags.
-    fn shows(&self, handles: &[SnapshotHandle]) -> bool {
+    /// Whether it shows exactly these, with these tags, and has these for whoever is in the midst of them.
+    fn shows(&self, handles: &[SnapshotHandle], former: &[SnapshotHandle]) -> bool {
         let tags = |handle: &SnapshotHandle| (handle.snapshot.id, handle.snapshot.tags.clone());
         let now: HashSet<_> = handles.iter().map(tags).collect();
         let then: HashSet<_> = self.trees.values().map(|tree| tags(tree.snapshot())).collect();
-        now == then
+        let kept: HashSet<_> = former.iter().map(|handle| handle.snapshot.id).collect();
+        now == then && kept.len() == self.former.len() && self.former.keys().all(|id| kept.contains(id))
     }
 
     /// What stands in a folder of the shelf, by its path.

@@ -240,6 +240,16 @@ impl Run {
         Ok(waits)
     }
 
+    /// How many of its system calls have read: the server of a file system reads each question of the kernel by one.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn reads(&self) -> Result<u64> {
+        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let number = counts.lines().find_map(|line| line.strip_prefix("syscr:"));
+        Ok(number.with_context(|| format!("nothing is told of {}", self.command))?.trim().parse::<u64>()?)
+    }
+
     /// The CPU time that it has spent, in ticks of the kernel of 10 ms.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 //! | `posix.links` | how many names it has, on this file system | more than one name, no folder |
 //! | `posix.kind` | `fifo`, `socket`, `char`, `block` | kind `Other` |
 //! | `posix.rdev` | `major:minor` | devices |
-//! | `posix.sparse` | 1 | fewer bytes are allocated than the size says |
+//! | `posix.sparse` | bytes that are allocated, a multiple of 512; 1 where an older version did not tell | fewer than the size says |
 //! | `xattr.NAME` | the bytes | each extended attribute, POSIX ACLs among them |
 //!
 //! Called by the walk, which leaves out extended attributes where a read is to tell them, by reads and by the destination's `stat`.
@@ -40,7 +40,12 @@ pub(super) fn fingerprint(status: &Status) -> String {
 
 /// Whether parts of the file have no bytes on disk.
 pub(super) fn is_sparse(status: &Status) -> bool {
-    status.size >= SPARSE_BYTES_MIN && status.blocks.saturating_mul(512) < status.size
+    status.size >= SPARSE_BYTES_MIN && allocated(status) < status.size
+}
+
+/// Bytes on disk.
+const fn allocated(status: &Status) -> u64 {
+    status.blocks.saturating_mul(512)
 }
 
 /// The entry that a status describes, still without extended attributes and link target.
@@ -76,6 +81,7 @@ fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Ve
     let device = matches!(status.kind, FileType::CharacterDevice | FileType::BlockDevice);
     let rdev = || format!("{}:{}", status.stands_for.0, status.stands_for.1);
     let sparse = kind == EntryKind::File && is_sparse(status);
+    let allocated = || i64::try_from(allocated(status)).unwrap_or(i64::MAX);
     // One allocation: threads that allocate and others that free wait for each other.
     let mut attributes = Vec::with_capacity(USUAL_ATTRIBUTES);
     let told = [
@@ -86,7 +92,7 @@ fn posix_attributes(kind: EntryKind, status: &Status, accounts: &Accounts) -> Ve
         ("posix.links", linked.then(|| integer(status.links))),
         ("posix.mode", Some(integer(status.mode))),
         ("posix.rdev", device.then(|| AttributeValue::Text(rdev()))),
-        ("posix.sparse", sparse.then(|| integer(1))),
+        ("posix.sparse", sparse.then(|| AttributeValue::Integer(allocated()))),
         ("posix.uid", Some(integer(uid))),
         ("posix.user", accounts.user(uid).map(text)),
     ];

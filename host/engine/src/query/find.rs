@@ -206,7 +206,7 @@ impl Finder {
     }
 
     async fn read(&mut self, level: u8, id: ChunkId, ahead: &[ChunkId]) -> Result<Opened> {
-        let bytes = self.nodes.get(id, ahead).await?;
+        let bytes = self.nodes.get(id, ahead.iter().copied()).await?;
         let invalid = |cause: String| Damage::of_chunk("tree", DamageKind::Invalid, id, cause);
         match Node::decode(&bytes, level).map_err(|cause| invalid(cause.to_string()))? {
             Node::Inner(_) if level == 0 => Err(invalid("a leaf has children".to_owned()).into()),

@@ -1,10 +1,11 @@
 //! Blobs that were read last, verified, for whoever asks again. Of several who ask for one at a time the first loads it, and the others wait for that;
 //! where it fails, it has failed for them too.
 //!
-//! Bound: the bytes that it is made with, and what one call loads.
+//! Bound: the bytes that it is made with, what one call loads, and half as many bytes again on their way for readers that go on.
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(crate) struct KeptBlobs {
     kept: Mutex<Kept>,
     /// Tells whoever waits that something was loaded, or could not be.
     loaded: Notify,
+    /// Readers that share the room.
+    readers: AtomicU64,
 }
 
 struct Kept {
@@ -69,7 +72,39 @@ impl Drop for Claim<'_> {
 impl KeptBlobs {
     pub(super) fn new(loader: Arc<BlobLoader>, bytes_max: usize) -> Self {
         let kept = Kept { blobs: LruCache::unbounded(), bytes: 0, loading: HashMap::new() };
-        Self { loader, bytes_max, kept: Mutex::new(kept), loaded: Notify::new() }
+        Self { loader, bytes_max, kept: Mutex::new(kept), loaded: Notify::new(), readers: AtomicU64::new(0) }
+    }
+
+    /// A reader more that may load ahead, until it [leaves](Self::leave).
+    pub(super) fn enter(&self) {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A reader less.
+    pub(super) fn leave(&self) {
+        self.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Bytes that each reader may load ahead, so that what it loads is still there when it comes to it, however many others do the same.
+    pub(super) fn share(&self) -> u64 {
+        self.bytes_max as u64 / 2 / self.readers.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Whether a blob is kept, or on its way.
+    pub(super) fn has(&self, id: &ChunkId) -> bool {
+        self.lock().has(id)
+    }
+
+    /// Loads in the background what is missing of these; damage to it is met when it is asked for.
+    pub(super) fn load_ahead(kept: &Arc<Self>, ids: Vec<ChunkId>) {
+        let kept = Arc::clone(kept);
+        tokio::spawn(async move {
+            let mut missing = ids.into_iter().skip_while(|id| kept.has(id));
+            if let Some(first) = missing.next() {
+                // Whoever needs it asks for it again.
+                let _ = kept.get(first, missing).await;
+            }
+        });
     }
 
     /// As [`BlobLoader::note_tree`].
@@ -78,12 +113,16 @@ impl KeptBlobs {
     }
 
     /// One blob. What `ahead` names is loaded along, if anything must be loaded at all; damage to it is met when it is asked for.
-    pub(crate) async fn get(&self, id: ChunkId, ahead: &[ChunkId]) -> Result<Bytes> {
+    pub(crate) async fn get(&self, id: ChunkId, ahead: impl IntoIterator<Item = ChunkId>) -> Result<Bytes> {
+        if let Some(bytes) = self.lock().blobs.get(&id) {
+            return Ok(bytes.clone());
+        }
+        let ahead: Vec<ChunkId> = ahead.into_iter().collect();
         let claim = loop {
             // Whoever ends between the question and the waiting is heard as well.
             let mut loaded = pin!(self.loaded.notified());
             loaded.as_mut().enable();
-            match self.asked(id, ahead) {
+            match self.asked(id, &ahead) {
                 Asked::Kept(bytes) => return Ok(bytes),
                 Asked::Awaited(failure) => {
                     loaded.await;
@@ -123,12 +162,16 @@ impl KeptBlobs {
         if let Some(failure) = kept.loading.get(&id) {
             return Asked::Awaited(Arc::clone(failure));
         }
-        let is_missing = |id: &ChunkId| !kept.blobs.contains(id) && !kept.loading.contains_key(id);
-        let ids: Vec<ChunkId> = ahead.iter().copied().filter(is_missing).chain([id]).collect();
+        let ids: Vec<ChunkId> = ahead.iter().copied().filter(|id| !kept.has(id)).chain([id]).collect();
         let (failure, along) = (Failure::default(), Failure::default());
         kept.loading.extend(ids.iter().map(|id| (*id, Arc::clone(&along))));
         kept.loading.insert(id, Arc::clone(&failure));
         Asked::Missing(Claim { of: self, ids, failure })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_kept(&self, id: &ChunkId) -> bool {
+        self.lock().blobs.contains(id)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -137,6 +180,10 @@ impl KeptBlobs {
 }
 
 impl Kept {
+    fn has(&self, id: &ChunkId) -> bool {
+        self.blobs.contains(id) || self.loading.contains_key(id)
+    }
+
     fn keep(&mut self, id: ChunkId, bytes: Bytes, bytes_max: usize) {
         // Bytes of a run share its buffer; a copy keeps this blob alone.
         let bytes = Bytes::copy_from_slice(&bytes);
@@ -166,8 +213,8 @@ mod tests {
         let kept = KeptBlobs::new(repository.loader(Arc::new(index)), 0);
         let (id, along) = (ChunkId::new([1; 32]), ChunkId::new([2; 32]));
         let Asked::Missing(claim) = kept.asked(id, &[along]) else { panic!("nobody loads it yet") };
-        let mut waits = pin!(kept.get(id, &[]));
-        let mut asks = pin!(kept.get(along, &[]));
+        let mut waits = pin!(kept.get(id, []));
+        let mut asks = pin!(kept.get(along, []));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut context).is_pending());
         assert!(asks.as_mut().poll(&mut context).is_pending());

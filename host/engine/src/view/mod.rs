@@ -4,7 +4,8 @@
 //! (`content`), with few reads (`kept`, `nodes`), all verified. Refused here: writing, printing, and what a name means to whoever asks. Called by `cli` and whatever
 //! else shows snapshots. Damage is an error that names the object; never wrong bytes, never "not found".
 //!
-//! Bound: the index, [`NODES_BYTES`] of tree nodes and some of them decoded, [`CHUNKS_BYTES`] of chunks, and what one call loads.
+//! Bound: the index, [`NODES_BYTES`] of tree nodes and some of them decoded, [`CHUNKS_BYTES`] of chunks and half as
+//! many on their way ahead of readers, and what one call loads.
 
 mod content;
 mod folder;
@@ -35,9 +36,10 @@ use nodes::Nodes;
 use tree_cursor::{TreeCursor, record_at};
 
 /// Encoded tree nodes that are kept: at some 64 KiB each, the upper levels of several large trees and the leaves that were read last.
-const NODES_BYTES: usize = 32 * 1024 * 1024;
-/// Plaintext of chunks and lists that is kept for readers that come back.
-const CHUNKS_BYTES: usize = 64 * 1024 * 1024;
+const NODES_BYTES: usize = 16 * 1024 * 1024;
+/// Plaintext of chunks and lists that is kept for readers that come back. What they have read the kernel keeps as well; pieces of this size lie scattered
+/// in memory, and take half as much again.
+const CHUNKS_BYTES: usize = 32 * 1024 * 1024;
 /// How far a content may lie from the one that was opened last to be read in a row with it: clients ask for some at once, in no strict order.
 const NEAR_RECORDS: u64 = 32;
 /// Plaintext of short contents that is loaded along with one in a row.

@@ -13,8 +13,8 @@ use crate::blobs::BlobLoader;
 use crate::poison::lock_unpoisoned;
 use crate::{Damage, DamageKind, Result};
 
-/// Encoded bytes of the nodes that are kept decoded: some twenty leaves, and the nodes above them.
-const DECODED_BYTES: usize = 1536 * 1024;
+/// Encoded bytes of the nodes that are kept decoded: some dozen leaves, and the nodes above them.
+const DECODED_BYTES: usize = 1024 * 1024;
 
 pub(super) struct Nodes {
     bytes: Arc<KeptBlobs>,
@@ -54,7 +54,7 @@ impl Nodes {
         if let Some(node) = known {
             return Ok(node);
         }
-        let bytes = self.bytes.get(id, ahead).await?;
+        let bytes = self.bytes.get(id, ahead.iter().copied()).await?;
         let invalid =
             |cause: credenza_format::Error| Damage::of_chunk("tree", DamageKind::Invalid, id, cause.to_string());
         let node = Arc::new(Node::decode(&bytes, level).map_err(invalid)?);

@@ -96,10 +96,16 @@ pub(super) fn hard_link(entry: &Entry) -> Option<&str> {
     }
 }
 
-/// Bytes that a file takes. Of one that was sparse nobody has told where its holes are: what repeats within it, as zeros do, is counted once.
+/// Bytes that a file takes: what a sparse one took where it was. Of one that an older version backed up nobody has told that: what repeats within it, as
+/// zeros do, is counted once.
 fn allocated(record: &Record, size: u64) -> u64 {
-    if record.entry.attribute("posix.sparse").is_none() {
-        return size;
+    let told = match record.entry.attribute("posix.sparse") {
+        None => return size,
+        Some(AttributeValue::Integer(bytes)) => u64::try_from(*bytes).ok(),
+        Some(_) => None,
+    };
+    if let Some(bytes) = told.filter(|bytes| bytes.is_multiple_of(BLOCK_BYTES)) {
+        return bytes.min(size);
     }
     let mut seen = HashSet::new();
     let distinct = match &record.content {
@@ -138,4 +144,31 @@ pub(super) fn extended(entry: &Entry) -> impl Iterator<Item = (String, Vec<u8>)>
         };
         Some((shown, value))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_model::{ChunkId, ChunkRef, EntryStatus, Key};
+
+    use super::*;
+
+    #[test]
+    fn a_sparse_file_takes_what_it_took_where_it_was_and_what_is_known_of_it_at_least() {
+        const CHUNK: u32 = 65_536;
+        let zeros = ChunkRef { id: ChunkId::new([0; 32]), length: CHUNK };
+        let data = ChunkRef { id: ChunkId::new([1; 32]), length: CHUNK };
+        let blocks = |sparse: Option<i64>| {
+            let mut entry = Entry::new(Key::from("image"), EntryKind::File);
+            let attribute = sparse.map(|bytes| ("posix.sparse".to_owned(), AttributeValue::Integer(bytes)));
+            entry.attributes.extend(attribute);
+            let content = Content::Chunks(vec![zeros, zeros, data, zeros]);
+            let record = Record { entry, content, status: EntryStatus::Stable };
+            of_record(INodeNo(2), &record, Owner { uid: 0, gid: 0 }).blocks
+        };
+        assert_eq!(blocks(None), 4 * 128);
+        assert_eq!(blocks(Some(0)), 0, "nothing but a hole");
+        assert_eq!(blocks(Some(73_728)), 144);
+        assert_eq!(blocks(Some(1)), 2 * 128, "nobody told how much");
+        assert_eq!(blocks(Some(i64::MAX - 511)), 4 * 128, "never more than its size");
+    }
 }

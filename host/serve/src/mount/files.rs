@@ -142,6 +142,13 @@ impl Files {
         }
     }
 
+    /// What is said where looking for a child came to an error, if that holds for ever: that a folder of a snapshot has no such name, by the number 0.
+    pub(super) async fn missing(&self, parent: INodeNo, error: Errno) -> Option<(FileAttr, Duration)> {
+        let is_for_ever = error == Errno::ENOENT && self.is_for_ever(parent).await.unwrap_or(false);
+        let nothing = || attributes::of_nothing(INodeNo(0), FileType::RegularFile, SystemTime::UNIX_EPOCH, self.owner);
+        is_for_ever.then(|| (nothing(), FOR_EVER))
+    }
+
     /// The next children of a folder, none at its end. Those of the shelf come at once, at the beginning.
     pub(super) async fn children(
         &self,
@@ -218,7 +225,8 @@ impl Files {
     async fn shelved(&self, standing: &Standing, path: Vec<u8>, shelved: &Shelved) -> Result<Found, Errno> {
         let time = system_time(standing.newest);
         match shelved {
-            Shelved::Snapshot(id) => self.in_tree(*id, Place::root()).await,
+            // It never changes; that it stands there may.
+            Shelved::Snapshot(id) => Ok(Found { holds: A_MOMENT, ..self.in_tree(*id, Place::root()).await? }),
             Shelved::Folder => Ok(self.without_entry(&Node::Shelf(path), None, (FileType::Directory, time), A_MOMENT)),
             Shelved::Link(target) => {
                 let mut found = self.without_entry(&Node::Shelf(path), None, (FileType::Symlink, time), A_MOMENT);

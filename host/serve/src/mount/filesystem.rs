@@ -98,10 +98,8 @@ fn answer_in<F: Future<Output = ()> + Send + 'static>(runtime: &Handle, room: &A
 
 impl fuser::Filesystem for Filesystem {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let wanted = InitFlags::FUSE_DO_READDIRPLUS
-            | InitFlags::FUSE_READDIRPLUS_AUTO
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_ASYNC_READ;
+        // What is said of an item is at hand when it is listed. Left to choose, the kernel would ask for all behind the first page one by one.
+        let wanted = InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_PARALLEL_DIROPS | InitFlags::FUSE_ASYNC_READ;
         // What an older kernel cannot is left out.
         if let Err(unknown) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted.difference(unknown));
@@ -114,7 +112,10 @@ impl fuser::Filesystem for Filesystem {
         self.spawn(|files, _| async move {
             match files.child(parent, &name).await {
                 Ok(found) => reply.entry(&found.holds, &found.told(&files.nodes), GENERATION),
-                Err(error) => reply.error(error),
+                Err(error) => match files.missing(parent, error).await {
+                    Some((nothing, holds)) => reply.entry(&holds, &nothing, GENERATION),
+                    None => reply.error(error),
+                },
             }
         });
     }
