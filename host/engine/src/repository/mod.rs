@@ -2,7 +2,7 @@
 //!
 //! Owned here: creating (`probe` tries the store), opening, the config with the retention policy and the role in it, key slots, until when objects are
 //! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
-//! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
+//! writer's place in its chain, one listing in place of several (`glance`), and whether what was listed is all there is (`cautious`, `complete`). Refused here:
 //! packs (`blobs`, `write::dedup`). Called by every command of the engine.
 
 mod cautious;
@@ -12,6 +12,7 @@ mod complete;
 mod create;
 mod documents;
 mod filter;
+mod glance;
 mod index;
 mod locks;
 mod open;
@@ -78,6 +79,8 @@ pub struct Repository {
     healer: Arc<parity::Healer>,
     /// Whether listings are made in two ways that must agree.
     cautious: bool,
+    /// What the first listings of some folders are answered by.
+    glance: Option<Arc<glance::Glance>>,
     /// The cache before the store.
     cache: Option<CacheFolder>,
     /// Where reads of data are counted instead of made, in a rehearsal.
