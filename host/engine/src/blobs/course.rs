@@ -6,8 +6,8 @@
 //!
 //! Chunks are to be taken more or less in the order of their places: what is behind is not read again.
 //!
-//! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, [`HELD_BYTES_MAX`] of
-//! chunks whose turn comes later, and some 170 bytes for each chunk of the plan.
+//! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, of [`RUN_PLAIN_BYTES`] and a
+//! frame at most, [`HELD_BYTES_MAX`] of chunks whose turn comes later, and some 170 bytes for each chunk of the plan.
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +34,8 @@ use crate::task::{self, Task};
 
 /// What of a stretch is opened at once: enough to be worth a hand-over to another thread, and little enough to stay in the cache of a core.
 const RUN_BYTES: u64 = 2 * 1024 * 1024;
+/// Plaintext from which on a run is not made longer: text shrinks to a tenth, records to a hundredth.
+const RUN_PLAIN_BYTES: u64 = 4 * 1024 * 1024;
 /// Runs of a stretch that are opened before they are asked for.
 const RUNS_AHEAD: usize = 2;
 /// Stretches read at once: the second has answered before the first has ended.
@@ -97,7 +99,7 @@ impl Course {
         let index = loader.index();
         // An index that cannot be read is met by the loader, which is asked for all that is not planned.
         let places = ids.filter_map(|id| Some((id, index.get(&id).ok().flatten()?)));
-        let runs = coalesce_to(places.collect(), RUN_BYTES);
+        let runs = coalesce_to(places.collect(), RUN_BYTES, RUN_PLAIN_BYTES);
         let mut course = Self {
             loader: Arc::clone(loader),
             stretches: Vec::new(),
