@@ -74,8 +74,7 @@ impl Repository {
         let glance = Glance::of(&objects, is_whole);
         let snapshots = objects.iter().filter_map(|object| ObjectKind::parse(&object.key));
         let mut snapshots = snapshots.filter(|(kind, _)| *kind == ObjectKind::Snapshot);
-        // A rehearsal brings them into the cache: the run itself knows them.
-        if self.unread_packs().is_none() && !snapshots.all(|(_, id)| known.contains(&id)) {
+        if !self.fills_cache() && !snapshots.all(|(_, id)| known.contains(&id)) {
             glance.take(&folder_of(ObjectKind::Index));
         }
         Ok(Self { glance: Some(Arc::new(glance)), ..self.clone() })

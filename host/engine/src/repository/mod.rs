@@ -136,6 +136,11 @@ impl Repository {
         self.unread_packs().filter(|_| pack.is_some_and(|pack| pack.kind == PackKind::Data))
     }
 
+    /// Whether a run will find in the cache what is read now: a rehearsal brings it there.
+    fn fills_cache(&self) -> bool {
+        self.unread.is_some() && self.cache.is_some()
+    }
+
     /// Both copies of the config as they are now, verified with the keys.
     pub(crate) async fn twofold_config(&self) -> Result<TwoCopies<Config>> {
         let decode = |_: &StoreKey, name: &StoreKey, bytes: &[u8]| open::decode_verified(name, bytes, &self.keys);
