@@ -34,6 +34,8 @@ pub const RANGED_GET: &str = "ranged-get";
 pub const ORDERED_LIST: &str = "ordered-list";
 /// What was put is listed from then on.
 pub const LIST_AFTER_WRITE: &str = "list-after-write";
+/// A store lists everything by no more requests than as many objects of one folder.
+pub const FLAT_LIST: &str = "flat-list";
 /// What is overwritten or deleted stays as an older version.
 pub const VERSIONS: &str = "versions";
 /// Objects can be locked until a time.

@@ -66,6 +66,12 @@ impl<'a> Pages<'a> {
         Ok(None)
     }
 
+    /// Whether the pages so far told all that there is.
+    #[must_use]
+    pub const fn is_at_end(&self) -> bool {
+        self.ended
+    }
+
     /// What the pages so far passed over.
     #[must_use]
     pub fn strays(&self) -> &Strays {

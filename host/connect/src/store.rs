@@ -10,7 +10,7 @@ use crate::{Body, ByteRange, Check, Payload, Result, Strays};
 pub struct StoreInfo {
     /// Stable identity, for messages and the cache.
     pub identity: String,
-    /// Claims, probed before anything relies on them: `if-absent`, `if-match`, `ranged-get`, `ordered-list`, `list-after-write`, `versions`, `retention`.
+    /// Claims, probed before anything relies on them: `if-absent`, `if-match`, `ranged-get`, `ordered-list`, `list-after-write`, `flat-list`, `versions`, `retention`.
     pub traits: Vec<String>,
     /// Largest object.
     pub object_bytes_max: Option<u64>,

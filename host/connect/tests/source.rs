@@ -242,3 +242,26 @@ async fn a_file_that_was_told_without_a_fingerprint_is_no_torn_copy_either() {
     let error = Error::from_io(std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap_err());
     assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Precondition, "file.changed"));
 }
+
+#[tokio::test]
+async fn a_small_file_is_read_as_it_was_listed_or_told_to_be_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "as listed").unwrap();
+    let source = FileSource::new(folder.path()).unwrap();
+    let entry = scan(folder.path(), &ScanOptions::default()).await.pop().unwrap();
+    let read = async || source.read(&entry, None, entry.fingerprint.as_deref()).await;
+    let opened = read().await.unwrap();
+    assert_eq!((opened.entry.size, opened.entry.modified), (entry.size, entry.modified));
+    assert_eq!(opened.body.read_all(100).await.unwrap(), "as listed");
+    let told = async || read().await.err().map(|error| (error.class, error.reason));
+    let other = [&b"as before"[..], b"longer than it was listed", b"short", b""];
+    for content in other {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        assert_eq!(told().await, Some((ErrorClass::Precondition, "file.changed-since".to_owned())), "{content:?}");
+    }
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(told().await, Some((ErrorClass::Precondition, "file.replaced".to_owned())));
+}

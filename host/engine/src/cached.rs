@@ -27,6 +27,8 @@ const CACHED_PREFIXES: [&str; 5] = ["index/", "snapshot/", "note/", "removed/", 
 
 /// The file with the name of the key slot that opened a repository.
 const SLOT_NAME: &str = "slot";
+/// The file that is there where one page does not tell all that a repository holds.
+const LARGE_NAME: &str = "large";
 
 /// A folder for copies of objects of several repositories.
 #[derive(Debug, Clone)]
@@ -90,6 +92,19 @@ impl CacheFolder {
         let path = self.folder.join(SLOT_NAME);
         // A lost name costs one request later.
         let _ = tokio::task::spawn_blocking(move || write_whole(&path, slot.to_string().as_bytes())).await;
+    }
+
+    /// Whether the repository is known to hold more than one page of a listing tells.
+    pub(crate) async fn is_large(&self) -> bool {
+        let path = self.folder.join(LARGE_NAME);
+        tokio::task::spawn_blocking(move || path.exists()).await.unwrap_or_default()
+    }
+
+    /// Keeps that it does.
+    pub(crate) async fn note_large(&self) {
+        let path = self.folder.join(LARGE_NAME);
+        // A lost note costs the bytes of a page later.
+        let _ = tokio::task::spawn_blocking(move || write_whole(&path, b"")).await;
     }
 
     /// The part of an object that is asked for, where there is a copy and it reaches that far.

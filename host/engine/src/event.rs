@@ -126,6 +126,11 @@ pub enum Event {
 pub trait Listener: Send + Sync {
     /// One event.
     fn on(&self, event: Event);
+
+    /// Whether anybody is shown how far a run is: what a run would find out for that alone, it does not otherwise.
+    fn shows_progress(&self) -> bool {
+        true
+    }
 }
 
 /// Listens to nothing.
@@ -134,6 +139,10 @@ pub struct NoEvents;
 
 impl Listener for NoEvents {
     fn on(&self, _: Event) {}
+
+    fn shows_progress(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ const DATA_HINT: &str = "data";
 impl<W: Wire> Store<W::Body> for Container<W> {
     /// The host probes before it relies on it.
     fn info(&self) -> Result<StoreInfo> {
-        let traits =
-            ["if-absent", "if-match", "ranged-get", "ordered-list", "list-after-write", "versions", "retention"];
+        let of_writing = ["if-absent", "if-match", "versions", "retention"];
+        let of_reading = ["ranged-get", "ordered-list", "list-after-write", "flat-list"];
         Ok(StoreInfo {
             identity: self.place.identity(),
-            traits: traits.map(str::to_owned).to_vec(),
+            traits: of_writing.into_iter().chain(of_reading).map(str::to_owned).collect(),
             max_object_bytes: Some(PUT_BYTES_MAX),
         })
     }

@@ -114,10 +114,10 @@ fn a_file_costs_few_system_calls() {
         let source = setup.path("source");
         tree::build_many(&source, FILES)?;
         let backup = ["backup", &source.to_string_lossy()];
-        ensure_few(&traced(&setup, "first", &backup)?, 880)?;
+        ensure_few(&traced(&setup, "first", &backup)?, 700)?;
         // What was changed a moment before the first began is read once more.
         setup.credenza.ok(backup)?;
-        ensure_few(&traced(&setup, "unchanged", &backup)?, 135)?;
+        ensure_few(&traced(&setup, "unchanged", &backup)?, 120)?;
         let target = setup.path("target");
         let restore = ["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()];
         ensure_few(&traced(&setup, "restore", &restore)?, 900)?;

@@ -327,6 +327,10 @@ impl Listener for Reporter {
             Event::Damage(_) | Event::Committed { .. } => {}
         }
     }
+
+    fn shows_progress(&self) -> bool {
+        self.progress.is_drawn()
+    }
 }
 
 /// A line for a person. Where it cannot be written (a full disk, a pipe that nobody reads) there is nobody to tell.

@@ -28,6 +28,10 @@ impl Progress {
         }
     }
 
+    pub(super) const fn is_drawn(&self) -> bool {
+        self.drawn
+    }
+
     pub(super) fn begin(&self, phase: Phase) {
         if !self.drawn {
             return;

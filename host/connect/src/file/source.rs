@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::attributes::{extended_of, fingerprint, is_sparse};
 use super::cause::from_errno;
-use super::platform::posix::{Errno, FileType, OFlags};
+use super::platform::posix::{Errno, FileType, OFlags, pread};
 use super::platform::{NO_TRACE, Status, host_name, open_beneath, status_of};
 use super::reader::FileReader;
 use super::root::{Root, one_spelling};
@@ -25,6 +25,8 @@ use crate::{
     SourceDocument, SourceInfo, ability,
 };
 
+/// Files of up to so many bytes are read when they are opened, on the calling thread: that takes no longer than opening them.
+const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 /// What a listing tells of a file, its extended attributes left out.
 const OWN: &str = "posix.";
 
@@ -89,7 +91,7 @@ impl FileSource {
         }
     }
 
-    fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Status)> {
+    fn open(&self, key: &Key) -> Result<OwnedFd> {
         let root = self.root()?;
         let path = match &root.only {
             Some(only) if only.key != key.as_bytes() => return Err(from_errno("cannot read", key, Errno::NOENT)),
@@ -99,11 +101,31 @@ impl FileSource {
         let open = |flags| open_beneath(root.folder.as_fd(), path, flags);
         // NONBLOCK so that a pipe that took the file's place cannot stall the run; no trace is the owner's privilege.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = match open(flags | NO_TRACE) {
+        let opened = match open(flags | NO_TRACE) {
             Err(Errno::PERM) => open(flags),
             other => other,
+        };
+        opened.map_err(|e| from_errno("cannot read", key, e))
+    }
+
+    /// A small file that is after its last byte what was listed, so that it was that all the time. Nothing where it is not, or cannot be read: what
+    /// it is now is for another read to tell.
+    fn read_as_listed(&self, entry: &Entry, wanted: Option<&str>) -> Option<Opened> {
+        let size = usize::try_from(entry.size?).ok().filter(|size| *size <= AT_ONCE_BYTES_MAX)?;
+        let wanted = wanted.filter(|_| entry.attribute("posix.sparse").is_none())?;
+        let file = self.open(&entry.key).ok()?;
+        let (described, missed) = described(entry, &file);
+        let bytes = read_exactly(&file, size)?;
+        let status = status_of(file.as_fd(), b"").ok()?;
+        if status.kind != FileType::RegularFile || fingerprint(&status) != wanted {
+            return None;
         }
-        .map_err(|e| from_errno("cannot read", key, e))?;
+        self.note_missed(&entry.key, missed);
+        Some(Opened { entry: described, body: Body::from_reader(None, std::io::Cursor::new(bytes)) })
+    }
+
+    fn open_regular(&self, key: &Key) -> Result<(OwnedFd, Status)> {
+        let file = self.open(key)?;
         let status = status_of(file.as_fd(), b"").map_err(|e| from_errno("cannot read", key, e))?;
         if status.kind != FileType::RegularFile {
             return Err(Error::new(
@@ -175,6 +197,11 @@ impl Source for FileSource {
                 format!("`{}` is a {} and has no content to read", entry.key, entry.kind.name()),
             ));
         }
+        if range.is_none()
+            && let Some(opened) = self.read_as_listed(entry, if_match)
+        {
+            return Ok(opened);
+        }
         let (file, status) = self.open_regular(&entry.key)?;
         let seen = fingerprint(&status);
         if if_match.is_some_and(|wanted| wanted != seen) {
@@ -213,6 +240,26 @@ impl Source for FileSource {
     async fn documents(&self) -> Result<Vec<SourceDocument>> {
         Ok(Vec::new())
     }
+}
+
+/// All bytes of a file, if there are just so many.
+fn read_exactly(file: &OwnedFd, size: usize) -> Option<Vec<u8>> {
+    // One byte more than there should be, and the end shows without a further call.
+    let mut bytes = vec![0; size + 1];
+    let mut length = 0;
+    loop {
+        let rest = bytes.get_mut(length..).filter(|rest| !rest.is_empty())?;
+        let count = match pread(file, &mut *rest, length as u64) {
+            Err(Errno::INTR) => continue,
+            read => read.ok()?,
+        };
+        length += count;
+        if count == 0 || length == size {
+            break;
+        }
+    }
+    bytes.truncate(length);
+    (length == size).then_some(bytes)
 }
 
 /// A listed entry with the extended attributes that its open file has now; and why, if these are not all.

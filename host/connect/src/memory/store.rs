@@ -214,8 +214,12 @@ impl Store for MemoryStore {
     async fn info(&self) -> Result<StoreInfo> {
         let conditions: &[&str] = if self.ignores_conditions { &[] } else { &[ability::IF_ABSENT, ability::IF_MATCH] };
         let versions: &[&str] = if self.keeps_versions { &[ability::VERSIONS, ability::RETENTION] } else { &[] };
-        let traits =
-            [conditions, versions, &[ability::RANGED_GET, ability::ORDERED_LIST, ability::LIST_AFTER_WRITE]].concat();
+        let traits = [
+            conditions,
+            versions,
+            &[ability::RANGED_GET, ability::ORDERED_LIST, ability::LIST_AFTER_WRITE, ability::FLAT_LIST],
+        ]
+        .concat();
         Ok(StoreInfo {
             identity: "memory:".to_owned(),
             traits: traits.into_iter().map(str::to_owned).collect(),

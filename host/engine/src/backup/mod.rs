@@ -223,8 +223,8 @@ async fn attempt(
         return run.stop.unless(Box::pin(dry_run(&session, &*source, &info, options, listener))).await?;
     }
     run.stop.check()?;
-    // Nothing tells what there is: a local source is counted while it is read. Any other pays for a listing.
-    let counts = session.parent().is_none() && info.has(ability::LOCAL);
+    // Nothing tells what there is: a local source is counted while it is read, if anybody wants to know. Any other pays for a listing.
+    let counts = session.parent().is_none() && info.has(ability::LOCAL) && listener.shows_progress();
     let counting = (Arc::clone(&source), session.scan_options().clone(), options.size_max, Arc::clone(&run.events));
     let _counting = counts.then(|| task::spawn(count(counting)));
     let line = Line::new(repository, &session, Arc::clone(&source), &info, options, &run.events).await?;

@@ -135,8 +135,9 @@ impl Session {
     ) -> Result<Self> {
         let started = repository.clock().now().wall;
         // In this order: whatever is committed first has its segments in the index, so that a parent can always be read.
-        let mut before = Before::find(repository, info, options).await?;
-        let (index, mut damages) = repository.index_for_backup().await?;
+        let looking = repository.glanced().await?;
+        let mut before = Before::find(&looking, info, options).await?;
+        let (index, mut damages) = looking.index_for_backup().await?;
         damages.append(&mut before.damaged);
         let index = Arc::new(index);
         let source = SnapshotSource {

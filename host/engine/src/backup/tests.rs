@@ -933,3 +933,12 @@ async fn what_a_local_source_holds_is_counted_when_no_parent_tells_it() {
         assert_eq!(reported.collect::<Vec<_>>(), Vec::from_iter(counted), "for others a listing costs requests");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_counted_that_nobody_is_shown() {
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let inner = MemorySource::new();
+    inner.put("a", noise(1, 1000));
+    let source = Reading { inner, local: true, listings: AtomicUsize::new(1), read: |answer| answer };
+    run(&repository, Arc::new(source), &BackupOptions::default(), &RunContext::default()).await.unwrap();
+}

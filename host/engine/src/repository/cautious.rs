@@ -33,7 +33,7 @@ impl Repository {
     /// # Errors
     /// [`Error::ListingsDisagree`] of a cautious repository.
     pub(crate) async fn list(&self, store: &dyn Store, prefix: &str) -> Result<Vec<StoredObject>> {
-        if self.cautious { self.list_twice(store, prefix).boxed().await } else { list(store, prefix).await }
+        if self.cautious { self.list_twice(store, prefix).boxed().await } else { self.listed(store, prefix).await }
     }
 
     /// Every object of the store, strays that have a key among them, and the strays that have none; packs as [`list`](Self::list) shows them.

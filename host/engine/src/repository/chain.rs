@@ -10,7 +10,7 @@ use credenza_format::{ChainLink, Digest, Hex, ObjectKind};
 use credenza_model::StoreKey;
 
 use super::snapshots::SNAPSHOTS;
-use super::{Repository, SnapshotHandle, list, random_id};
+use super::{Repository, SnapshotHandle, random_id};
 use crate::{Error, Result};
 
 /// What a writer knows of its chain. Memory: a name per snapshot.
@@ -53,7 +53,7 @@ impl Chain {
         self.writer
     }
 
-    /// The place that the next snapshot takes, behind what was committed since, too. Costs one listing and what is new in it.
+    /// The place that the next snapshot takes, behind what was committed since, too. Costs one listing, unless the repository was [glanced](Repository::glanced) at for this, and what is new in it.
     pub(crate) async fn next(&mut self, repository: &Repository) -> Result<ChainLink> {
         if !self.blind {
             self.catch_up(repository).await?;
@@ -63,7 +63,7 @@ impl Chain {
     }
 
     async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
-        let listed = list(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
+        let listed = repository.listed(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
         let listed = listed.filter(|key| ObjectKind::parse(key).is_some());
         let fresh: Vec<StoreKey> = listed.filter(|key| !self.seen.contains(key)).collect();
         self.follow(repository.stated_links(fresh.clone()).await?);

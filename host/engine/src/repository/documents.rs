@@ -130,7 +130,8 @@ impl Repository {
         for round in 0..LISTINGS_MAX {
             let mut listed = self.list_kind(store, kind).await?;
             listed.retain(|(id, _)| seen.insert(*id));
-            let is_known = rest == Rest::Known && !known.is_empty() && seen == known;
+            let is_as_known = self.fills_cache() || !known.is_empty() && seen == known;
+            let is_known = rest == Rest::Known && is_as_known;
             // What is gone before it is read was merged.
             let (mut unread, mut is_merged) = (listed.len(), false);
             let note = |document: Document<T>| {

@@ -75,8 +75,9 @@ impl Repository {
 
     async fn salvage_index(&self, rest: Rest) -> Result<Salvaged> {
         // In this order: a repack publishes the new places of blobs before it condemns the old ones.
-        let (condemned, records) = self.condemned_records().await?;
-        let ReadIndex { mut index, damaged: segments, .. } = self.read_index_at(rest, self.store()).await?;
+        let looking = self.glanced().await?;
+        let (condemned, records) = looking.condemned_records().await?;
+        let ReadIndex { mut index, damaged: segments, .. } = looking.read_index_at(rest, self.store()).await?;
         condemned.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
         Ok(Salvaged { index, segments, records })
     }

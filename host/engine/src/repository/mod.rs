@@ -2,7 +2,7 @@
 //!
 //! Owned here: creating (`probe` tries the store), opening, the config with the retention policy and the role in it, key slots, until when objects are
 //! locked, the small objects (`documents` reads any kind, `index` and `snapshots` know what is in them), records of removal, a
-//! writer's place in its chain, and whether what was listed is all there is (`cautious`, `complete`). Refused here:
+//! writer's place in its chain, one listing in place of several (`glance`), and whether what was listed is all there is (`cautious`, `complete`). Refused here:
 //! packs (`blobs`, `write::dedup`). Called by every command of the engine.
 
 mod cautious;
@@ -12,6 +12,7 @@ mod complete;
 mod create;
 mod documents;
 mod filter;
+mod glance;
 mod index;
 mod locks;
 mod open;
@@ -78,6 +79,8 @@ pub struct Repository {
     healer: Arc<parity::Healer>,
     /// Whether listings are made in two ways that must agree.
     cautious: bool,
+    /// What the first listings of some folders are answered by.
+    glance: Option<Arc<glance::Glance>>,
     /// The cache before the store.
     cache: Option<CacheFolder>,
     /// Where reads of data are counted instead of made, in a rehearsal.
@@ -136,6 +139,11 @@ impl Repository {
     /// The same for ranges of one pack: what describes the data is read all the same.
     pub(crate) fn unread(&self, pack: Option<&IndexedPack>) -> Option<&Tally> {
         self.unread_packs().filter(|_| pack.is_some_and(|pack| pack.kind == PackKind::Data))
+    }
+
+    /// Whether a run will find in the cache what is read now: a rehearsal brings it there.
+    fn fills_cache(&self) -> bool {
+        self.unread.is_some() && self.cache.is_some()
     }
 
     /// Both copies of the config as they are now, verified with the keys.

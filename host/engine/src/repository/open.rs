@@ -69,6 +69,7 @@ impl Repository {
             damages: damages.into(),
             healer: Arc::default(),
             cautious: false,
+            glance: None,
             cache,
             unread: None,
             in_charge: false,

@@ -2,9 +2,12 @@
 //!
 //! Owned here: the parts, the patterns and the versions that were asked for, and the folders above what a pattern includes. Called by `restore::run`.
 //!
-//! Bound: records of [`BATCH_BYTES`], where versions are replayed those of one key more, and the folders above the last.
+//! Bound: records of [`BATCH_BYTES_MAX`], where versions are replayed those of one key more, and the folders above the last.
+
+use std::collections::HashSet;
 
 use credenza_connect::Patterns;
+use credenza_format::{BlobIndex, PackOrdinal};
 use credenza_model::{Attribute, Content, EntryKind, Record};
 
 use super::RestoreOptions;
@@ -14,15 +17,19 @@ use crate::key_list::KeyCursor;
 use crate::parts::{Part, Spans};
 use crate::walk::Records;
 
-/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 20,000 small files; the next are gathered
+/// Memory of the records that are sorted by place at a time: within them a pack is read once. Some 10,000 small files; the next are gathered
 /// while these are written.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Until then a batch goes on to where a pack begins of which it has nothing yet: one that two batches share is asked for by both. A full pack of small files is
+/// less than what lies between.
+const BATCH_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// What a chunk takes of it, in its record and in the plan of what is read.
 const CHUNK_BYTES: usize = 200;
 
 /// What is to be restored, a batch of records at a time.
 pub(super) struct Batches<'a> {
     options: &'a RestoreOptions,
+    index: &'a BlobIndex,
     spans: Spans,
     /// The first record of a key that did not fit the batch before.
     held: Option<Record>,
@@ -38,13 +45,14 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(options: &'a RestoreOptions, scope: &Scope) -> Self {
+    pub(super) fn new(options: &'a RestoreOptions, scope: &Scope, index: &'a BlobIndex) -> Self {
         // A snapshot that holds nothing is whole.
         let found = vec![options.parts.is_all(); options.parts.as_slice().len()];
         let only = options.only.as_ref().map(|only| only.cursor());
         let is_let_in = |folder: &&Record| !options.exclude.cover(folder.entry.key.as_bytes());
         let above = scope.above().iter().filter(is_let_in).cloned().collect();
-        Self { options, spans: scope.spans.clone(), held: None, above, found, versions_left: 0, only, passed: 0 }
+        let spans = scope.spans.clone();
+        Self { options, index, spans, held: None, above, found, versions_left: 0, only, passed: 0 }
     }
 
     /// Something of every part may be in what is lost.
@@ -62,6 +70,7 @@ impl<'a> Batches<'a> {
     pub(super) async fn gather(&mut self, records: &mut Records) -> Result<Vec<Record>> {
         let mut batch: Vec<Record> = self.held.take().into_iter().collect();
         let mut bytes = batch.iter().map(memory_of).sum::<usize>();
+        let mut packs = HashSet::new();
         while let Some(record) = records.next().await? {
             let part = self.spans.part_of(&record.entry.key);
             if let Some(found) = part.and_then(|part| self.found.get_mut(part)) {
@@ -78,7 +87,9 @@ impl<'a> Batches<'a> {
             let Some(record) = wanted.pop() else { continue };
             bytes += wanted.iter().chain([&record]).map(memory_of).sum::<usize>();
             batch.append(&mut wanted);
-            if bytes >= BATCH_BYTES && batch.last().is_some_and(|last| last.entry.key != record.entry.key) {
+            let is_next_key = batch.last().is_some_and(|last| last.entry.key != record.entry.key);
+            let is_end = bytes >= BATCH_BYTES_MAX || bytes >= BATCH_BYTES && self.begins_pack(&record, &mut packs)?;
+            if is_next_key && is_end {
                 self.held = Some(record);
                 return Ok(batch);
             }
@@ -86,6 +97,14 @@ impl<'a> Batches<'a> {
         }
         self.pass_over(&mut batch);
         Ok(batch)
+    }
+
+    /// Whether the content of a record begins in a pack that none of those asked about before has begun in. It is noted.
+    fn begins_pack(&self, record: &Record, packs: &mut HashSet<PackOrdinal>) -> Result<bool> {
+        let Content::Chunks(refs) = &record.content else { return Ok(false) };
+        let place = refs.first().map_or(Ok(None), |first| self.index.get(&first.id))?;
+        let is_first = packs.is_empty();
+        Ok(place.is_some_and(|place| packs.insert(place.pack)) && !is_first)
     }
 
     /// Lets go of the versions of the last key that are passed over; the oldest came last.

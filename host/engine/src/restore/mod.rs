@@ -254,7 +254,7 @@ pub async fn run(
         folders.open(writer.make_above(found.into_iter().filter_map(|record| writer.map(&scope, record))).await?);
     }
     let counted = options.counting();
-    let mut batches = Batches::new(&counted, &scope);
+    let mut batches = Batches::new(&counted, &scope, origin.loader.index());
     let mut is_whole = write_all(origin, (&mut batches, &scope), &writer, &mut folders).await?;
     let nowhere = scope.nowhere(origin, &counted, batches.missing());
     let (parts_missing, is_rest_whole) = run.stop.unless(Box::pin(nowhere)).await??;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! before  LIST condemned; load the index, deduplicate against no condemned pack; packs and index segments are uploaded
-//! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, relocate and begin again if it names a pack relied on;
+//! commit  wait for everybody at work, close the packs; PUT intent; PUT the last index segment; prove that the index describes all that was kept; LIST condemned again, in a small repository with the snapshots, relocate and begin again if it names a pack relied on;
 //!         PUT the component that read, if it is not there, under a name that is not condemned;
 //!         extend the locks that end too early; PUT usage, if no other run's is adopted; PUT snapshot (the commit); DELETE intents
 //! ```
@@ -87,7 +87,7 @@ async fn prepare(
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
     let is_adopted = draft.adopted.is_some();
-    let usage = settle(repository, dedup, draft.adopted, draft.connector, draft.stop).await?;
+    let (usage, latest) = settle(repository, dedup, draft.adopted, draft.connector, draft.stop).await?;
     hold(repository, dedup, &usage, draft.stop).await?;
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
@@ -104,7 +104,7 @@ async fn prepare(
             dedup.record().put(sealed).await?;
         }
     }
-    let link = draft.chain.next(repository).await?;
+    let link = draft.chain.next(&latest).await?;
     let ChainLink { writer, sequence, .. } = link;
     let snapshot = make(&usage, dedup.record().bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
@@ -113,7 +113,8 @@ async fn prepare(
     Ok((snapshot, place))
 }
 
-/// Announces what the snapshot relies on until no record condemns any of it. A list that was adopted is what another snapshot of this name may state:
+/// Announces what the snapshot relies on until no record condemns any of it. What the last look at the records told of the snapshots, too, comes with it,
+/// unless what takes long lies between that and the commit. A list that was adopted is what another snapshot of this name may state:
 /// it is taken as it is, or not at all.
 async fn settle(
     repository: &Repository,
@@ -121,7 +122,7 @@ async fn settle(
     adopted: Option<Usage>,
     connector: Option<(&EscrowedConnector, bool)>,
     stop: &Stop,
-) -> Result<Usage> {
+) -> Result<(Usage, Repository)> {
     let is_adopted = adopted.is_some();
     // The run's own packs are not in it, and are described below.
     let own = if is_adopted { dedup.record().packs() } else { Vec::new() };
@@ -135,7 +136,8 @@ async fn settle(
         dedup.record().flush_index(Vec::new()).await?;
         dedup.record().prove()?;
         stop.check()?;
-        let condemned = condemned(repository, dedup, &usage).await?;
+        let looking = repository.glanced().await?;
+        let condemned = condemned(&looking, dedup, &usage).await?;
         let is_condemned = name.is_some_and(|name| condemned.contains(&name));
         if is_condemned {
             escrow.iter_mut().for_each(Escrow::rename);
@@ -145,7 +147,8 @@ async fn settle(
             if let Some(escrow) = &escrow {
                 stop.unless(escrow.keep(repository)).await??;
             }
-            return Ok(usage);
+            let is_soon = repository.lock_rule().is_none() && escrow.as_ref().is_none_or(Escrow::is_kept);
+            return Ok((usage, if is_soon { looking } else { repository.clone() }));
         }
         if taken > 0 && is_adopted {
             return Err(Error::Conflict { packs: taken });
@@ -172,6 +175,11 @@ impl<'a> Escrow<'a> {
     /// None where all of them are condemned: then it is not kept, and a later snapshot finds a name free again.
     fn name(&self) -> Option<ObjectId> {
         self.names.front().copied()
+    }
+
+    /// Whether there is nothing to put.
+    fn is_kept(&self) -> bool {
+        self.is_kept || self.name().is_none()
     }
 
     fn rename(&mut self) {
