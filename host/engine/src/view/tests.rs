@@ -127,7 +127,7 @@ async fn many_who_read_in_a_row_at_once_fetch_next_to_nothing_twice() {
     const PIECE: usize = 64 << 10;
     let (store, repository) = recorded().await;
     let (record, content) = long(&repository, READERS * STRETCH).await;
-    let index = Arc::new(repository.readable_index().await.unwrap());
+    let index = Arc::new(repository.index_for_reading().await.unwrap());
     // Room for a quarter of what they read.
     let kept = Arc::new(KeptBlobs::new(repository.loader(index), READERS * STRETCH / 4));
     let readers = [(); READERS].map(|()| Reader::new(Arc::clone(&kept), record.content.clone(), Vec::new()));

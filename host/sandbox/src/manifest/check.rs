@@ -37,7 +37,11 @@ impl Manifest {
             "roles",
             "may name source, store and destination; `prune` and `replay` are grants under `allow`",
         )?;
-        ensure(self.schemes.iter().all(|s| plain(s)), "schemes", "must hold words of 1 to 64 lower-case letters, digits or `-`")
+        ensure(
+            self.schemes.iter().all(|s| plain(s)),
+            "schemes",
+            "must hold words of 1 to 64 lower-case letters, digits or `-`",
+        )
     }
 
     fn check_settings(&self) -> Result<(), ManifestError> {
