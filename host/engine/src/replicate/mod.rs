@@ -4,6 +4,7 @@
 //! select   snapshots of both, a policy > which are missing, newest first, and how far behind the target is   (pure)
 //! lag      usage lists of the missing, both indexes > the bytes of the chunks that carrying them adds
 //! proof    the packs of a snapshot at the target: listed in their sizes, or read whole, by its own record
+//! seen     a listing > whether anything has changed since, so that all of the above need not be asked again
 //! ```
 //!
 //! Owned here: that. Refused here: carrying (`sync`), removing (`remove`), which rules keep a snapshot (`retention`), and when any of it is done
@@ -11,10 +12,12 @@
 
 mod lag;
 mod proof;
+mod seen;
 mod select;
 #[cfg(test)]
 mod tests;
 
 pub use lag::{Lag, lag};
 pub use proof::{Proof, Proofs, Prove, Proven, read_new};
+pub use seen::{Extent, seen};
 pub use select::{Meant, Selection, fits, newest_meant, select, vanished};

@@ -23,7 +23,7 @@ mod usage;
 mod workers;
 
 pub(crate) use claim::claim;
-pub(crate) use commit::{Committed, Draft, commit};
+pub(crate) use commit::{Committed, Draft, commit, commit_member, settle_group};
 pub(crate) use copy::copy;
 pub(crate) use dedup::Deduplicator;
 pub(crate) use group::{GroupKeeper, keep_together};
