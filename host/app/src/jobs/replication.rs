@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use credenza_engine::replicate::{Meant, Prove};
+use credenza_engine::replicate::{ClassLock, Meant, Prove};
+use credenza_engine::retention::Bucket;
 use credenza_format::Policy;
 use jiff::Timestamp;
 
@@ -91,6 +92,8 @@ pub struct To {
     pub keep: Keep,
     /// For so many days at least it is to lock what is stored.
     pub lock_days: Option<u32>,
+    /// And for so many what a rule of its retention keeps.
+    pub locks: Vec<ClassLock>,
     /// What proves what has arrived.
     pub prove: Proving,
 }
@@ -226,16 +229,50 @@ fn target(part: &Part<'_>, from: Option<&str>, beside: &[String]) -> Option<To> 
         _ => Err("it is no such word: write source or target".to_owned()),
     });
     let runs = runs.unwrap_or(RunsAt::Source);
-    let lock = part.parsed("lock", parse_span).map(|lock| lock.as_secs().div_ceil(DAY));
+    let keep = keep(part);
+    let (lock_days, locks) = match part.is_text("lock") {
+        true => (part.parsed("lock", parse_days), Vec::new()),
+        false => (None, class_locks(part, &keep)),
+    };
     Some(To {
         is_here: runs.is_here(&target, beside),
         target,
         runs,
         rpo: part.parsed("rpo", parse_span),
-        keep: keep(part),
-        lock_days: lock.and_then(|days| u32::try_from(days).ok()),
+        keep,
+        lock_days,
+        locks,
         prove: part.parsed("prove", Proving::parse).unwrap_or(Proving::List),
     })
+}
+
+/// A span in days, of which none is cut.
+fn parse_days(text: &str) -> Result<u32, String> {
+    let days = parse_span(text)?.as_secs().div_ceil(DAY);
+    u32::try_from(days).map_err(|_| "it is longer than anything lasts: write 400d, or 7y".to_owned())
+}
+
+/// For how long what the rules keep is locked; a rule that the retention has not is a mistake.
+fn class_locks(part: &Part<'_>, keep: &Keep) -> Vec<ClassLock> {
+    let Some(lock) = part.part("lock") else { return Vec::new() };
+    let mut locks = Vec::new();
+    for class in [Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month, Bucket::Year] {
+        let name = class.name();
+        let Some(days) = lock.parsed(name, parse_days) else { continue };
+        let is_kept = |policy: &Policy| policy.counts().any(|(rule, count)| rule == name && count > 0);
+        match keep {
+            Keep::By(policy) if !is_kept(policy) => {
+                lock.problem(name, &format!("nothing is kept as {name} there"), &format!("add {name} to keep"));
+            }
+            Keep::All => {
+                let remedy =
+                    format!("write how many, such as keep = {{ {name} = 12 }}, or one lock for all: lock = \"30d\"");
+                lock.problem(name, "all is kept there, by no rule", &remedy);
+            }
+            Keep::By(_) | Keep::Same => locks.push(ClassLock { class, days }),
+        }
+    }
+    locks
 }
 
 fn keep(part: &Part<'_>) -> Keep {

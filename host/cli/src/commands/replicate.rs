@@ -11,6 +11,7 @@ use credenza_app::jobs::replication::Replicate;
 use credenza_app::jobs::run::{Occasion, Runner};
 use credenza_app::jobs::{JobsError, JobsFile};
 use credenza_engine::SystemClock;
+use credenza_engine::replicate::ClassLocked;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
@@ -272,6 +273,14 @@ fn shown(f: &mut fmt::Formatter<'_>, status: &TargetStatus, zone: &Zone) -> fmt:
         }
         (Some(days), _) => write!(f, "; locks for {days} days")?,
         (None, _) => {}
+    }
+    for lock in &status.locks {
+        let ClassLocked { class, days_asked, snapshots, days } = lock;
+        match days {
+            Some(days) if days < days_asked => write!(f, "; {class} LOCKED FOR {days} DAYS OF {days_asked}")?,
+            Some(days) => write!(f, "; {snapshots} {class} locked for {days} days")?,
+            None => write!(f, "; no {class} to lock yet")?,
+        }
     }
     if status.is_here { Ok(()) } else { f.write_str("; carried to by another machine") }
 }

@@ -25,13 +25,16 @@ mod status;
 mod tests;
 
 use std::ffi::OsStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::latest::last_drill;
 use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
-use credenza_engine::replicate::{Extent, Meant, Prove, Selection, lag, read_new, seen, select, vanished};
+use credenza_engine::replicate::{
+    self as copies, Extent, Meant, Prove, Selection, lag, read_new, seen, select, vanished,
+};
+use credenza_engine::retention::{self, Plan};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{
@@ -161,6 +164,12 @@ fn policy_of(policy: &Replicate, to: &To, origin: &Repository) -> Result<Option<
     }
 }
 
+/// What the policy of a target makes of the snapshots that it has; nothing where it keeps all.
+fn plan_of(policy: &Replicate, to: &To, origin: &Repository, here: &Snapshots) -> Result<Option<Plan>, Error> {
+    let kept = policy_of(policy, to, origin)?;
+    Ok(kept.map(|kept| retention::plan(here.clone(), &kept, &SnapshotFilter::default())))
+}
+
 /// What a target has and lacks.
 ///
 /// # Errors
@@ -221,8 +230,14 @@ impl Whole<'_> {
         Ok(Origin { open, seen })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is remembered of a target.
+    fn known(&self, target: &str) -> Seen {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).of(target)
+    }
+
+    /// Remembers what was seen of it.
+    fn keep(&self, target: &str, seen: Seen) -> Result<(), JobsError> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).keep(target, seen)
     }
 }
 
@@ -271,7 +286,7 @@ impl Run<'_, '_> {
     /// Does all of it, unless neither side has changed since a run found that there was nothing left to do.
     async fn unless_settled(&mut self, to: &To, origin: &Origin, target: &OpenRepository) -> Result<(), Error> {
         let rules = self.rules(to, &origin.open)?;
-        let known = self.whole.memory().of(&to.target);
+        let known = self.whole.known(&to.target);
         let now = self.runner.clock.now().wall;
         let settled = known.settled.as_ref().filter(|settled| settled.holds(&origin.seen, &rules, now));
         if let Some(settled) = settled.filter(|_| !self.whole.is_vanishing_meant)
@@ -289,7 +304,7 @@ impl Run<'_, '_> {
             Proving::List | Proving::Audit => None,
         };
         if let Some(settled) = Settled::of((origin.seen, target_seen), rules, &step, now, (to.prove, drilled)) {
-            let seen = self.whole.memory().of(&to.target);
+            let seen = self.whole.known(&to.target);
             self.remember(to, Seen { settled: Some(settled), ..seen });
         }
         Ok(())
@@ -357,15 +372,17 @@ impl Run<'_, '_> {
             });
         }
         let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
-        let known = self.whole.memory().of(&to.target);
+        let known = self.whole.known(&to.target);
         let may_remove = self.look_at_origin(to, &known, (&there, &retreats))?;
         let mut after = after;
         if may_remove && is_replica {
             let removed = self.prune(to, origin, target).await?;
             after.whole.retain(|handle| !removed.contains(&handle.snapshot.id));
         }
+        let is_locked = self.lock_longer(to, origin, target, &after).await;
         let is_proven = self.prove(to, target, &after, known).await?;
-        let is_settled = is_proven && may_remove && is_replica && report.failed == 0 && left.missing.is_empty();
+        let is_settled =
+            is_locked && is_proven && may_remove && is_replica && report.failed == 0 && left.missing.is_empty();
         Ok(is_settled.then_some((target_seen, step)))
     }
 
@@ -384,8 +401,8 @@ impl Run<'_, '_> {
         if retreats.is_empty() || self.whole.is_vanishing_meant {
             return Ok(Some(retreats));
         }
-        let seen = Seen { has_retreated: true, ..self.whole.memory().of(&to.target) };
-        let kept = self.whole.memory().keep(&to.target, seen);
+        let seen = Seen { has_retreated: true, ..self.whole.known(&to.target) };
+        let kept = self.whole.keep(&to.target, seen);
         match kept {
             Ok(()) => Ok(Some(retreats)),
             Err(error) => {
@@ -440,8 +457,14 @@ impl Run<'_, '_> {
 
     /// Says where a target locks for a shorter time than asked.
     fn tell_lock(&mut self, to: &To, target: &OpenRepository) {
-        let Some(asked) = to.lock_days else { return };
         let has = target.repository.config().retain_days.unwrap_or(0);
+        if has == 0 && !to.locks.is_empty() {
+            let target = &to.target;
+            return self.recording.worsen(Ending::Incomplete, || {
+                format!("{target} locks nothing, and what its retention keeps is to be locked: make another target with create --retain 30d, or ask for no lock")
+            });
+        }
+        let Some(asked) = to.lock_days else { return };
         if has < asked {
             let target = &to.target;
             self.recording.worsen(Ending::Incomplete, || {
@@ -449,6 +472,38 @@ impl Run<'_, '_> {
                 format!("{target} {locks}, and {asked} days are asked for: make another target with create --retain {asked}d, or ask for less")
             });
         }
+    }
+
+    /// Locks for longer what a rule of the retention keeps; whether it is locked as asked for.
+    async fn lock_longer(
+        &mut self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+        here: &Snapshots,
+    ) -> bool {
+        if to.locks.is_empty() || target.repository.config().retain_days.is_none() {
+            return to.locks.is_empty();
+        }
+        match self.locked_longer(to, origin, target, here).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed(&format!("locking snapshots in {} for longer", to.target), Ending::Incomplete, error);
+                false
+            }
+        }
+    }
+
+    async fn locked_longer(
+        &self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+        here: &Snapshots,
+    ) -> Result<(), Error> {
+        let Some(plan) = plan_of(self.policy, to, &origin.repository, here)? else { return Ok(()) };
+        copies::lock(&target.repository, (&plan, here.now), &to.locks, &self.runner.stop).await?;
+        Ok(())
     }
 
     /// Whether snapshots may be removed at a target: not where the origin was rolled back, or too many have vanished there, until it is said that this is
@@ -492,10 +547,10 @@ impl Run<'_, '_> {
     }
 
     fn remember(&mut self, to: &To, seen: Seen) {
-        if self.whole.memory().of(&to.target) == seen {
+        if self.whole.known(&to.target) == seen {
             return;
         }
-        let kept = self.whole.memory().keep(&to.target, seen);
+        let kept = self.whole.keep(&to.target, seen);
         if let Err(error) = kept {
             self.recording.failed("remembering what the origin has", Ending::Incomplete, Cause::Jobs(error));
         }
@@ -570,7 +625,7 @@ impl Run<'_, '_> {
             let until = proven.until.and_then(SnapshotHandle::time);
             self.recording.did(Step::Proven { target: to.target.clone(), until, packs_read, damages });
             let proven = newest.filter(|_| is_all);
-            self.remember(to, Seen { proven, ..self.whole.memory().of(&to.target) });
+            self.remember(to, Seen { proven, ..self.whole.known(&to.target) });
         }
         if !is_all {
             let (unproven, target, word) = (proven.unproven, &to.target, shell_word(&to.target));
@@ -580,7 +635,10 @@ impl Run<'_, '_> {
         }
         if let Proving::Drill(every) = to.prove {
             let rule = DrillRule { every, sample: DrillOptions { files: 5, folders: 1, bytes_max: DRILL_BYTES } };
-            verify::drill(self.runner, (&self.policy.name, &rule), target, &mut self.recording).await?;
+            // Trials of two targets at once have a scratch folder each.
+            let place = self.policy.targets.iter().position(|other| other.target == to.target).unwrap_or_default();
+            let name = format!("{}.{place}", self.policy.name);
+            verify::drill(self.runner, (&name, &rule), target, &mut self.recording).await?;
         }
         Ok(is_all)
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use credenza_engine::latest::last_drill;
-use credenza_engine::replicate::{Lag, Proofs, Proven, Selection, lag, newest_meant};
+use credenza_engine::replicate::{ClassLocked, Lag, Proofs, Proven, Selection, lag, locked, newest_meant};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
 use credenza_model::Timestamp;
 use serde::Serialize;
@@ -109,6 +109,8 @@ pub struct TargetStatus {
     pub lock_days: Option<u32>,
     /// For how many the policy asks.
     pub lock_days_asked: Option<u32>,
+    /// How long it locks what the rules of its retention keep, where the policy asks for that.
+    pub locks: Vec<ClassLocked>,
     /// Why nothing is known of it, where that is so.
     pub unknown: Option<String>,
 }
@@ -132,6 +134,7 @@ impl TargetStatus {
             drilled: None,
             lock_days: None,
             lock_days_asked: to.lock_days,
+            locks: Vec::new(),
             unknown: None,
         }
     }
@@ -243,7 +246,12 @@ async fn target(
     let meant = meant(runner.app, policy)?;
     let handles = copies_in(&here, &meant);
     let proven = proven(sides.target, to, &handles).await?;
+    let locks = match super::plan_of(policy, to, sides.origin, &here)? {
+        Some(plan) if !to.locks.is_empty() => locked(sides.target, (&plan, here.now), &to.locks).await?,
+        _ => Vec::new(),
+    };
     Ok(TargetStatus {
+        locks,
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
         spared: selection.spared,

@@ -19,6 +19,8 @@ use crate::simulated::{Simulated, Site, Weather};
 
 const BEGIN: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
+/// Trials at once have scratch folders of their own.
+const DRILLED: &str = "prove = \"drill:30d\"";
 
 /// An origin, targets that are made like it, and a machine.
 struct Bed {
@@ -157,7 +159,7 @@ async fn a_target_that_hangs_keeps_none_behind_it_waiting_and_all_are_told_in_or
     // Paris goes on when another has its copy.
     bed.site("paris").set(Weather::Frozen);
     let ear = Ear { thawed: Some(Arc::clone(bed.site("paris"))), ..Ear::default() };
-    let ending = bed.run(&[("paris", ""), ("oslo", ""), ("rome", "")], &ear).await;
+    let ending = bed.run(&[("paris", ""), ("oslo", DRILLED), ("rome", DRILLED)], &ear).await;
     assert_eq!((ending, ear.carried()), (Ending::Done, told(&[("paris", 1), ("oslo", 1), ("rome", 1)])));
     for name in ["paris", "oslo", "rome"] {
         assert_eq!(bed.has(name).await, [id], "{name}");
