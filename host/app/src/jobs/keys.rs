@@ -16,8 +16,10 @@ pub(super) enum Form {
     Command,
     /// A span of time, such as `10m`.
     Span,
-    /// A span of time, or a table with these keys.
-    SpanOrTable(&'static [Key]),
+    /// A span of time that may also be in years, such as `7y`.
+    Days,
+    /// Such a span, or a table with these keys.
+    DaysOrTable(&'static [Key]),
     /// A span, or two: `1m..1h`.
     Range,
     /// Bytes, such as `2GiB`.
@@ -316,7 +318,7 @@ const TO: &[Key] = &[
     ),
     key(
         "lock",
-        Form::SpanOrTable(LOCK),
+        Form::DaysOrTable(LOCK),
         "The target locks what is stored for so long at least, one that does not is told; or how long it is to lock what a rule of its retention keeps.",
     ),
     key(
@@ -420,11 +422,11 @@ pub(super) const KEEP: &[Key] = &[
 
 /// For how long what a rule of the retention keeps is locked.
 const LOCK: &[Key] = &[
-    key("hourly", Form::Span, "What it keeps as the one of an hour that is over; so with the following."),
-    key("daily", Form::Span, "Of a day."),
-    key("weekly", Form::Span, "Of a week."),
-    key("monthly", Form::Span, "Of a month."),
-    key("yearly", Form::Span, "Of a year."),
+    key("hourly", Form::Days, "What it keeps as the one of an hour that is over; so with the following."),
+    key("daily", Form::Days, "Of a day."),
+    key("weekly", Form::Days, "Of a week."),
+    key("monthly", Form::Days, "Of a month."),
+    key("yearly", Form::Days, "Of a year."),
 ];
 
 /// The JSON schema of the file, which editors complete and check by.
@@ -454,6 +456,7 @@ fn described(key: &Key) -> Value {
 
 fn form(form: &Form) -> Value {
     const SPAN: &str = "^[0-9]+[smhdw]$";
+    const DAYS: &str = "^[0-9]+[smhdwy]$";
     let text = || json!({ "type": "string" });
     match form {
         Form::Text => text(),
@@ -465,7 +468,8 @@ fn form(form: &Form) -> Value {
         Form::Size => json!({ "type": "string", "pattern": "^[0-9]+([KMGTkmgt]i?)?[Bb]?$" }),
         Form::Flag => json!({ "type": "boolean" }),
         Form::FlagOrSpan => json!({ "oneOf": [{ "type": "boolean" }, { "type": "string", "pattern": SPAN }] }),
-        Form::SpanOrTable(keys) => json!({ "oneOf": [{ "type": "string", "pattern": SPAN }, object(keys)] }),
+        Form::Days => json!({ "type": "string", "pattern": DAYS }),
+        Form::DaysOrTable(keys) => json!({ "oneOf": [{ "type": "string", "pattern": DAYS }, object(keys)] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
         Form::Percent => json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" }),
         Form::Table(keys) => object(keys),

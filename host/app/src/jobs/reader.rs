@@ -288,7 +288,7 @@ impl<'t> Part<'t> {
                 | Form::Tables(keys)
                 | Form::Named(keys)
                 | Form::WordOrTable(_, keys)
-                | Form::SpanOrTable(keys),
+                | Form::DaysOrTable(keys),
             ) => keys,
             _ => &[],
         }

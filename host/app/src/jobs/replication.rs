@@ -26,6 +26,8 @@ pub(super) const REPLICATE: &str = "replicate.";
 const EVERY: Duration = Duration::from_hours(1);
 /// A day, which locks are counted in.
 const DAY: u64 = 86_400;
+/// The longest lock: 100 years.
+const LOCK_DAYS_MAX: u32 = 36_600;
 
 /// One policy.
 #[derive(Debug, Clone)]
@@ -246,10 +248,17 @@ fn target(part: &Part<'_>, from: Option<&str>, beside: &[String]) -> Option<To> 
     })
 }
 
-/// A span in days, of which none is cut.
+/// Days that a lock lasts, of which none is cut; it may be longer than any other span.
 fn parse_days(text: &str) -> Result<u32, String> {
-    let days = parse_span(text)?.as_secs().div_ceil(DAY);
-    u32::try_from(days).map_err(|_| "it is longer than anything lasts: write 400d, or 7y".to_owned())
+    let days = [("d", 1), ("w", 7), ("y", 366)].iter().find_map(|(unit, days)| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*days)
+    });
+    match days {
+        Some(days) if (1..=LOCK_DAYS_MAX).contains(&days) => Ok(days),
+        Some(_) => Err("it is not between 1d and 100y: write a number and d, w or y, such as 400d or 7y".to_owned()),
+        None => parse_span(text).map(|span| u32::try_from(span.as_secs().div_ceil(DAY)).unwrap_or(LOCK_DAYS_MAX)),
+    }
 }
 
 /// For how long what the rules keep is locked; a rule that the retention has not is a mistake.
@@ -427,6 +436,17 @@ prove = "drill:30d"
             (format!("[replicate.a]\nfrom = \"@m\"\n{}keep = {{ }}", to("@p")), "it keeps nothing"),
             (format!("[replicate.a]\nfrom = \"@m\"\n{}run = \"there\"", to("@p")), "write source or target"),
             (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}lock = {{ monthly = \"400d\" }}", to("@p")),
+                "all is kept there, by no rule; write how many, such as keep = { monthly = 12 }",
+            ),
+            (
+                format!(
+                    "[replicate.a]\nfrom = \"@m\"\n{}keep = {{ daily = 3 }}\nlock = {{ yearly = \"7y\" }}",
+                    to("@p")
+                ),
+                "nothing is kept as yearly there; add yearly to keep",
+            ),
+            (
                 format!("[replicate.a]\nfrom = \"@m\"\n{}{}", to("@p"), to("@p")),
                 "is a target of `replicate.a` already; name each target once",
             ),
@@ -438,6 +458,23 @@ prove = "drill:30d"
             let said = parse(&lines).unwrap_err().to_string();
             assert!(said.contains(part), "{lines}: {said}");
         }
+    }
+
+    #[test]
+    fn what_a_rule_keeps_may_be_locked_for_longer() {
+        let policy = "[replicate.a]\nfrom = \"@m\"\n[[replicate.a.to]]\ntarget = \"@p\"\n";
+        let file = parse(&format!(
+            "{policy}keep = {{ daily = 3, monthly = 24 }}\nlock = {{ monthly = \"400d\", daily = \"7y\" }}"
+        ))
+        .unwrap();
+        let to = &file.replicate("a").unwrap().targets[0];
+        assert_eq!(
+            (to.lock_days, to.locks.as_slice()),
+            (
+                None,
+                &[ClassLock { class: Bucket::Day, days: 7 * 366 }, ClassLock { class: Bucket::Month, days: 400 }][..]
+            )
+        );
     }
 
     #[test]

@@ -502,7 +502,7 @@ impl Run<'_, '_> {
         here: &Snapshots,
     ) -> Result<(), Error> {
         let Some(plan) = plan_of(self.policy, to, &origin.repository, here)? else { return Ok(()) };
-        copies::lock(&target.repository, (&plan, here.now), &to.locks, &self.runner.stop).await?;
+        copies::lock(&target.repository, (&plan, here.now), &to.locks, self.runner.stop).await?;
         Ok(())
     }
 
