@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use credenza_connect::{
 };
 use credenza_engine::{Clock, Moment};
 use credenza_model::{StoreKey, Timestamp};
+use tokio::sync::watch;
 
 /// What becomes of calls of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,23 +31,38 @@ pub(crate) enum Weather {
     Full,
     /// Each write takes so many seconds.
     Slow(u64),
+    /// Nothing is answered until the weather is another.
+    Frozen,
 }
 
 /// A store elsewhere.
 pub(crate) struct Site {
     store: Mutex<MemoryStore>,
-    weather: Mutex<Weather>,
+    weather: watch::Sender<Weather>,
     /// Seconds that its clock is ahead.
     skew: AtomicI64,
+    /// Requests that came to it.
+    asked: AtomicUsize,
 }
 
 impl Site {
     pub(crate) fn new(store: MemoryStore) -> Arc<Self> {
-        Arc::new(Self { store: Mutex::new(store), weather: Mutex::new(Weather::Fair), skew: AtomicI64::new(0) })
+        let weather = watch::Sender::new(Weather::Fair);
+        Arc::new(Self { store: Mutex::new(store), weather, skew: AtomicI64::new(0), asked: AtomicUsize::new(0) })
     }
 
     pub(crate) fn set(&self, weather: Weather) {
-        *self.weather.lock().unwrap() = weather;
+        self.weather.send_replace(weather);
+    }
+
+    /// Whether any came to it since then.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst) > 0
+    }
+
+    /// Requests that came to it since this was last asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
     }
 
     pub(crate) fn set_skew(&self, seconds: i64) {
@@ -109,9 +125,12 @@ struct Visit {
 
 impl Visit {
     /// The store behind a call, or why it is not made.
-    fn reach(&self, is_write: bool) -> Result<MemoryStore> {
-        let weather = *self.site.weather.lock().unwrap();
+    async fn reach(&self, is_write: bool) -> Result<MemoryStore> {
+        self.site.asked.fetch_add(1, Ordering::SeqCst);
+        let mut weather = self.site.weather.subscribe();
+        let weather = *weather.wait_for(|weather| *weather != Weather::Frozen).await.unwrap();
         match weather {
+            Weather::Frozen => unreachable!("it was waited for"),
             Weather::Gone => Err(Error::new(ErrorClass::Transient, "simulated.gone", "the server does not answer")),
             Weather::Full if is_write => {
                 Err(Error::new(ErrorClass::Exhausted, "simulated.full", "the bucket is full, or its quota is spent"))
@@ -141,7 +160,7 @@ fn denied() -> Error {
 #[async_trait]
 impl Store for Visit {
     async fn info(&self) -> Result<StoreInfo> {
-        self.reach(false)?.info().await
+        self.store().info().await
     }
 
     async fn check(&self) -> Vec<Check> {
@@ -149,26 +168,26 @@ impl Store for Visit {
     }
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
-        self.reach(true)?.put(key, data, options).await
+        self.reach(true).await?.put(key, data, options).await
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
-        self.reach(false)?.get(key, range, version).await
+        self.reach(false).await?.get(key, range, version).await
     }
 
     async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
-        self.reach(false)?.stat(key).await
+        self.reach(false).await?.stat(key).await
     }
 
     async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
-        self.reach(false)?.list(prefix, cursor, max).await
+        self.reach(false).await?.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
-        self.reach(true)?.delete(keys).await
+        self.reach(true).await?.delete(keys).await
     }
 
     async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
-        self.reach(true)?.retain(key, version, until).await
+        self.reach(true).await?.retain(key, version, until).await
     }
 }

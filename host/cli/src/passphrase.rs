@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use clap::Args;
 use credenza_app::passphrase::{self, PASSPHRASE_BYTES_MAX, Passphrase};
 use credenza_app::{Ask, PlaceLabel, SecretText, environment};
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
@@ -73,6 +74,9 @@ pub(crate) struct Terminal;
 #[async_trait]
 impl Ask for Terminal {
     async fn passphrase(&self, place: &PlaceLabel) -> std::io::Result<Option<Passphrase>> {
+        // Repositories that are opened at once are asked for one after the other.
+        static ASKING: Mutex<()> = Mutex::const_new(());
+        let _asking = ASKING.lock().await;
         if can_ask() { prompt(format!("passphrase of {place}: ")).await.map(Some) } else { Ok(None) }
     }
 }

@@ -70,12 +70,17 @@ impl Lease {
         self.clock.wait(time).await;
     }
 
-    /// Whether the run has taken longer than it may, by either clock: one stands still in sleep, the other may be set.
+    /// Whether the run has taken longer than it may.
     pub(crate) fn is_over(&self) -> bool {
+        self.is_longer_than(RUN_MAX)
+    }
+
+    /// Whether the run has taken longer, by either clock: one stands still in sleep, the other may be set.
+    pub(crate) fn is_longer_than(&self, time: Duration) -> bool {
         let now = self.clock.now();
         let slept = now.wall.seconds.saturating_sub(self.began.wall.seconds);
         let awake = now.monotonic.saturating_sub(self.began.monotonic);
-        awake > RUN_MAX || slept > seconds(RUN_MAX)
+        awake > time || slept > seconds(time)
     }
 
     /// # Errors

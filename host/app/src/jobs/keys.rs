@@ -16,6 +16,10 @@ pub(super) enum Form {
     Command,
     /// A span of time, such as `10m`.
     Span,
+    /// A span of time that may also be in years, such as `7y`.
+    Days,
+    /// Such a span, or a table with these keys.
+    DaysOrTable(&'static [Key]),
     /// A span, or two: `1m..1h`.
     Range,
     /// Bytes, such as `2GiB`.
@@ -312,7 +316,11 @@ const TO: &[Key] = &[
         Form::WordOrTable(&["all", "same"], KEEP),
         "Which snapshots the target keeps: all that it gets, the same as the policy of the origin, or how many. [all]",
     ),
-    key("lock", Form::Span, "The target locks what is stored for so long at least; one that does not is told."),
+    key(
+        "lock",
+        Form::DaysOrTable(LOCK),
+        "The target locks what is stored for so long at least, one that does not is told; or how long it is to lock what a rule of its retention keeps.",
+    ),
     key(
         "prove",
         Form::Text,
@@ -412,6 +420,15 @@ pub(super) const KEEP: &[Key] = &[
     key("tags", Form::Texts, "All with one of these tags."),
 ];
 
+/// For how long what a rule of the retention keeps is locked.
+const LOCK: &[Key] = &[
+    key("hourly", Form::Days, "What it keeps as the one of an hour that is over; so with the following."),
+    key("daily", Form::Days, "Of a day."),
+    key("weekly", Form::Days, "Of a week."),
+    key("monthly", Form::Days, "Of a month."),
+    key("yearly", Form::Days, "Of a year."),
+];
+
 /// The JSON schema of the file, which editors complete and check by.
 #[must_use]
 pub fn schema() -> Value {
@@ -439,6 +456,7 @@ fn described(key: &Key) -> Value {
 
 fn form(form: &Form) -> Value {
     const SPAN: &str = "^[0-9]+[smhdw]$";
+    const DAYS: &str = "^[0-9]+[smhdwy]$";
     let text = || json!({ "type": "string" });
     match form {
         Form::Text => text(),
@@ -450,6 +468,8 @@ fn form(form: &Form) -> Value {
         Form::Size => json!({ "type": "string", "pattern": "^[0-9]+([KMGTkmgt]i?)?[Bb]?$" }),
         Form::Flag => json!({ "type": "boolean" }),
         Form::FlagOrSpan => json!({ "oneOf": [{ "type": "boolean" }, { "type": "string", "pattern": SPAN }] }),
+        Form::Days => json!({ "type": "string", "pattern": DAYS }),
+        Form::DaysOrTable(keys) => json!({ "oneOf": [{ "type": "string", "pattern": DAYS }, object(keys)] }),
         Form::Count => json!({ "type": "integer", "minimum": 0 }),
         Form::Percent => json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" }),
         Form::Table(keys) => object(keys),

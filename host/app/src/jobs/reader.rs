@@ -283,7 +283,13 @@ impl<'t> Part<'t> {
     /// The keys of the tables behind a key.
     fn keys_of(&self, name: &str) -> &'static [Key] {
         match self.keys.iter().find(|key| key.name == name).map(|key| &key.form) {
-            Some(Form::Table(keys) | Form::Tables(keys) | Form::Named(keys) | Form::WordOrTable(_, keys)) => keys,
+            Some(
+                Form::Table(keys)
+                | Form::Tables(keys)
+                | Form::Named(keys)
+                | Form::WordOrTable(_, keys)
+                | Form::DaysOrTable(keys),
+            ) => keys,
             _ => &[],
         }
     }

@@ -5,11 +5,12 @@
 //!
 //! Owned here: the lines of one run, and which of several endings holds. Refused here: what a run does (`run`, `verify`), and telling anybody ([`Heard`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use credenza_engine::{Clock, Listener, Stop};
 use credenza_model::Timestamp;
 
+use super::aside::Aside;
 use super::error::JobsError;
 use super::file::Retry;
 use super::hook::HookError;
@@ -56,12 +57,14 @@ pub(super) struct Recording<'a> {
     pub(super) due: Option<Timestamp>,
     tries: u32,
     pub(super) log: Log,
-    pub(super) heard: &'a dyn Heard,
+    heard: &'a dyn Heard,
     clock: &'a dyn Clock,
     stop: &'a Stop,
     /// The worst so far.
     pub(super) ending: Ending,
     pub(super) reason: Option<String>,
+    /// Where what was done is kept until it is taken over by the record of the whole run.
+    aside: Option<Aside>,
 }
 
 impl<'a> Recording<'a> {
@@ -75,7 +78,7 @@ impl<'a> Recording<'a> {
         let (began, name) = (clock.now().wall, name.to_owned());
         let Occasion { due, missed, tries } = *occasion;
         let (id, log, ending) = (run_id(&name, began), state.log(), Ending::Done);
-        let recording = Self { name, id, due, tries, log, heard, clock, stop, ending, reason: None };
+        let recording = Self { name, id, due, tries, log, heard, clock, stop, ending, reason: None, aside: None };
         let (run, job) = (recording.id.clone(), recording.name.clone());
         recording.record(&Record::Began { run, job, at: began, due, missed, tries });
         recording
@@ -100,8 +103,39 @@ impl<'a> Recording<'a> {
         self.ending
     }
 
+    /// The record of a part of the run, which this one [takes over](Self::take) when its turn has come.
+    pub(super) fn beside(&self, aside: Aside) -> Self {
+        let Self { due, tries, heard, clock, stop, .. } = *self;
+        let (name, id, log, ending) = (self.name.clone(), self.id.clone(), self.log.clone(), Ending::Done);
+        Self { name, id, due, tries, log, heard, clock, stop, ending, reason: None, aside: Some(aside) }
+    }
+
+    /// Takes over what a part has done, and how it ended.
+    pub(super) fn take(&mut self, part: Self) {
+        let steps = part.aside.map(|aside| aside.steps.into_inner().unwrap_or_else(PoisonError::into_inner));
+        for (step, cause) in steps.unwrap_or_default() {
+            self.tell(step, cause);
+        }
+        self.worsen(part.ending, || part.reason.unwrap_or_default());
+    }
+
+    /// What the engine tells.
+    pub(super) fn events(&self) -> Arc<dyn Listener> {
+        match &self.aside {
+            Some(aside) => aside.events(self.heard.events()),
+            None => self.heard.events(),
+        }
+    }
+
     pub(super) fn did(&self, step: Step) {
-        self.heard.step(&step, None);
+        self.tell(step, None);
+    }
+
+    fn tell(&self, step: Step, cause: Option<Cause>) {
+        if let Some(aside) = &self.aside {
+            return aside.steps.lock().unwrap_or_else(PoisonError::into_inner).push((step, cause));
+        }
+        self.heard.step(&step, cause);
         self.record(&Record::Step { run: self.id.clone(), step });
     }
 
@@ -118,9 +152,7 @@ impl<'a> Recording<'a> {
     /// The same with a reason that says more than its cause.
     pub(super) fn failed_because(&mut self, doing: &str, ending: Ending, reason: String, cause: Cause) {
         self.worsen(ending, || format!("{doing}: {reason}"));
-        let step = Step::Failed { doing: doing.to_owned(), reason };
-        self.heard.step(&step, Some(cause));
-        self.record(&Record::Step { run: self.id.clone(), step });
+        self.tell(Step::Failed { doing: doing.to_owned(), reason }, Some(cause));
     }
 
     /// Takes an ending that is worse than what there was, with its reason.

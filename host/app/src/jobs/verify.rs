@@ -101,7 +101,7 @@ impl Run<'_> {
     }
 
     fn context(&self) -> RunContext {
-        RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() }
+        RunContext { events: self.recording.events(), stop: self.runner.stop.clone() }
     }
 
     /// Until the run after this one.
@@ -162,7 +162,7 @@ pub(super) async fn drill(
     };
     let place = runner.app.place(Kind::Destination, scratch.0.as_os_str(), Settings::new())?;
     let destination = runner.app.destination(&place, DestinationUse::Write).await?;
-    let context = RunContext { events: recording.heard.events(), stop: runner.stop.clone() };
+    let context = RunContext { events: recording.events(), stop: runner.stop.clone() };
     let done = drill::run(&open.repository, &rule.sample, destination.connector.clone(), &context).await?;
     let Some(done) = done else {
         recording.did(Step::Drilled { snapshot: None, entries: 0, bytes: 0, errors: 0 });

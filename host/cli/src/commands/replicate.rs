@@ -13,6 +13,7 @@ use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_app::jobs::{JobsError, JobsFile};
 use credenza_app::shell::shell_word;
 use credenza_engine::SystemClock;
+use credenza_engine::copies::ClassLocked;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
@@ -297,6 +298,14 @@ fn shown(f: &mut fmt::Formatter<'_>, status: &TargetStatus, zone: &Zone) -> fmt:
         }
         (Some(days), _) => write!(f, "; locks for {days} days")?,
         (None, _) => {}
+    }
+    for lock in &status.locks {
+        let ClassLocked { class, days_asked, snapshots, days } = lock;
+        match days {
+            Some(days) if days < days_asked => write!(f, "; {class} LOCKED FOR {days} DAYS OF {days_asked}")?,
+            Some(days) => write!(f, "; {snapshots} {class} locked for {days} days")?,
+            None => write!(f, "; no {class} to lock yet")?,
+        }
     }
     if status.is_here { Ok(()) } else { f.write_str("; carried to by another machine") }
 }

@@ -62,6 +62,12 @@ impl Chain {
         Ok(ChainLink { writer: self.writer, sequence, previous: self.head.map(|(_, digest)| digest) })
     }
 
+    /// Notes that the writer has committed a snapshot itself, which need not be read for its place.
+    pub(crate) fn went_on(&mut self, key: StoreKey, sequence: u64, digest: Digest) {
+        self.seen.insert(key);
+        self.head = self.head.max(Some((sequence, digest)));
+    }
+
     async fn catch_up(&mut self, repository: &Repository) -> Result<()> {
         let listed = repository.listed(&**repository.store(), SNAPSHOTS).await?.into_iter().map(|object| object.key);
         let listed = listed.filter(|key| ObjectKind::parse(key).is_some());

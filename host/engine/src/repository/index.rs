@@ -125,6 +125,20 @@ impl Repository {
         Ok(body.map(|body| body.and_then(|body| decode(&key, &body))).transpose()?)
     }
 
+    /// An index of these segments alone; `None` where one of them is gone or damaged.
+    pub(crate) async fn index_of_segments(&self, segments: &[ObjectId]) -> Result<Option<BlobIndex>> {
+        let mut index = self.empty_index();
+        for id in segments {
+            match self.segment(*id).await {
+                Ok(Some(segment)) => index.add(&segment)?,
+                Ok(None) | Err(Error::Damage(_)) => return Ok(None),
+                Err(cause) => return Err(cause),
+            }
+        }
+        index.settle()?;
+        Ok(Some(index))
+    }
+
     /// Packs named in a condemned record, as one listing shows them.
     ///
     /// One listing may miss a record that is being merged, and whoever relies on the answer looks twice: at its beginning

@@ -33,6 +33,11 @@ impl Bucket {
         }
     }
 
+    /// Whether the span that a time lies in is over.
+    pub(super) fn is_over(self, time: Timestamp, now: Timestamp) -> bool {
+        self.of(time) < self.of(now)
+    }
+
     /// The number of the span that a time lies in.
     fn of(self, time: Timestamp) -> i64 {
         let days = time.seconds.div_euclid(86_400);

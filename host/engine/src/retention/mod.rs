@@ -15,7 +15,7 @@ use credenza_format::{Grouping, Policy};
 use credenza_model::{SnapshotId, Timestamp};
 
 use crate::repository::{SnapshotFilter, SnapshotHandle, Snapshots, last_made};
-use buckets::Bucket;
+pub use buckets::Bucket;
 pub use until::Until;
 
 /// A plan may remove so many snapshots, whatever their share.
@@ -86,6 +86,15 @@ impl Decision {
     #[must_use]
     pub fn is_kept(&self) -> bool {
         !self.reasons.is_empty()
+    }
+
+    /// The spans of the calendar that are over and of which it is the one that is kept: no newer one takes its place there.
+    pub fn settled_spans(&self, now: Timestamp) -> impl Iterator<Item = Bucket> + '_ {
+        let time = self.snapshot.time();
+        self.reasons.iter().filter_map(move |reason| match reason {
+            Reason::Newest(bucket) | Reason::Whole(bucket) if bucket.is_over(time?, now) => Some(*bucket),
+            _ => None,
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! against it. Called by `sync::run`.
 //!
 //! Bound: some 90 bytes per chunk that the target lacks, a bit per chunk of each pack in use, and
-//! [`BYTES_IN_FLIGHT`] of ranges, sealed and opened.
+//! [`BYTES_IN_FLIGHT`] of ranges, sealed and opened. What is [`Brought`] of a snapshot stays until that is committed, as heavy as it says.
 
 use std::sync::Arc;
 
@@ -21,13 +21,52 @@ use super::Stopped;
 use crate::blobs::{BlobLoader, Keep, Moved, Run, Verified, coalesce};
 use crate::repository::{Repository, SnapshotHandle};
 use crate::share::Share;
-use crate::write::{Deduplicator, keep_together};
+use crate::write::{Deduplicator, UsageMap, keep_together};
 use crate::{Damage, DamageKind, Error, Event, Listener, Result};
 
 /// Ranges read at once: an object store answers each in some 30 ms, and most are short where snapshots differ little.
 const RANGES_IN_FLIGHT: usize = 16;
 /// Plaintext of the ranges that are read at once.
 const BYTES_IN_FLIGHT: usize = 24 * 1024 * 1024;
+
+/// What was brought of a snapshot.
+pub(super) struct Brought {
+    used: Arc<Used>,
+    /// Bytes of the chunks that the target lacked, inflated.
+    pub(super) bytes: u64,
+}
+
+impl Brought {
+    /// Bytes that it takes in memory, about.
+    pub(super) fn weight(&self) -> u64 {
+        let packs = self.used.by_pack.iter();
+        packs.map(|used| 40 + used.as_ref().map_or(0, |used| u64::from(used.length() / 8))).sum()
+    }
+
+    /// What the snapshot relies on at the target: chunks that the index has and does not condemn, and those in the packs that the run has added. Nothing where it
+    /// is not all there.
+    pub(super) async fn usage(&self, index: Arc<BlobIndex>, added: Arc<BlobIndex>) -> Result<Option<Usage>> {
+        let used = Arc::clone(&self.used);
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut usage = UsageMap::default();
+            for known in used.index.iter() {
+                let (id, place) = known?;
+                if !used.covers_place(&place) {
+                    continue;
+                }
+                // As the run has marked them, in whose intent they are.
+                let reliable = index.get(&id)?.filter(|place| index.state(place.pack) < PackState::Condemned);
+                match (reliable, added.get(&id)?) {
+                    (Some(place), _) => usage.mark(&index, &place),
+                    (None, Some(place)) => usage.mark(&added, &place),
+                    (None, None) => return Ok(None),
+                }
+            }
+            Ok(Some(usage.to_usage()))
+        });
+        looked.await.map_err(Error::worker("look-up"))?
+    }
+}
 
 /// Copies all that a snapshot needs and the target lacks; what is left of a group is compressed again at `level`. Its tree is then the same in both.
 pub(super) async fn copy(
@@ -36,10 +75,10 @@ pub(super) async fn copy(
     (dedup, level): (&Arc<Deduplicator>, i32),
     handle: &SnapshotHandle,
     listener: &dyn Listener,
-) -> Result<TreeRoot, Stopped> {
-    let used = bring((origin, loader), (dedup, level), handle, None, listener).await?;
+) -> Result<(TreeRoot, Brought), Stopped> {
+    let brought = bring((origin, loader), (dedup, level), handle, None, listener).await?;
     let root = handle.snapshot.tree;
-    if dedup.holds(&root.id)? { Ok(root) } else { Err(used.left_out(root.id).into()) }
+    if dedup.holds(&root.id)? { Ok((root, brought)) } else { Err(brought.used.left_out(root.id).into()) }
 }
 
 /// Copies what the target lacks of a snapshot, or of that what one of several processes carries: of the packs of the origin that are its own.
@@ -49,13 +88,14 @@ pub(super) async fn bring(
     handle: &SnapshotHandle,
     share: Option<Share>,
     listener: &dyn Listener,
-) -> Result<Arc<Used>, Stopped> {
+) -> Result<Brought, Stopped> {
     let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
     let lacking = lacking(&used, share, dedup).await?;
     let runs = coalesce(lacking);
-    listener.on(Event::Expected { entries: 0, bytes: runs.iter().map(|run| run.length).sum() });
+    let bytes = runs.iter().map(|run| run.length).sum();
+    listener.on(Event::Expected { entries: 0, bytes });
     copy_runs(loader, runs, keeper(&used, dedup, level).await?, listener).await?;
-    Ok(used)
+    Ok(Brought { used, bytes })
 }
 
 /// Whether the target has all that a snapshot needs, by its index.

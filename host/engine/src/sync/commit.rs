@@ -23,9 +23,26 @@ pub(super) async fn commit(
     (handle, connector): (&SnapshotHandle, Option<(&EscrowedConnector, bool)>),
     (tree, adopted): (TreeRoot, Option<Usage>),
 ) -> Result<()> {
+    let draft = Draft { id: handle.snapshot.id, chain, signing_key, connector, adopted, stop };
+    write::commit(target, dedup, draft, copy_of(handle, tree)).await.map(drop)
+}
+
+/// Commits one of several snapshots that were settled together, with what it relies on.
+pub(super) async fn commit_member(
+    target: &Repository,
+    dedup: &Arc<Deduplicator>,
+    (chain, signing_key, stop): (&mut Chain, Option<SigningKey>, &Stop),
+    handle: &SnapshotHandle,
+    (tree, usage): (TreeRoot, &Usage),
+) -> Result<()> {
+    let draft = Draft { id: handle.snapshot.id, chain, signing_key, connector: None, adopted: None, stop };
+    write::commit_member(target, dedup, draft, usage, copy_of(handle, tree)).await
+}
+
+/// What a snapshot says at the target.
+fn copy_of(handle: &SnapshotHandle, tree: TreeRoot) -> impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot> {
     let original = &handle.snapshot;
-    let draft = Draft { id: original.id, chain, signing_key, connector, adopted, stop };
-    let make = |usage: &Usage, _, link: ChainLink| {
+    move |usage: &Usage, _, link: ChainLink| {
         let carried = Snapshot {
             tree,
             origin: original.origin.or(Some(Origin {
@@ -36,8 +53,7 @@ pub(super) async fn commit(
             ..original.clone()
         };
         Ok(carried.committed(link, usage)?)
-    };
-    write::commit(target, dedup, draft, make).await.map(drop)
+    }
 }
 
 /// Whether a name of this snapshot is taken: its id is the original's, so that another run that carries it writes under the same names.

@@ -3,7 +3,7 @@
 //! ```text
 //! alike      usage list of the snapshot > chunks that the target lacks > ranges in pack order > verify > keep as stored
 //! otherwise  records > join with an ancestor that both have > fetch > re-key > tree
-//! both       packs > index > intent, recheck > usage > snapshot, as in every run that writes (`write`)
+//! both       packs > index > intent, recheck > usage > snapshot, as in every run that writes (`write`); of several snapshots that bring little together (`group`)
 //! ```
 //!
 //! Several processes carry the same snapshots together (`shared`) where the repositories are alike.
@@ -15,11 +15,12 @@
 //! uploaded and described of others by their chunks. Two runs that carry the same snapshot to the same target at the same
 //! moment store its chunks twice, and only one of them commits it.
 //!
-//! Bound: the indexes of both sides, what `alike` and `rekey` state, and the root of each snapshot of the target.
+//! Bound: the indexes of both sides, what `alike`, `group` and `rekey` state, and the root of each snapshot of the target.
 
 mod alike;
 mod ancestor;
 mod commit;
+mod group;
 mod index;
 mod rekey;
 mod shared;
@@ -259,55 +260,18 @@ impl<'a> Carrier<'a> {
         })
     }
 
-    /// Carries snapshots, one after the other.
+    /// Carries snapshots in their order.
     async fn carry_all(
         &mut self,
         missing: &[&SnapshotHandle],
         (report, findings): (&mut SyncReport, &mut Findings<'_>),
     ) -> Result<()> {
-        for handle in missing {
-            let id = handle.snapshot.id;
-            // It goes with the snapshot, because what is committed is not looked at again.
-            self.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
-            let damages = self.carry(handle, report).await?;
-            damages.into_iter().for_each(|damage| findings.add(damage, [id]));
+        let mut left = missing;
+        while !left.is_empty() {
+            let carried = self.carry(left, (&mut *report, &mut *findings)).await?;
+            left = left.get(carried..).unwrap_or_default();
         }
         Ok(())
-    }
-
-    /// Carries one snapshot. Damage is handed back and nothing is committed then, but what was read of it is kept for others.
-    async fn carry(&mut self, handle: &SnapshotHandle, report: &mut SyncReport) -> Result<Vec<Damage>> {
-        let stop = &self.run.stop;
-        stop.check()?;
-        stop.unless(Box::pin(self.index.catch_up())).await??;
-        let dedup = self.index.dedup(self.chain.writer()).await?;
-        let carrying = Box::pin(self.tree(handle, &dedup));
-        let tree = stop.unless(dedup.packs().describing(carrying)).await;
-        let carried = match tree.map_err(Stopped::Run).flatten() {
-            Ok(tree) => self.commit(handle, &dedup, tree).await,
-            Err(stopped) => Err(stopped),
-        };
-        // Also when the origin is out of reach: what has arrived need not be carried again.
-        if carried.is_err()
-            && let Some(bytes) = dedup.end_early().await
-            && matches!(carried, Err(Stopped::Run(_)))
-        {
-            self.run.events.on(Event::Kept { bytes });
-        }
-        let mut damages = Vec::new();
-        match carried {
-            Ok(true) => report.copied.push(handle.snapshot.id),
-            Ok(false) => report.skipped += 1,
-            Err(Stopped::Damaged(found)) => {
-                report.failed += 1;
-                damages = found;
-            }
-            Err(Stopped::Run(cause)) => return Err(cause),
-        }
-        report.add(&dedup);
-        drop(dedup);
-        self.index.fall_behind();
-        Ok(damages)
     }
 
     /// Fetches the component that read a snapshot's source, where the origin keeps it. Its damage does not make the snapshot less whole.
@@ -326,15 +290,6 @@ impl<'a> Carrier<'a> {
                 Ok(None)
             }
         }
-    }
-
-    async fn tree(&self, handle: &SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<TreeRoot, Stopped> {
-        let level = self.target.config().compression_level;
-        if self.origin.keys().is_like(self.target.keys()) {
-            return alike::copy(self.origin, &self.loader, (dedup, level), handle, &*self.run.events).await;
-        }
-        let ancestor = self.ancestor(handle);
-        rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events).await
     }
 
     /// A snapshot of the same source that both sides have: the parent, else the latest before this one, else the first after it, which is there
@@ -356,13 +311,14 @@ impl<'a> Carrier<'a> {
         Some(Ancestor::new(records, self.target.walk(&loader, twin, &[]), loader))
     }
 
-    /// Whether it was this run that committed it: another may have carried it meanwhile.
+    /// Commits one snapshot by itself.
     async fn commit(
         &mut self,
         handle: &SnapshotHandle,
         dedup: &Arc<Deduplicator>,
         tree: TreeRoot,
-    ) -> Result<bool, Stopped> {
+        report: &mut SyncReport,
+    ) -> Result<(), Stopped> {
         let id = handle.snapshot.id;
         let adopted = match self.leftovers.remove(&ObjectId::new(*id.as_bytes())) {
             true => commit::adopt(self.target, &mut self.index, (id, &tree)).await?,
@@ -371,19 +327,30 @@ impl<'a> Carrier<'a> {
         let writer = (&mut self.chain, self.signing_key.clone(), &self.run.stop);
         let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
         let committed = commit::commit(self.target, dedup, writer, (handle, connector), (tree, adopted)).await;
-        let is_ours = match committed {
+        Ok(self.settled((id, tree), committed, report).await?)
+    }
+
+    /// Notes that a snapshot is at the target, whoever has committed it: another run may have carried it meanwhile.
+    async fn settled(
+        &mut self,
+        (id, tree): (SnapshotId, TreeRoot),
+        committed: Result<()>,
+        report: &mut SyncReport,
+    ) -> Result<()> {
+        match committed {
             Err(Error::Damage(damage)) if commit::is_taken(&damage, id) => {
                 commit::require_committed(self.target, id).await?;
-                false
+                report.skipped += 1;
             }
-            committed => committed.map(|()| true)?,
-        };
+            committed => {
+                committed?;
+                report.copied.push(id);
+                self.run.events.on(Event::Committed { snapshot: id });
+            }
+        }
         self.connector.is_kept = true;
         self.at_target.insert(id, tree);
-        if is_ours {
-            self.run.events.on(Event::Committed { snapshot: id });
-        }
-        Ok(is_ours)
+        Ok(())
     }
 }
 

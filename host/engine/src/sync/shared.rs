@@ -51,9 +51,8 @@ impl Carrier<'_> {
             }
             // Others collect while many snapshots are looked at.
             self.index.fall_behind();
-            self.fetch_connector(handle).await?.into_iter().for_each(|damage| findings.add(damage, [id]));
-            match self.carry(handle, report).await {
-                Ok(damages) => damages.into_iter().for_each(|damage| findings.add(damage, [id])),
+            match self.carry(&[handle], (&mut *report, &mut *findings)).await {
+                Ok(_) => {}
                 // It found all there, too, and commits at this moment.
                 Err(Error::CarriedByOther { .. }) => report.waiting += 1,
                 Err(cause) => return Err(cause),

@@ -7,7 +7,10 @@
 //!         extend the locks that end too early; PUT usage, if no other run's is adopted; PUT snapshot (the commit); DELETE intents
 //! ```
 //!
-//! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`.
+//! Several snapshots of one run are committed behind one intent and one index segment ([`settle_group`], then [`commit_member`] for each, then the intents are
+//! deleted): what is before a snapshot in the order above is before each of them.
+//!
+//! Owned here: that order. Refused here: what is in a pack, what a snapshot says. Called by `backup`, `sync`, `shards` and `repair`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -59,12 +62,11 @@ pub(crate) struct Committed {
 pub(crate) async fn commit(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
-    draft: Draft<'_>,
+    mut draft: Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<Committed> {
-    let signing_key = draft.signing_key.clone();
     dedup.packs().close().await?;
-    let (snapshot, place) = match prepare(repository, dedup, draft, make).await {
+    let (snapshot, place) = match prepare(repository, dedup, &mut draft, make).await {
         Ok(prepared) => prepared,
         // What the next run is to find stays announced.
         Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -74,21 +76,80 @@ pub(crate) async fn commit(
         }
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
-    let stored = dedup.record().put(snapshot).await?;
-    confirm(repository, dedup, place, signing_key.as_ref()).await?;
+    let stored = put(repository, dedup, &mut draft, (snapshot, place)).await?;
     Ok(Committed { stored, intents_left: dedup.record().withdraw_intents().await })
+}
+
+/// Announces and describes all that a run has kept and relies on for several snapshots, and extends the locks that end too early. The index segments that it has
+/// described its packs with; nothing where a collector took what it relies on, so that each snapshot must be looked after by itself.
+///
+/// # Errors
+/// [`Error::Unkept`], [`Error::Cancelled`], and whatever keeps the repository from being read or written. Nothing is committed then.
+pub(crate) async fn settle_group(
+    repository: &Repository,
+    dedup: &Arc<Deduplicator>,
+    connector: Option<(&EscrowedConnector, bool)>,
+    stop: &Stop,
+) -> Result<Option<Vec<ObjectId>>> {
+    dedup.packs().close().await?;
+    let usage = dedup.usage();
+    let mut escrow = connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
+    if let Look::Condemned(_) = settle_once(repository, dedup, (&usage, &[][..]), &mut escrow, stop).await? {
+        return Ok(None);
+    }
+    hold(repository, dedup, &usage, stop).await?;
+    Ok(Some(dedup.record().segments()))
+}
+
+/// Commits one of the snapshots that were settled together, with what of that it relies on. The intents stay until all are committed.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn commit_member(
+    repository: &Repository,
+    dedup: &Arc<Deduplicator>,
+    mut draft: Draft<'_>,
+    usage: &Usage,
+    make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
+) -> Result<()> {
+    let drawn_up = draw_up((repository, repository), dedup, &mut draft, usage, make).await?;
+    put(repository, dedup, &mut draft, drawn_up).await.map(drop)
+}
+
+/// Puts the snapshot itself: the commit. Tells when that was, if the store does.
+async fn put(
+    repository: &Repository,
+    dedup: &Arc<Deduplicator>,
+    draft: &mut Draft<'_>,
+    (snapshot, place): (SealedObject, RemovedSnapshot),
+) -> Result<Option<Timestamp>> {
+    let (key, sequence, digest) = (snapshot.key().clone(), place.sequence, place.digest);
+    let stored = dedup.record().put(snapshot).await?;
+    confirm(repository, dedup, place, draft.signing_key.as_ref()).await?;
+    draft.chain.went_on(key, sequence, digest);
+    Ok(stored)
 }
 
 /// Everything before the snapshot itself; with it, what is on record when it is taken back.
 async fn prepare(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
-    draft: Draft<'_>,
+    draft: &mut Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<(SealedObject, RemovedSnapshot)> {
-    let is_adopted = draft.adopted.is_some();
-    let (usage, latest) = settle(repository, dedup, draft.adopted, draft.connector, draft.stop).await?;
+    let (usage, latest) = settle(repository, dedup, draft).await?;
     hold(repository, dedup, &usage, draft.stop).await?;
+    draw_up((repository, &latest), dedup, draft, &usage, make).await
+}
+
+/// Puts the usage list, where none is adopted, and seals the snapshot in its place in the chain, which follows from what was looked at last.
+async fn draw_up(
+    (repository, latest): (&Repository, &Repository),
+    dedup: &Arc<Deduplicator>,
+    draft: &mut Draft<'_>,
+    usage: &Usage,
+    make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
+) -> Result<(SealedObject, RemovedSnapshot)> {
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
     // A sync carries snapshots under the names that they have: another may have carried this one meanwhile. Where the store lets one be put over the other, the
@@ -97,16 +158,16 @@ async fn prepare(
     if !repository.refuses_taken_names() && repository.holds(&key).await? {
         return Err(name_taken(&key));
     }
-    match is_adopted {
+    match draft.adopted.is_some() {
         true => hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?,
         false => {
             let sealed = seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?;
             dedup.record().put(sealed).await?;
         }
     }
-    let link = draft.chain.next(&latest).await?;
+    let link = draft.chain.next(latest).await?;
     let ChainLink { writer, sequence, .. } = link;
-    let snapshot = make(&usage, dedup.record().bytes_added(), link)?;
+    let snapshot = make(usage, dedup.record().bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
     dedup.record().lease().check()?;
     let place = RemovedSnapshot { snapshot: draft.id, writer, sequence, digest: Hex(*snapshot.sha256()) };
@@ -116,41 +177,20 @@ async fn prepare(
 /// Announces what the snapshot relies on until no record condemns any of it. What the last look at the records told of the snapshots, too, comes with it,
 /// unless what takes long lies between that and the commit. A list that was adopted is what another snapshot of this name may state:
 /// it is taken as it is, or not at all.
-async fn settle(
-    repository: &Repository,
-    dedup: &Arc<Deduplicator>,
-    adopted: Option<Usage>,
-    connector: Option<(&EscrowedConnector, bool)>,
-    stop: &Stop,
-) -> Result<(Usage, Repository)> {
-    let is_adopted = adopted.is_some();
-    // The run's own packs are not in it, and are described below.
-    let own = if is_adopted { dedup.record().packs() } else { Vec::new() };
-    let mut usage = adopted.unwrap_or_else(|| dedup.usage());
-    let mut escrow = connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
+async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>, draft: &Draft<'_>) -> Result<(Usage, Repository)> {
+    let stop = draft.stop;
+    // The run's own packs are not in one that is adopted, and are described below.
+    let own = if draft.adopted.is_some() { dedup.record().packs() } else { Vec::new() };
+    let own: Vec<ObjectId> = own.into_iter().map(|(pack, _)| pack).collect();
+    let mut usage = draft.adopted.clone().unwrap_or_else(|| dedup.usage());
+    let mut escrow = draft.connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
     for _ in 0..ROUNDS_MAX {
-        stop.check()?;
-        let name = escrow.as_ref().and_then(Escrow::name);
-        let relied = usage.packs.iter().map(|used| used.pack);
-        dedup.record().announce(relied.chain(own.iter().map(|(pack, _)| *pack)).collect(), name).await?;
-        dedup.record().flush_index(Vec::new()).await?;
-        dedup.record().prove()?;
-        stop.check()?;
-        let looking = repository.glanced().await?;
-        let condemned = condemned(&looking, dedup, &usage).await?;
-        let is_condemned = name.is_some_and(|name| condemned.contains(&name));
-        if is_condemned {
-            escrow.iter_mut().for_each(Escrow::rename);
-        }
+        let condemned = match settle_once(repository, dedup, (&usage, own.as_slice()), &mut escrow, stop).await? {
+            Look::Free(latest) => return Ok((usage, latest)),
+            Look::Condemned(condemned) => condemned,
+        };
         let taken = taken(&usage, &condemned);
-        if taken == 0 && !is_condemned {
-            if let Some(escrow) = &escrow {
-                stop.unless(escrow.keep(repository)).await??;
-            }
-            let is_soon = repository.lock_rule().is_none() && escrow.as_ref().is_none_or(Escrow::is_kept);
-            return Ok((usage, if is_soon { looking } else { repository.clone() }));
-        }
-        if taken > 0 && is_adopted {
+        if taken > 0 && draft.adopted.is_some() {
             return Err(Error::Conflict { packs: taken });
         }
         if taken > 0 {
@@ -158,6 +198,45 @@ async fn settle(
         }
     }
     Err(Error::Conflict { packs: taken(&usage, &condemned(repository, dedup, &usage).await?) })
+}
+
+/// What was found of all that is relied on.
+enum Look {
+    /// No record condemns any of it. What the look told of the snapshots comes with it, unless what takes long lies between that and the commit.
+    Free(Repository),
+    /// All that records condemn.
+    Condemned(HashSet<ObjectId>),
+}
+
+/// Announces what is relied on and the packs beside it, describes what is not described yet, and looks whether a record condemns any of it.
+async fn settle_once(
+    repository: &Repository,
+    dedup: &Arc<Deduplicator>,
+    (usage, beside): (&Usage, &[ObjectId]),
+    escrow: &mut Option<Escrow<'_>>,
+    stop: &Stop,
+) -> Result<Look> {
+    stop.check()?;
+    let name = escrow.as_ref().and_then(Escrow::name);
+    let relied = usage.packs.iter().map(|used| used.pack);
+    dedup.record().announce(relied.chain(beside.iter().copied()).collect(), name).await?;
+    dedup.record().flush_index(Vec::new()).await?;
+    dedup.record().prove()?;
+    stop.check()?;
+    let looking = repository.glanced().await?;
+    let condemned = condemned(&looking, dedup, usage).await?;
+    let is_condemned = name.is_some_and(|name| condemned.contains(&name));
+    if is_condemned {
+        escrow.iter_mut().for_each(Escrow::rename);
+    }
+    if is_condemned || taken(usage, &condemned) > 0 {
+        return Ok(Look::Condemned(condemned));
+    }
+    if let Some(escrow) = escrow {
+        stop.unless(escrow.keep(repository)).await??;
+    }
+    let is_soon = repository.lock_rule().is_none() && escrow.as_ref().is_none_or(Escrow::is_kept);
+    Ok(Look::Free(if is_soon { looking } else { repository.clone() }))
 }
 
 /// The component that a snapshot names, and the name under which it is relied on.

@@ -1,20 +1,23 @@
 //! Hold: what a snapshot stands on is locked long enough before the snapshot is committed.
 //!
 //! Owned here: what that is, and which of it must be extended (`FORMAT.md`, "Locks"). Refused here: the rule (`repository::locks`). Called by
-//! `commit`, after the last look at the records of condemned packs: nobody deletes any of it then.
+//! `commit`, after the last look at the records of condemned packs: nobody deletes any of it then. Snapshots that are there are locked for longer by `replicate`
+//! ([`hold_until`]).
 //!
 //! Requests: two listings of small folders; once a quantum, one for each object in use, [`RETAINS_IN_FLIGHT`] at a time. Bound: the names of what is
 //! extended, and then the index once more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{BlobIndex, LockRecord, Usage, config_key, copy_key, parity_key};
+use credenza_format::{BlobIndex, LockRecord, ObjectKind, Usage, config_key, copy_key, parity_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Deduplicator;
-use crate::repository::{Repository, list};
+use super::record::RunRecord;
+use crate::repository::{Repository, SnapshotHandle, list};
 use crate::{Damage, DamageKind, Error, Result, Stop};
 
 /// Locks extended at once.
@@ -58,8 +61,62 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
     let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>>>()?;
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
-    let extended = extend(repository, weak, granted, stop).await?;
+    let weak = weak.into_iter().map(|held| (held, granted)).collect();
+    let extended = extend(repository, weak, stop).await?;
     dedup.record().record_locks(extended).await
+}
+
+/// Locks snapshots that are there until these times at least, with all that they stand on, and puts on record that they are. How many were locked for less. What is on record
+/// as locked is not asked for again, but for key slots, index segments and the config, which others may have put since.
+///
+/// # Errors
+/// [`Error::NoLock`] where the repository does not lock; and when a lock cannot be extended.
+pub(crate) async fn hold_until(
+    repository: &Repository,
+    wanted: &[(SnapshotHandle, Timestamp)],
+    stop: &Stop,
+) -> Result<u64> {
+    let Some(last) = wanted.iter().map(|(_, until)| *until).max() else { return Ok(0) };
+    if repository.lock_rule().is_none() {
+        return Err(Error::NoLock { reason: "the repository was not made to lock what it stores".to_owned() });
+    }
+    let index = repository.index_for_writing().await?;
+    let (mut weak, mut locked) = (BTreeMap::new(), 0);
+    let mut want = |held: Held, until: Timestamp| {
+        if index.locked_until(&held.id) < Some(until) {
+            let (_, wanted) = weak.entry(held.id).or_insert((held, until));
+            *wanted = until.max(*wanted);
+        }
+    };
+    for (handle, until) in wanted {
+        let id = ObjectId::new(*handle.snapshot.id.as_bytes());
+        if index.locked_until(&id) >= Some(*until) {
+            continue;
+        }
+        // It is gone by now.
+        let Some(usage) = repository.usage(handle).await? else { continue };
+        for used in &usage.packs {
+            want(held_pack(repository, &index, used.pack)?, *until);
+        }
+        want(held_snapshot(id), *until);
+        locked += 1;
+    }
+    standing(repository).await?.into_iter().for_each(|held| want(held, last));
+    if weak.is_empty() {
+        return Ok(0);
+    }
+    drop(index);
+    let record = RunRecord::begin(repository, repository.writer("", "lock")).await?;
+    record.locks().raise(last);
+    let extended = extend(repository, weak.into_values().collect(), stop).await?;
+    record.record_locks(extended).await?;
+    Ok(locked)
+}
+
+/// A snapshot that is there, and its usage list.
+fn held_snapshot(id: ObjectId) -> Held {
+    let companion = Some(ObjectKind::Usage.store_key(id));
+    Held { id, key: ObjectKind::Snapshot.store_key(id), version: None, may_go: true, companion, two_copies: false }
 }
 
 /// Extends the lock of a usage list that another run put, as if this run had put it.
@@ -109,8 +166,8 @@ fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result
     Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, two_copies: false })
 }
 
-async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp, stop: &Stop) -> Result<Vec<LockRecord>> {
-    let extended = weak.into_iter().map(|held| async move {
+async fn extend(repository: &Repository, weak: Vec<(Held, Timestamp)>, stop: &Stop) -> Result<Vec<LockRecord>> {
+    let extended = weak.into_iter().map(|(held, until)| async move {
         stop.check()?;
         extend_one(repository, held, until).await
     });

@@ -23,10 +23,11 @@ mod usage;
 mod workers;
 
 pub(crate) use claim::claim;
-pub(crate) use commit::{Committed, Draft, commit};
+pub(crate) use commit::{Committed, Draft, commit, commit_member, settle_group};
 pub(crate) use copy::copy;
 pub(crate) use dedup::Deduplicator;
 pub(crate) use group::{GroupKeeper, keep_together};
+pub(crate) use hold::hold_until;
 pub(crate) use put::put;
 pub(crate) use record::put_intent;
 pub(crate) use tree::TreeWriter;

@@ -4,7 +4,7 @@
 //! that the index describes and no snapshot uses yet for rubbish, its locks, its lease and its count of bytes. Refused here: filling packs
 //! (`packs`), which chunks go there (`dedup`). Called by both, and by whoever commits.
 //!
-//! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs, or of [`BLOBS_PER_SEGMENT`] blobs and those of one pack; 20 bytes a pack; what `fresh` and `locks` state.
+//! Bound: the descriptions of [`PACKS_PER_SEGMENT`] packs, or of [`BLOBS_PER_SEGMENT`] blobs and those of one pack; 20 bytes a pack, 16 an index segment; what `fresh` and `locks` state.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,6 +50,8 @@ struct Written {
     unindexed: Vec<PackRecord>,
     /// Every pack of this run: id, chunks in it.
     packs: Vec<(ObjectId, u32)>,
+    /// The index segments that describe them.
+    segments: Vec<ObjectId>,
     /// All that was sent.
     bytes: u64,
     /// The chunks among it, as they are stored.
@@ -162,6 +164,9 @@ impl RunRecord {
         locks.extend(self.locks.records(packs.iter().map(|pack| pack.id).chain([id])));
         let segment = IndexSegment { packs, supersedes: Vec::new(), locks };
         self.put(seal_document(&self.keys, ObjectKind::Index, id, &segment.encode()?)?).await?;
+        if !segment.packs.is_empty() {
+            lock_unpoisoned(&self.written).segments.push(id);
+        }
         self.fresh.describe(segment.packs.iter().flat_map(|pack| &pack.blobs).map(|blob| blob.id));
         Ok(segment)
     }
@@ -195,6 +200,11 @@ impl RunRecord {
     /// Every pack of this run, and how many blobs it has.
     pub(crate) fn packs(&self) -> Vec<(ObjectId, u32)> {
         lock_unpoisoned(&self.written).packs.clone()
+    }
+
+    /// The index segments that describe them, as far as they are described.
+    pub(super) fn segments(&self) -> Vec<ObjectId> {
+        lock_unpoisoned(&self.written).segments.clone()
     }
 
     /// Puts one sealed object of the run and counts its bytes. Tells when that was, if the store does.

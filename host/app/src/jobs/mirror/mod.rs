@@ -358,7 +358,7 @@ impl Run<'_> {
     }
 
     fn context(&self) -> RunContext {
-        RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() }
+        RunContext { events: self.recording.events(), stop: self.runner.stop.clone() }
     }
 
     fn stopped(&mut self, doing: &str, error: Error) {

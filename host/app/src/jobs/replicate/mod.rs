@@ -1,41 +1,50 @@
 //! One run of a policy of replication: to each target that this machine carries to, what it lacks, newest first; then its retention, and its proof.
 //!
 //! ```text
-//! snapshots of both > what the target lacks > carry, newest first > its own retention > reclaim > prove > on record
+//! unchanged since the last run? > snapshots of both > what the target lacks > carry, newest first > its own retention > reclaim > prove > on record
 //! ```
 //!
-//! A target that fails keeps no other from its copies. Nothing is ever written to the origin, for which it is enough to be read. A run that ends early,
+//! A target that fails, or is slow, keeps no other from its copies: [`TARGETS_AT_ONCE`] go on at once, and are told in the order of the file. Where neither side has changed
+//! since a run found all in order, nothing more is asked (`memory`). Nothing is ever written to the origin, for which it is enough to be read. A run that ends early,
 //! however it ends, leaves a valid prefix, and the next goes on.
 //!
 //! What one trusts a copy for must not go with the origin: where more snapshots vanished there since the last run than `guard.vanish_max`, nothing is removed
 //! at the target, and that is said at each run until somebody says that it is meant.
 //!
 //! Owned here: the order, what a failure of one target means for the others, and how the run ended. Refused here: what is selected
-//! (`credenza_engine::copies`), carrying (`credenza_engine::sync`), when it runs (`scheduler`).
+//! (`credenza_engine::copies`), carrying (`credenza_engine::sync`), when it runs (`scheduler`), what goes on at once (`aside`).
+//!
+//! Bound: what `sync`, `gc` and `check` state, for [`TARGETS_AT_ONCE`] targets.
 
 pub(super) mod alarm;
 mod memory;
 mod plan;
 pub(super) mod silence;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
+use std::sync::{Mutex, PoisonError};
 
-use credenza_engine::copies::{Meant, Prove, Selection, lag, read_new, select, vanished};
+use credenza_engine::copies::{self, Extent, Meant, Prove, Selection, lag, read_new, seen, select, vanished};
 use credenza_engine::drill::DrillOptions;
 use credenza_engine::gc::{self, GcOptions};
+use credenza_engine::latest::last_drill;
 use credenza_engine::replica::{self, KeepOptions, Retreat, Role};
+use credenza_engine::retention::{self, Plan};
 use credenza_engine::sync::{self, Order, SyncOptions, SyncReport};
 use credenza_engine::tags::TagEdits;
 use credenza_engine::{
     Error as EngineError, Repository, RunContext, SnapshotFilter, SnapshotHandle, SnapshotName, Snapshots,
 };
-use credenza_format::Policy;
+use credenza_format::{Digest, Policy, body_digest};
 use credenza_model::SnapshotId;
 
 pub use plan::{Planned, plan};
 pub use status::{Status, TargetStatus, recorded, status};
 
+use super::aside;
 use super::error::JobsError;
 use super::lock::Held;
 use super::outcome::{Ending, Replicated, Step};
@@ -54,16 +63,34 @@ use crate::remove::{self, Removal};
 use crate::repository::OpenRepository;
 use crate::shell::shell_word;
 use crate::{prune, signing};
-use memory::{Memory, Seen};
+use memory::{Memory, Seen, Settled};
 
-/// A run under way.
-struct Run<'a> {
+/// Targets that are carried to at once.
+const TARGETS_AT_ONCE: usize = 4;
+
+/// A run under way, as far as all of its targets share it.
+struct Whole<'a> {
     runner: &'a Runner<'a>,
     policy: &'a Replicate,
     /// What has vanished at the origin was meant to.
     is_vanishing_meant: bool,
-    recording: Recording<'a>,
-    memory: Memory,
+    memory: Mutex<Memory>,
+    /// What was spent at the targets.
+    bill: Mutex<Bill>,
+}
+
+/// The origin, and how it looked when the run began.
+struct Origin {
+    open: OpenRepository,
+    seen: Digest,
+}
+
+/// What a run does for one target.
+struct Run<'w, 'r> {
+    whole: &'w Whole<'w>,
+    runner: &'w Runner<'w>,
+    policy: &'w Replicate,
+    recording: Recording<'r>,
 }
 
 /// Both sides of one copy, with their snapshots.
@@ -87,11 +114,11 @@ pub async fn run(
 ) -> Result<Ending, JobsError> {
     let _held = runner.state.be_run(&policy.name)?;
     let work = async |runner: &Runner<'_>| {
-        let recording = Recording::begin(&policy.name, occasion, (runner.state, runner.clock, runner.stop), heard);
-        let memory = Memory::read(runner.state.seen(&policy.name));
-        let mut run = Run { runner, policy, is_vanishing_meant, recording, memory };
-        run.all().await;
-        run.recording.end(policy.retry)
+        let mut recording = Recording::begin(&policy.name, occasion, (runner.state, runner.clock, runner.stop), heard);
+        let memory = Mutex::new(Memory::read(runner.state.seen(&policy.name)));
+        let whole = Whole { runner, policy, is_vanishing_meant, memory, bill: Mutex::default() };
+        whole.to_all(&mut recording).await;
+        recording.end(policy.retry)
     };
     Ok(runner.limited(&policy.limits, policy.schedule.zone(), work).await)
 }
@@ -135,6 +162,12 @@ fn policy_of(policy: &Replicate, to: &To, origin: &Repository) -> Result<Option<
     }
 }
 
+/// What the policy of a target makes of the snapshots that it has; nothing where it keeps all.
+fn plan_of(policy: &Replicate, to: &To, origin: &Repository, here: &Snapshots) -> Result<Option<Plan>, Error> {
+    let kept = policy_of(policy, to, origin)?;
+    Ok(kept.map(|kept| retention::plan(here.clone(), &kept, &SnapshotFilter::default())))
+}
+
 /// What a target has and lacks.
 ///
 /// # Errors
@@ -159,36 +192,60 @@ pub(super) fn carrying(handles: &[SnapshotHandle]) -> SyncOptions {
     SyncOptions { snapshots, host, user, order: Order::NewestFirst, ..SyncOptions::default() }
 }
 
-impl Run<'_> {
-    async fn all(&mut self) {
-        let opening = self.runner.open_named(&self.policy.from, StoreUse::Read);
+impl Whole<'_> {
+    /// Carries to each target that this machine carries to.
+    async fn to_all(&self, recording: &mut Recording<'_>) {
         let origin = tokio::select! {
-            open = opening => open,
+            origin = self.origin() => origin,
             () = self.runner.stop.requested() => Err(EngineError::Cancelled.into()),
         };
         let origin = match origin {
             Ok(origin) => origin,
-            Err(error) => return self.failed("opening the origin", Ending::Unreachable, error),
+            Err(error) => return failed(recording, "opening the origin", Ending::Unreachable, error),
         };
-        let mut bill = Bill::default();
-        for to in self.policy.targets.iter().filter(|to| to.is_here) {
-            if self.runner.stop.is_requested() {
-                return self.failed(&doing(to), Ending::Interrupted, EngineError::Cancelled.into());
+        let (targets, from) = (self.policy.targets.iter().filter(|to| to.is_here), &origin);
+        aside::at_once(TARGETS_AT_ONCE, recording, targets, |to, recording| {
+            let mut run = Run { whole: self, runner: self.runner, policy: self.policy, recording };
+            async move {
+                let carried = match run.runner.stop.is_requested() {
+                    true => Err(EngineError::Cancelled.into()),
+                    false => run.carry_to(to, from).await,
+                };
+                if let Err(error) = carried {
+                    run.failed(&doing(to), Ending::Failed, error);
+                }
+                run.recording
             }
-            if let Err(error) = self.carry_to(to, &origin, &mut bill).await {
-                self.failed(&doing(to), Ending::Failed, error);
-            }
-        }
-        self.recording.did(Step::Spent { bill: origin.store.billed(bill) });
+        })
+        .await;
+        let bill = std::mem::take(&mut *self.bill.lock().unwrap_or_else(PoisonError::into_inner));
+        recording.did(Step::Spent { bill: origin.open.store.billed(bill) });
     }
 
+    async fn origin(&self) -> Result<Origin, Error> {
+        let open = self.runner.open_named(&self.policy.from, StoreUse::Read).await?;
+        let seen = seen(&open.repository, Extent::Snapshots).await?;
+        Ok(Origin { open, seen })
+    }
+
+    /// What is remembered of a target.
+    fn known(&self, target: &str) -> Seen {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).of(target)
+    }
+
+    /// Remembers what was seen of it.
+    fn keep(&self, target: &str, seen: Seen) -> Result<(), JobsError> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).keep(target, seen)
+    }
+}
+
+impl Run<'_, '_> {
     fn failed(&mut self, doing: &str, ending: Ending, error: Error) {
-        let ending = if is_cancelled(&error) { Ending::Interrupted } else { ending };
-        self.recording.failed(doing, ending, Cause::App(error));
+        failed(&mut self.recording, doing, ending, error);
     }
 
     fn context(&self) -> RunContext {
-        RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() }
+        RunContext { events: self.recording.events(), stop: self.runner.stop.clone() }
     }
 
     /// Holds the place of the one run that carries to a target; nothing where another does, which is said.
@@ -203,7 +260,7 @@ impl Run<'_> {
         }
     }
 
-    async fn carry_to(&mut self, to: &To, origin: &OpenRepository, bill: &mut Bill) -> Result<(), Error> {
+    async fn carry_to(&mut self, to: &To, origin: &Origin) -> Result<(), Error> {
         let Some(_held) = self.hold(to)? else { return Ok(()) };
         let opening = self.runner.open_named(&to.target, StoreUse::Write);
         let target = tokio::select! {
@@ -211,18 +268,61 @@ impl Run<'_> {
             () = self.runner.stop.requested() => return Err(EngineError::Cancelled.into()),
         };
         self.runner.app.require_encryption(&target, false)?;
-        if origin.repository.config().repository == target.repository.config().repository {
+        let repository = &origin.open.repository;
+        if repository.config().repository == target.repository.config().repository {
             return Err(Error::SameRepository { place: target.place.label() });
         }
         // What others may not remove from a replica, its policy may.
-        let repository = replica::in_charge(&origin.repository, &target.repository)?;
+        let repository = replica::in_charge(repository, &target.repository)?;
         let target = OpenRepository { repository, ..target };
-        let done = self.between(to, origin, &target).await;
-        *bill = target.store.billed(std::mem::take(bill));
+        let done = self.unless_settled(to, origin, &target).await;
+        let mut bill = self.whole.bill.lock().unwrap_or_else(PoisonError::into_inner);
+        *bill = target.store.billed(std::mem::take(&mut *bill));
         done
     }
 
-    async fn between(&mut self, to: &To, origin: &OpenRepository, target: &OpenRepository) -> Result<(), Error> {
+    /// Does all of it, unless neither side has changed since a run found that there was nothing left to do.
+    async fn unless_settled(&mut self, to: &To, origin: &Origin, target: &OpenRepository) -> Result<(), Error> {
+        let rules = self.rules(to, &origin.open)?;
+        let known = self.whole.known(&to.target);
+        let now = self.runner.clock.now().wall;
+        let settled = known.settled.as_ref().filter(|settled| settled.holds(&origin.seen, &rules, now));
+        if let Some(settled) = settled.filter(|_| !self.whole.is_vanishing_meant)
+            && seen(&target.repository, Extent::Everything).await? == settled.target
+        {
+            self.tell_lock(to, target);
+            self.recording.did(settled.step(&to.target));
+            return Ok(());
+        }
+        // What is about to change is not taken for settled again, should both sides be put back.
+        self.remember(to, Seen { settled: None, ..known });
+        let Some((target_seen, step)) = self.between(to, &origin.open, target).await? else { return Ok(()) };
+        let drilled = match to.prove {
+            Proving::Drill(_) => last_drill(&target.repository).await?.map(|drill| drill.at),
+            Proving::List | Proving::Audit => None,
+        };
+        if let Some(settled) = Settled::of((origin.seen, target_seen), rules, &step, now, (to.prove, drilled)) {
+            let seen = self.whole.known(&to.target);
+            self.remember(to, Seen { settled: Some(settled), ..seen });
+        }
+        Ok(())
+    }
+
+    /// By what the work for a target is done: the same rules, and the same repositories, lead to the same.
+    fn rules(&self, to: &To, origin: &OpenRepository) -> Result<Digest, Error> {
+        let meant = meant(self.runner.app, self.policy)?;
+        let kept = policy_of(self.policy, to, &origin.repository)?;
+        let text = format!("{meant:?} {kept:?} {to:?} {:?}", self.policy.vanish_max);
+        Ok(body_digest(text.as_bytes()))
+    }
+
+    /// Carries, removes and proves. How the target looked before it was found to lack nothing and to be proven, with what is on record of that; nothing where it is not so.
+    async fn between(
+        &mut self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+    ) -> Result<Option<(Digest, Step)>, Error> {
         let began = self.runner.clock.now().wall;
         if let Some(went_back) = self.runner.app.replica_went_back(target).await? {
             self.recording.worsen(Ending::Damaged, || format!("{went_back}; what it had lost is carried again"));
@@ -232,13 +332,15 @@ impl Run<'_> {
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &here };
         let selection = select_for(self.runner.app, self.policy, to, &sides)?;
         let Some(retreats) = self.lost_at_origin(to, (&origin.repository, &there), &target.repository).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let report = self.carry(&selection, origin, target).await?;
         if let Some(heads) = &report.heads {
             self.runner.app.remember_heads(target, heads);
         }
         self.tell_lock(to, target);
+        // Before it is looked at: what changes from here on is looked at by the next run.
+        let target_seen = seen(&target.repository, Extent::Everything).await?;
         // Another machine may have carried what was missing.
         let after = match selection.missing.is_empty() && report.tags == 0 {
             true => here,
@@ -249,7 +351,7 @@ impl Run<'_> {
         let still = (left.missing.as_slice(), left.shared.as_slice());
         let lag = lag(sides.origin, sides.target, still, &self.context()).await?;
         let seconds = self.runner.clock.now().wall.seconds.saturating_sub(began.seconds);
-        self.recording.did(Step::Replicated(Replicated {
+        let step = Step::Replicated(Replicated {
             target: to.target.clone(),
             copied: report.copied.len() as u64,
             bytes: report.chunk_bytes,
@@ -259,7 +361,8 @@ impl Run<'_> {
             newest_there: left.newest_there,
             newest_here: left.newest_here,
             behind_since: left.behind_since,
-        }));
+        });
+        self.recording.did(step.clone());
         if report.failed > 0 {
             let (failed, from) = (report.failed, shell_word(&self.policy.from));
             self.recording.worsen(Ending::Damaged, || {
@@ -267,14 +370,18 @@ impl Run<'_> {
             });
         }
         let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
-        let seen = self.memory.of(&to.target);
-        let may_remove = self.look_at_origin(to, &seen, (&there, &retreats))?;
+        let known = self.whole.known(&to.target);
+        let may_remove = self.look_at_origin(to, &known, (&there, &retreats))?;
         let mut after = after;
         if may_remove && is_replica {
             let removed = self.prune(to, origin, target).await?;
             after.whole.retain(|handle| !removed.contains(&handle.snapshot.id));
         }
-        self.prove(to, target, &after, seen).await
+        let is_locked = self.lock_longer(to, origin, target, &after).await;
+        let is_proven = self.prove(to, target, &after, known).await?;
+        let is_settled =
+            is_locked && is_proven && may_remove && is_replica && report.failed == 0 && left.missing.is_empty();
+        Ok(is_settled.then_some((target_seen, step)))
     }
 
     /// What the origin has lost since the last run; nothing where it cannot be remembered, which is said. It is remembered before anything is carried, since what
@@ -289,11 +396,12 @@ impl Run<'_> {
             return Ok(Some(Vec::new()));
         }
         let retreats = replica::retreats((origin, there), target, &[]).await?;
-        if retreats.is_empty() || self.is_vanishing_meant {
+        if retreats.is_empty() || self.whole.is_vanishing_meant {
             return Ok(Some(retreats));
         }
-        let seen = Seen { has_retreated: true, ..self.memory.of(&to.target) };
-        match self.memory.keep(&to.target, seen) {
+        let seen = Seen { has_retreated: true, ..self.whole.known(&to.target) };
+        let kept = self.whole.keep(&to.target, seen);
+        match kept {
             Ok(()) => Ok(Some(retreats)),
             Err(error) => {
                 self.recording.failed(&doing(to), Ending::Failed, Cause::Jobs(error));
@@ -347,8 +455,14 @@ impl Run<'_> {
 
     /// Says where a target locks for a shorter time than asked.
     fn tell_lock(&mut self, to: &To, target: &OpenRepository) {
-        let Some(asked) = to.lock_days else { return };
         let has = target.repository.config().retain_days.unwrap_or(0);
+        if has == 0 && !to.locks.is_empty() {
+            let target = &to.target;
+            return self.recording.worsen(Ending::Incomplete, || {
+                format!("{target} locks nothing, and what its retention keeps is to be locked: make another target with create --retain 30d, or ask for no lock")
+            });
+        }
+        let Some(asked) = to.lock_days else { return };
         if has < asked {
             let target = &to.target;
             self.recording.worsen(Ending::Incomplete, || {
@@ -356,6 +470,38 @@ impl Run<'_> {
                 format!("{target} {locks}, and {asked} days are asked for: make another target with create --retain {asked}d, or ask for less")
             });
         }
+    }
+
+    /// Locks for longer what a rule of the retention keeps; whether it is locked as asked for.
+    async fn lock_longer(
+        &mut self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+        here: &Snapshots,
+    ) -> bool {
+        if to.locks.is_empty() || target.repository.config().retain_days.is_none() {
+            return to.locks.is_empty();
+        }
+        match self.locked_longer(to, origin, target, here).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed(&format!("locking snapshots in {} for longer", to.target), Ending::Incomplete, error);
+                false
+            }
+        }
+    }
+
+    async fn locked_longer(
+        &self,
+        to: &To,
+        origin: &OpenRepository,
+        target: &OpenRepository,
+        here: &Snapshots,
+    ) -> Result<(), Error> {
+        let Some(plan) = plan_of(self.policy, to, &origin.repository, here)? else { return Ok(()) };
+        copies::lock(&target.repository, (&plan, here.now), &to.locks, self.runner.stop).await?;
+        Ok(())
     }
 
     /// Whether snapshots may be removed at a target: not where the origin was rolled back, or too many have vanished there, until it is said that this is
@@ -366,7 +512,7 @@ impl Run<'_> {
         seen: &Seen,
         (there, retreats): (&Snapshots, &[Retreat]),
     ) -> Result<bool, Error> {
-        let has_retreated = (seen.has_retreated || !retreats.is_empty()) && !self.is_vanishing_meant;
+        let has_retreated = (seen.has_retreated || !retreats.is_empty()) && !self.whole.is_vanishing_meant;
         if has_retreated {
             let (name, target) = (self.policy.short_name(), &to.target);
             let what = retreats.first().map_or_else(|| "the origin was rolled back".to_owned(), ToString::to_string);
@@ -378,7 +524,7 @@ impl Run<'_> {
         self.remember(to, seen.clone());
         let Some(vanish_max) = self.policy.vanish_max else { return Ok(!has_retreated) };
         let gone = vanished(&seen.origin, there);
-        let is_held = gone > usize::try_from(vanish_max).unwrap_or(usize::MAX) && !self.is_vanishing_meant;
+        let is_held = gone > usize::try_from(vanish_max).unwrap_or(usize::MAX) && !self.whole.is_vanishing_meant;
         let meant = meant(self.runner.app, self.policy)?;
         let is_meant = |handle: &&SnapshotHandle| meant.matches(handle);
         let mut origin: Vec<SnapshotId> =
@@ -399,10 +545,11 @@ impl Run<'_> {
     }
 
     fn remember(&mut self, to: &To, seen: Seen) {
-        if self.memory.of(&to.target) == seen {
+        if self.whole.known(&to.target) == seen {
             return;
         }
-        if let Err(error) = self.memory.keep(&to.target, seen) {
+        let kept = self.whole.keep(&to.target, seen);
+        if let Err(error) = kept {
             self.recording.failed("remembering what the origin has", Ending::Incomplete, Cause::Jobs(error));
         }
     }
@@ -447,7 +594,8 @@ impl Run<'_> {
     }
 
     /// Proves what the target has: each run asks it of all copies, and packs are read that never were.
-    async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<(), Error> {
+    /// Whether all of them are proven.
+    async fn prove(&mut self, to: &To, target: &OpenRepository, here: &Snapshots, seen: Seen) -> Result<bool, Error> {
         let meant = meant(self.runner.app, self.policy)?;
         let handles = copies_in(here, &meant);
         let proven = status::proven(&target.repository, to, &handles).await?;
@@ -475,7 +623,7 @@ impl Run<'_> {
             let until = proven.until.and_then(SnapshotHandle::time);
             self.recording.did(Step::Proven { target: to.target.clone(), until, packs_read, damages });
             let proven = newest.filter(|_| is_all);
-            self.remember(to, Seen { proven, ..self.memory.of(&to.target) });
+            self.remember(to, Seen { proven, ..self.whole.known(&to.target) });
         }
         if !is_all {
             let (unproven, target, word) = (proven.unproven, &to.target, shell_word(&to.target));
@@ -485,15 +633,23 @@ impl Run<'_> {
         }
         if let Proving::Drill(every) = to.prove {
             let rule = DrillRule { every, sample: DrillOptions { files: 5, folders: 1, bytes_max: DRILL_BYTES } };
-            verify::drill(self.runner, (&self.policy.name, &rule), target, &mut self.recording).await?;
+            // Trials of two targets at once have a scratch folder each.
+            let place = self.policy.targets.iter().position(|other| other.target == to.target).unwrap_or_default();
+            let name = format!("{}.{place}", self.policy.name);
+            verify::drill(self.runner, (&name, &rule), target, &mut self.recording).await?;
         }
-        Ok(())
+        Ok(is_all)
     }
 }
 
 /// The snapshots of a target that are meant.
 pub(super) fn copies_in<'a>(here: &'a Snapshots, meant: &Meant) -> Vec<&'a SnapshotHandle> {
     here.whole.iter().filter(|handle| meant.matches(handle)).collect()
+}
+
+fn failed(recording: &mut Recording<'_>, doing: &str, ending: Ending, error: Error) {
+    let ending = if is_cancelled(&error) { Ending::Interrupted } else { ending };
+    recording.failed(doing, ending, Cause::App(error));
 }
 
 fn doing(to: &To) -> String {

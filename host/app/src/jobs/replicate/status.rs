@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use credenza_engine::copies::{Lag, Proofs, Proven, Selection, lag, newest_meant};
+use credenza_engine::copies::{ClassLocked, Lag, Proofs, Proven, Selection, lag, locked, newest_meant};
 use credenza_engine::latest::last_drill;
 use credenza_engine::replica::{self, Divided, Role, divided};
 use credenza_engine::{Repository, RunContext, SnapshotHandle, Snapshots};
@@ -115,6 +115,8 @@ pub struct TargetStatus {
     pub lock_days: Option<u32>,
     /// For how many the policy asks.
     pub lock_days_asked: Option<u32>,
+    /// How long it locks what the rules of its retention keep, where the policy asks for that.
+    pub locks: Vec<ClassLocked>,
     /// Why nothing is known of it, where that is so.
     pub unknown: Option<String>,
 }
@@ -140,6 +142,7 @@ impl TargetStatus {
             divided: None,
             lock_days: None,
             lock_days_asked: to.lock_days,
+            locks: Vec::new(),
             unknown: None,
         }
     }
@@ -255,7 +258,12 @@ async fn target(
         Some(Role::Promoted { origin, at }) if origin == sides.origin.config().repository => Some(at),
         _ => None,
     };
+    let locks = match super::plan_of(policy, to, sides.origin, &here)? {
+        Some(plan) if !to.locks.is_empty() => locked(sides.target, (&plan, here.now), &to.locks).await?,
+        _ => Vec::new(),
+    };
     Ok(TargetStatus {
+        locks,
         newest: selection.newest_here,
         missing: selection.missing.len() as u64,
         spared: selection.spared,

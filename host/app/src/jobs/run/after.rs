@@ -30,7 +30,7 @@ impl Run<'_> {
         let stop = if is_ended { Stop::default() } else { self.runner.stop.clone() };
         let mut has_judged = true;
         for (source, snapshot) in self.not_judged(open).await {
-            let context = RunContext { events: self.recording.heard.events(), stop: stop.clone() };
+            let context = RunContext { events: self.recording.events(), stop: stop.clone() };
             match guard::examine(&open.repository, snapshot, &guard, &context).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
@@ -127,7 +127,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn maintain(&mut self, open: &OpenRepository) {
-        let context = RunContext { events: self.recording.heard.events(), stop: self.runner.stop.clone() };
+        let context = RunContext { events: self.recording.events(), stop: self.runner.stop.clone() };
         match gc::run(&open.repository, &GcOptions { dry_run: false, repack_bytes_max: None }, &context).await {
             Ok(report) => {
                 self.did(Step::Maintained { bytes_freed: report.bytes_freed });

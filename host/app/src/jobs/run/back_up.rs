@@ -131,7 +131,7 @@ impl Run<'_> {
             signing_key: signing_key.cloned(),
             ..options
         };
-        let context = RunContext { events: self.recording.heard.events(), stop };
+        let context = RunContext { events: self.recording.events(), stop };
         let done = backup::run(&open.repository, Arc::clone(&source.connector), &options, &context).await;
         let mut bill = self.bill.lock().unwrap_or_else(PoisonError::into_inner);
         *bill = source.billed(std::mem::take(&mut bill));

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use credenza_engine::copies::{Meant, Prove};
+use credenza_engine::copies::{ClassLock, Meant, Prove};
+use credenza_engine::retention::Bucket;
 use credenza_format::Policy;
 use jiff::Timestamp;
 
@@ -25,6 +26,8 @@ pub(in crate::jobs) const PREFIX: &str = "replicate.";
 const EVERY: Duration = Duration::from_hours(1);
 /// A day, which locks are counted in.
 const DAY: u64 = 86_400;
+/// The longest lock: 100 years.
+const LOCK_DAYS_MAX: u32 = 36_600;
 
 /// One policy.
 #[derive(Debug, Clone)]
@@ -91,6 +94,8 @@ pub struct To {
     pub keep: Keep,
     /// For so many days at least it is to lock what is stored.
     pub lock_days: Option<u32>,
+    /// And for so many what a rule of its retention keeps.
+    pub locks: Vec<ClassLock>,
     /// What proves what has arrived.
     pub prove: Proving,
 }
@@ -226,16 +231,57 @@ fn target(part: &Part<'_>, from: Option<&str>, beside: &[String]) -> Option<To> 
         _ => Err("it is no such word: write source or target".to_owned()),
     });
     let runs = runs.unwrap_or(RunsAt::Source);
-    let lock = part.parsed("lock", parse_span).map(|lock| lock.as_secs().div_ceil(DAY));
+    let keep = keep(part);
+    let (lock_days, locks) = match part.is_text("lock") {
+        true => (part.parsed("lock", parse_days), Vec::new()),
+        false => (None, class_locks(part, &keep)),
+    };
     Some(To {
         is_here: runs.is_here(&target, beside),
         target,
         runs,
         rpo: part.parsed("rpo", parse_span),
-        keep: keep(part),
-        lock_days: lock.and_then(|days| u32::try_from(days).ok()),
+        keep,
+        lock_days,
+        locks,
         prove: part.parsed("prove", Proving::parse).unwrap_or(Proving::List),
     })
+}
+
+/// Days that a lock lasts, of which none is cut; it may be longer than any other span.
+fn parse_days(text: &str) -> Result<u32, String> {
+    let days = [("d", 1), ("w", 7), ("y", 366)].iter().find_map(|(unit, days)| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*days)
+    });
+    match days {
+        Some(days) if (1..=LOCK_DAYS_MAX).contains(&days) => Ok(days),
+        Some(_) => Err("it is not between 1d and 100y: write a number and d, w or y, such as 400d or 7y".to_owned()),
+        None => parse_span(text).map(|span| u32::try_from(span.as_secs().div_ceil(DAY)).unwrap_or(LOCK_DAYS_MAX)),
+    }
+}
+
+/// For how long what the rules keep is locked; a rule that the retention has not is a mistake.
+fn class_locks(part: &Part<'_>, keep: &Keep) -> Vec<ClassLock> {
+    let Some(lock) = part.part("lock") else { return Vec::new() };
+    let mut locks = Vec::new();
+    for class in [Bucket::Hour, Bucket::Day, Bucket::Week, Bucket::Month, Bucket::Year] {
+        let name = class.name();
+        let Some(days) = lock.parsed(name, parse_days) else { continue };
+        let is_kept = |policy: &Policy| policy.counts().any(|(rule, count)| rule == name && count > 0);
+        match keep {
+            Keep::By(policy) if !is_kept(policy) => {
+                lock.problem(name, &format!("nothing is kept as {name} there"), &format!("add {name} to keep"));
+            }
+            Keep::All => {
+                let remedy =
+                    format!("write how many, such as keep = {{ {name} = 12 }}, or one lock for all: lock = \"30d\"");
+                lock.problem(name, "all is kept there, by no rule", &remedy);
+            }
+            Keep::By(_) | Keep::Same => locks.push(ClassLock { class, days }),
+        }
+    }
+    locks
 }
 
 fn keep(part: &Part<'_>) -> Keep {
@@ -390,6 +436,17 @@ prove = "drill:30d"
             (format!("[replicate.a]\nfrom = \"@m\"\n{}keep = {{ }}", to("@p")), "it keeps nothing"),
             (format!("[replicate.a]\nfrom = \"@m\"\n{}run = \"there\"", to("@p")), "write source or target"),
             (
+                format!("[replicate.a]\nfrom = \"@m\"\n{}lock = {{ monthly = \"400d\" }}", to("@p")),
+                "all is kept there, by no rule; write how many, such as keep = { monthly = 12 }",
+            ),
+            (
+                format!(
+                    "[replicate.a]\nfrom = \"@m\"\n{}keep = {{ daily = 3 }}\nlock = {{ yearly = \"7y\" }}",
+                    to("@p")
+                ),
+                "nothing is kept as yearly there; add yearly to keep",
+            ),
+            (
                 format!("[replicate.a]\nfrom = \"@m\"\n{}{}", to("@p"), to("@p")),
                 "is a target of `replicate.a` already; name each target once",
             ),
@@ -401,6 +458,23 @@ prove = "drill:30d"
             let said = parse(&lines).unwrap_err().to_string();
             assert!(said.contains(part), "{lines}: {said}");
         }
+    }
+
+    #[test]
+    fn what_a_rule_keeps_may_be_locked_for_longer() {
+        let policy = "[replicate.a]\nfrom = \"@m\"\n[[replicate.a.to]]\ntarget = \"@p\"\n";
+        let file = parse(&format!(
+            "{policy}keep = {{ daily = 3, monthly = 24 }}\nlock = {{ monthly = \"400d\", daily = \"7y\" }}"
+        ))
+        .unwrap();
+        let to = &file.replicate("a").unwrap().targets[0];
+        assert_eq!(
+            (to.lock_days, to.locks.as_slice()),
+            (
+                None,
+                &[ClassLock { class: Bucket::Day, days: 7 * 366 }, ClassLock { class: Bucket::Month, days: 400 }][..]
+            )
+        );
     }
 
     #[test]

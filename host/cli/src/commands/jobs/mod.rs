@@ -37,7 +37,6 @@ use crate::failure::{Exit, Failure};
 use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use arrays::Understand;
-use credenza_app::shell::shell_word;
 pub(crate) use promises::Promises;
 use shown::{JobLine, PastLine, PlanLine, PlannedCostLine, SchemaLine, StepLine, UnitLine};
 use telling::Telling;
