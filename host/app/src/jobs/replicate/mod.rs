@@ -339,13 +339,9 @@ impl Run<'_, '_> {
             self.runner.app.remember_heads(target, heads);
         }
         self.tell_lock(to, target);
-        // Before it is looked at: what changes from here on is looked at by the next run.
+        // Before it is looked at again: what changes from here on is looked at by the next run. Another may have carried what was missing, or removed what was there.
         let target_seen = seen(&target.repository, Extent::Everything).await?;
-        // Another machine may have carried what was missing.
-        let after = match selection.missing.is_empty() && report.tags == 0 {
-            true => here,
-            false => tagged(&target.repository).await?,
-        };
+        let mut after = tagged(&target.repository).await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
         let still = (left.missing.as_slice(), left.shared.as_slice());
@@ -372,7 +368,6 @@ impl Run<'_, '_> {
         let is_replica = report.heads.is_some() || self.keep_heads(to, (&origin.repository, &there), target).await;
         let known = self.whole.known(&to.target);
         let may_remove = self.look_at_origin(to, &known, (&there, &retreats))?;
-        let mut after = after;
         if may_remove && is_replica {
             let removed = self.prune(to, origin, target).await?;
             after.whole.retain(|handle| !removed.contains(&handle.snapshot.id));
