@@ -225,8 +225,13 @@ impl Pin {
     }
 
     /// Keeps what is shown by intents of its own, and hands back what kept the rest until now. Nothing is let go where not all can be kept anew: one that was
-    /// removed a moment ago is shown no more when the pin is put anew the next time.
+    /// removed a moment ago is shown no more when the pin is put anew the next time. What is in the repository no more is not shown, though nobody has looked.
     async fn let_go(&self, held: &mut Held) -> Leaving {
+        if let Some(shown) = &mut held.shown {
+            let Ok(listed) = self.repository.snapshots().await else { return Leaving::default() };
+            let there: BTreeSet<SnapshotId> = listed.whole.iter().map(|handle| handle.snapshot.id).collect();
+            shown.retain(|id| there.contains(id));
+        }
         let (shown, rest): (Vec<_>, Vec<_>) =
             held.snapshots.values().cloned().partition(|handle| held.is_shown(&handle.snapshot.id));
         if rest.is_empty() {

@@ -145,6 +145,23 @@ async fn what_is_shown_no_more_is_let_go_once_whoever_reads_it_had_a_day_for_tha
     assert!(keys(&store, "intent/").is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_is_let_go_though_nobody_looks_any_more() {
+    let (store, repository, handle, _, _) = looked_into().await;
+    let all = repository.snapshots().await.unwrap().whole;
+    let pin = Pin::new(repository.clone(), "host", "user");
+    assert!(pin.keep_each(&all).await.unwrap().is_empty());
+    let packs = keys(&store, "data/").len();
+    rm(&repository, handle.snapshot.id).await;
+    for days in [1, 2, 3, 12] {
+        store.set_clock(at(BEGIN + days * DAY));
+        pin.renew().await.unwrap();
+        collect(&repository).await.unwrap();
+    }
+    assert!(keys(&store, "data/").len() < packs, "what nobody sees is kept for ever");
+    pin.end().await;
+}
+
 /// A machine that sleeps for eight days while somebody waits for minutes, and then is awake.
 struct Sleeping {
     wall: Mutex<i64>,

@@ -67,7 +67,7 @@ struct Rule {
     is_stale: AtomicBool,
 }
 
-/// Keeps what is shown although it is removed, until it [ends](Self::end), and a week longer where it is dropped.
+/// Keeps what is shown although it is removed, for a day or two, or until it [ends](Self::end), and a week longer where it is dropped.
 pub struct Pinned {
     pin: Arc<Pin>,
     renewal: AbortHandle,

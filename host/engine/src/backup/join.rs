@@ -24,6 +24,8 @@ use crate::{Error, Result};
 const PAGES_REPEATED_MAX: usize = 8;
 /// What a folder knows of its files: no listing leaves it to a read.
 const OF_THE_FOLDER: &str = "posix.";
+/// How much a sparse file takes (`connect`, `file/attributes.rs`).
+const SPARSE: &str = "posix.sparse";
 
 /// What a listing tells of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,13 +238,19 @@ impl Join {
         Ok(whole.then_some(record))
     }
 
-    /// The parent's record with what the listing says now.
+    /// The parent's record with what the listing says now. How much a sparse file takes stays as it was told when it was read: file systems move it without a
+    /// write, as they defragment or trim, and the tree of what nobody has changed is the same.
     fn renew(&self, record: Record, scanned: Entry) -> Record {
         let mut known = record.entry;
+        let taken = known.attribute(SPARSE).cloned();
         if self.told == Told::Lean {
             known.attributes.retain(|(name, _)| !name.starts_with(OF_THE_FOLDER));
         }
-        let entry = if self.told == Told::All { scanned } else { overlay(known, scanned) };
+        let mut entry = if self.told == Told::All { scanned } else { overlay(known, scanned) };
+        let now = entry.attributes.iter_mut().find(|(name, _)| name == SPARSE);
+        if let (Some(taken), Some((_, now))) = (taken, now) {
+            *now = taken;
+        }
         Record { entry, ..record }
     }
 }
@@ -354,6 +362,21 @@ mod tests {
             let record = Record { entry: known, content: Content::None, status: EntryStatus::Stable };
             let renewed = join.renew(record, entry(&["posix.mode"])).entry;
             assert_eq!(renewed, entry(expected), "{info:?}");
+        }
+    }
+
+    #[test]
+    fn how_much_an_unchanged_sparse_file_takes_stays_as_it_was_told_when_it_was_read() {
+        let entry = |taken: Option<i64>| {
+            let attributes = taken.map(|taken| (SPARSE.to_owned(), AttributeValue::Integer(taken)));
+            Entry { attributes: attributes.into_iter().collect(), ..Entry::new("image".into(), EntryKind::File) }
+        };
+        for traits in [Vec::new(), vec![ability::COMPLETE_SCAN.to_owned()]] {
+            let info = SourceInfo { traits, ..SourceInfo::default() };
+            let join = Join::new(page(Vec::new()), &info, Vec::new(), sieve(&[]), None);
+            let known = |taken| Record { entry: entry(taken), content: Content::None, status: EntryStatus::Stable };
+            assert_eq!(join.renew(known(Some(4096)), entry(Some(8192))).entry, entry(Some(4096)), "it was defragmented");
+            assert_eq!(join.renew(known(None), entry(Some(8192))).entry, entry(Some(8192)));
         }
     }
 }

@@ -288,7 +288,7 @@ impl Run<'_, '_> {
         let now = self.runner.clock.now().wall;
         let settled = known.settled.as_ref().filter(|settled| settled.holds(&origin.seen, &rules, now));
         if let Some(settled) = settled.filter(|_| !self.whole.is_vanishing_meant)
-            && seen(&target.repository, Extent::Everything).await? == settled.target
+            && seen(&target.repository, Extent::Everything).await.is_ok_and(|now| now == settled.target)
         {
             self.tell_lock(to, target);
             self.recording.did(settled.step(&to.target));
@@ -340,7 +340,8 @@ impl Run<'_, '_> {
         }
         self.tell_lock(to, target);
         // Before it is looked at again: what changes from here on is looked at by the next run. Another may have carried what was missing, or removed what was there.
-        let target_seen = seen(&target.repository, Extent::Everything).await?;
+        // Whose keys may list single folders alone remembers nothing.
+        let target_seen = seen(&target.repository, Extent::Everything).await.ok();
         let mut after = tagged(&target.repository).await?;
         let sides = Sides { origin: &origin.repository, there: &there, target: &target.repository, here: &after };
         let left = select_for(self.runner.app, self.policy, to, &sides)?;
@@ -374,9 +375,20 @@ impl Run<'_, '_> {
         }
         let is_locked = self.lock_longer(to, origin, target, &after).await;
         let is_proven = self.prove(to, target, &after, known).await?;
-        let is_settled =
-            is_locked && is_proven && may_remove && is_replica && report.failed == 0 && left.missing.is_empty();
-        Ok(is_settled.then_some((target_seen, step)))
+        let is_whole = self.tell_damaged(&there) && report.failed == 0 && left.missing.is_empty();
+        let is_settled = is_locked && is_proven && may_remove && is_replica && is_whole;
+        Ok(target_seen.filter(|_| is_settled).map(|seen| (seen, step)))
+    }
+
+    /// Says which snapshots of the origin cannot be read, so that nobody knows whether they are meant. Whether all can.
+    fn tell_damaged(&mut self, there: &Snapshots) -> bool {
+        if let Some(first) = there.damaged.first() {
+            let (damaged, from) = (there.damaged.len(), shell_word(&self.policy.from));
+            self.recording.worsen(Ending::Damaged, || {
+                format!("{damaged} snapshots of the origin are damaged and were not carried ({}): see credenza at {from} check", first.damage)
+            });
+        }
+        there.damaged.is_empty()
     }
 
     /// What the origin has lost since the last run; nothing where it cannot be remembered, which is said. It is remembered before anything is carried, since what
