@@ -216,7 +216,8 @@ pub(crate) fn shareable(words: Vec<OsString>) -> Result<Shareable, Failure> {
         let hint = "they can share `restore`, `sync` and `check --read-data`, as one machine would be told them";
         Failure::usage(what).because(line.trim_start_matches("error: ")).hint(hint)
     };
-    let Arguments { settings, command, .. } = parse(words).map_err(refused)?.arguments;
+    let Invocation { repository, arguments } = parse(words).map_err(refused)?;
+    let Arguments { settings, command, .. } = arguments;
     let command = match command {
         Command::Restore(command) => ShareableCommand::Restore(Box::new(command)),
         Command::Sync(command) => ShareableCommand::Sync(Box::new(command)),
@@ -226,7 +227,7 @@ pub(crate) fn shareable(words: Vec<OsString>) -> Result<Shareable, Failure> {
                 .hint("for a backup, name its job: credenza jobs units --slurm JOB --group NAME"));
         }
     };
-    Ok(Shareable { settings, command })
+    Ok(Shareable { repository, settings, command })
 }
 
 #[cfg(test)]

@@ -55,19 +55,23 @@ impl Machines {
         Ok(self.setup.credenza.ok([words.as_slice(), more, command].concat())?.stdout)
     }
 
-    /// The items of the list for Kubernetes. The name above it is a comment: what kubectl reads is YAML.
+    /// The items of the list for Kubernetes. The name above it, and how the last run begins, are comments: what kubectl reads is YAML.
     fn items(&self, job: &str, command: &[&str]) -> Result<Vec<Value>> {
         let written = self.written("--kubernetes", job, &IMAGE, command)?;
-        let (comment, list) = written.split_once('\n').context("a name and a list")?;
-        ensure!(comment.starts_with('#'), "{comment}");
-        let list: Value = serde_json::from_str(list)?;
+        let (comments, list): (Vec<&str>, Vec<&str>) = written.lines().partition(|line| line.starts_with('#'));
+        let of_last = comments.iter().filter(|line| line.contains("kubectl patch job/")).count();
+        let has_last = command.iter().any(|word| matches!(*word, "restore" | "sync"));
+        ensure!(comments.len() == 1 + of_last && of_last == usize::from(has_last), "{comments:?}");
+        let list: Value = serde_json::from_str(&list.concat())?;
         list["items"].as_array().cloned().context("a list")
     }
 
     /// Runs what a container is given, as the process of a number if there is one.
     fn run(&self, job: &Value, index: Option<u32>) -> Result<Output> {
         let args = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("it has words")?;
-        let mut command = self.setup.credenza.command(args.iter().filter_map(Value::as_str));
+        // Kubernetes makes one `$` of two.
+        let args: Vec<String> = args.iter().filter_map(Value::as_str).map(|word| word.replace("$$", "$")).collect();
+        let mut command = self.setup.credenza.command(&args);
         command.stdin(Stdio::null());
         if let Some(index) = index {
             command.env("JOB_COMPLETION_INDEX", index.to_string());
@@ -248,6 +252,8 @@ fn what_many_machines_cannot_share_is_refused_before_it_is_written() -> Result<(
         &["none that many machines can share: unexpected argument '--tooo"],
     )?;
     refused(&["sync", "to", "--", "@copy"], &["`--`"])?;
+    refused(&["sync", "to", "@copy", "latest"], &["latest", "id"])?;
+    refused(&["check", "--read-data", "--budget", "requests=10"], &["--budget"])?;
     refused(&["check"], &["none that many machines can share"])?;
     refused(&["check", "--read-data=5%"], &["--read-data"])?;
     refused(&["ls"], &["`restore`, `sync` and `check --read-data`"])?;
@@ -255,6 +261,9 @@ fn what_many_machines_cannot_share_is_refused_before_it_is_written() -> Result<(
     let secret = ["restore", snapshot, "--to", "@copy", "-o", "secret_access_key=hunter2"];
     refused(&secret, &["secret_access_key", "configuration"])?;
     let said = setup.credenza.run([&["jobs", "units", "--slurm", "--group", "back", "--"], &secret[..]].concat())?;
+    ensure!(!said.stderr.contains("hunter2") && !said.stdout.contains("hunter2"), "{}", said.whole());
+    let sync = ["jobs", "units", "--slurm", "--group", "back", "--", "sync", "to", "webdav://me:hunter2@example.org/r"];
+    let said = setup.credenza.run(sync)?.expect_code(2)?.expect_message(&["credentials"])?;
     ensure!(!said.stderr.contains("hunter2") && !said.stdout.contains("hunter2"), "{}", said.whole());
     // A folder that machines share is theirs.
     let words = ["jobs", "units", "--slurm", "--group", "back", "--", "restore", snapshot, "--to", &folder];

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::file::{Job, LeavingOut};
 use super::units::Unit;
+use crate::location::Location;
 use crate::shell::shell_word;
 
 /// Seconds after which a process of Kubernetes or AWS Batch that does not end is ended: two days.
@@ -29,6 +30,10 @@ const LABEL_MAX: usize = 63;
 const AWS_NAME_MAX: usize = 128;
 /// The longest that stands behind a name in that of a process: a dash and its number.
 const NUMBER_MAX: usize = "-9999".len();
+/// What a sync takes with a share alone.
+const ACCEPT_WAITING: &str = "--accept-waiting";
+/// With what AWS Batch begins the name of a parameter in a command.
+const AWS_PARAMETER: &str = "Ref::";
 
 /// Who starts the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +100,7 @@ struct Behind {
 enum BehindKind {
     /// It does nothing while a process has not ended, and accepts what they accept.
     Merge,
-    /// The same command without `--shard`, which says what was lost.
+    /// The same command without `--shard` and what only goes with it, which says what was lost.
     Last,
 }
 
@@ -115,6 +120,10 @@ impl Task {
     /// Why many processes cannot run it, for a person.
     pub fn of_job(job: &Job, run: Run<'_>) -> Result<Self, String> {
         let source = shared_source(job)?;
+        // What is written is for many eyes: no name or password may stand in it.
+        for place in [source, job.repository.as_str()] {
+            Location::parse(place.as_ref()).map_err(|error| error.to_string())?;
+        }
         let merge = ["at", &job.repository, "merge", run.group].map(str::to_owned).into();
         Ok(Self {
             what: "backup",
@@ -130,11 +139,14 @@ impl Task {
     pub fn of_command(command: Shared, words: Vec<String>) -> Self {
         let (what, accept) = match command {
             Shared::Restore => ("restore", Some("--accept-loss")),
-            Shared::Sync => ("sync", Some("--accept-waiting")),
+            Shared::Sync => ("sync", Some(ACCEPT_WAITING)),
             Shared::Check => ("check", None),
         };
-        let last = || Behind { kind: BehindKind::Last, words: words.clone() };
-        let behind = (command != Shared::Check).then(last);
+        let mut last = words.clone();
+        if command == Shared::Sync {
+            last.retain(|word| word != ACCEPT_WAITING);
+        }
+        let behind = (command != Shared::Check).then_some(Behind { kind: BehindKind::Last, words: last });
         Self { what, name: what.to_owned(), each: words, behind, accept }
     }
 
@@ -167,7 +179,7 @@ impl Task {
 pub struct Array {
     /// The files.
     pub units: Vec<Unit>,
-    /// The command by which a person has the last run begin when all processes have ended, where the platform cannot be told to.
+    /// The command that waits for all processes to end, however, and has the last run begin, where the platform cannot be told to. It is one line.
     pub begin_last: Option<String>,
 }
 
@@ -179,10 +191,10 @@ pub fn array(platform: Platform, task: &Task, run: Run<'_>) -> Result<Array, Str
     let name = format!("credenza-{}-{}", task.name, run.group);
     require_name(platform, task, &name)?;
     let parts = Parts { name: &name, each: task.each(platform, run.of), behind: task.behind(platform, &name), run };
+    let behind = parts.behind.iter().flat_map(|(_, _, words)| words);
+    parts.each.iter().chain(behind).try_for_each(|word| require_word(platform, word))?;
     let begin_last = match &parts.behind {
-        Some((BehindKind::Last, last, _)) if platform == Platform::Kubernetes => Some(format!(
-            "kubectl wait --for=condition=complete --timeout=48h job/{name} && kubectl patch job/{last} --type=merge --patch '{{\"spec\":{{\"suspend\":false}}}}'"
-        )),
+        Some((BehindKind::Last, last, _)) if platform == Platform::Kubernetes => Some(begin_last(&name, last)),
         _ => None,
     };
     let units = match platform {
@@ -191,6 +203,14 @@ pub fn array(platform: Platform, task: &Task, run: Run<'_>) -> Result<Array, Str
         Platform::AwsBatch => aws_batch(&parts, task.what),
     };
     Ok(Array { units, begin_last })
+}
+
+/// Waits until the Job of the processes says that it has ended, as it does when its time is over, and lets the last run go on, which does what those that
+/// failed have left.
+fn begin_last(name: &str, last: &str) -> String {
+    format!(
+        "until kubectl get job/{name} -o 'jsonpath={{.status.conditions[?(@.status==\"True\")].type}}' | grep -Eq 'Complete|Failed'; do sleep 10; done; kubectl patch job/{last} --type=merge --patch '{{\"spec\":{{\"suspend\":false}}}}'"
+    )
 }
 
 /// What the texts are made of.
@@ -255,6 +275,23 @@ fn require_name(platform: Platform, task: &Task, name: &str) -> Result<(), Strin
     Ok(())
 }
 
+/// Whether a platform can hand a word to a process as it is.
+///
+/// # Errors
+/// Why not, for a person. The word is not repeated.
+fn require_word(platform: Platform, word: &str) -> Result<(), String> {
+    match platform {
+        // A line of its own could end the script that sbatch reads.
+        Platform::Slurm if word.chars().any(char::is_control) => {
+            Err("a word of its command has a line break or another control character".to_owned())
+        }
+        Platform::AwsBatch if word.contains(AWS_PARAMETER) => Err(format!(
+            "a word of its command has `{AWS_PARAMETER}`, and AWS Batch puts the value of a parameter in the place of that"
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn backup_words(job: &Job, source: &str, run: Run<'_>) -> Vec<String> {
     let mut words = vec!["at".to_owned(), job.repository.clone(), "backup".to_owned(), source.to_owned()];
     words.extend(["--group".to_owned(), run.group.to_owned()]);
@@ -277,13 +314,15 @@ fn json_unit(name: &str, value: &Value) -> Unit {
 /// Jobs: the processes, of which each has its own retries, and what runs behind them.
 fn kubernetes(parts: &Parts<'_>) -> Value {
     let pod = |words: &[String], restart: &str| {
+        // `$(NAME)` would become the value of a variable, perhaps of a secret one, and `$$` is `$`.
+        let args: Vec<String> = words.iter().map(|word| word.replace('$', "$$")).collect();
         json!({
             "spec": {
                 "restartPolicy": restart,
                 "containers": [{
                     "name": "credenza",
                     "image": parts.run.image,
-                    "args": words,
+                    "args": args,
                     "env": [{ "name": "CREDENZA_CONFIG", "value": "/etc/credenza" }],
                     "envFrom": [{ "secretRef": { "name": "credenza" } }],
                     "volumeMounts": [{ "name": "configuration", "mountPath": "/etc/credenza", "readOnly": true }],
@@ -320,7 +359,8 @@ fn kubernetes(parts: &Parts<'_>) -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-/// A script that submits both; the last run waits for all processes to have ended, however: one that could not read all has made its part.
+/// A script that submits both; the last run waits for all processes to have ended, however: one that could not read all has made its part. Behind the id of
+/// the array `sbatch` prints the name of its cluster where there are several.
 fn slurm(parts: &Parts<'_>, what: &str) -> String {
     let line = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
@@ -332,7 +372,7 @@ fn slurm(parts: &Parts<'_>, what: &str) -> String {
     let and = behind.as_ref().map(|(word, ..)| format!(", and the {word} run behind them")).unwrap_or_default();
     let behind = behind.map(|(_, behind, command)| {
         format!(
-            "sbatch --dependency=\"afterany:$array\" <<'END'
+            "sbatch --dependency=\"afterany:${{array%%;*}}\" <<'END'
 #!/bin/bash
 #SBATCH --job-name={behind}
 #SBATCH --ntasks=1
@@ -483,12 +523,40 @@ mod tests {
         assert_eq!((&each["spec"]["suspend"], &last["spec"]["suspend"]), (&Value::Null, &json!(true)));
         assert_eq!(last["metadata"]["name"], "credenza-restore-back-last");
         let begin = begin_last.unwrap();
-        assert!(
-            begin.contains("job/credenza-restore-back && kubectl patch job/credenza-restore-back-last "),
-            "{begin}"
-        );
+        for told in ["get job/credenza-restore-back ", "patch job/credenza-restore-back-last "] {
+            assert!(begin.contains(&format!("kubectl {told}")), "{begin}");
+        }
         let accepted = command(Platform::Kubernetes, Shared::Restore, "restore 4f1c09d2 --to @copy --accept-loss");
         assert_eq!(accepted.units[0].text.matches("--accept-loss").count(), 2, "it is said once to each");
+    }
+
+    #[test]
+    fn the_last_run_of_kubernetes_is_let_go_on_however_the_processes_ended() {
+        let begin = command(Platform::Kubernetes, Shared::Restore, RESTORE).begin_last.unwrap();
+        assert_eq!(begin.lines().count(), 1, "{begin}");
+        for ended in ["Complete", "FailureTarget Failed"] {
+            let kubectl = format!("kubectl() {{ case $1 in get) echo '{ended}' ;; *) echo \"$@\" ;; esac; }}");
+            let ran = Command::new("sh").args(["-c", &format!("{kubectl}\n{begin}")]).output().unwrap();
+            let said = String::from_utf8(ran.stdout).unwrap();
+            let patch = "patch job/credenza-restore-back-last --type=merge --patch {\"spec\":{\"suspend\":false}}\n";
+            assert_eq!(said, patch, "{ended}");
+        }
+    }
+
+    #[test]
+    fn words_reach_a_process_as_they_are_or_are_refused() {
+        let made = |platform, word: &str| {
+            let words = ["restore", "4f1c09d2", "--to", "@copy", "--include", word].map(str::to_owned).into();
+            array(platform, &Task::of_command(Shared::Restore, words), Run { group: "back", ..RUN })
+        };
+        let dollars = made(Platform::Kubernetes, "$(HOME)$x").unwrap();
+        assert_eq!(dollars.units[0].text.matches("\"$$(HOME)$$x\"").count(), 2, "{}", dollars.units[0].text);
+        assert!(made(Platform::AwsBatch, "$(HOME)$x").unwrap().units[1].text.contains("\"$(HOME)$x\""));
+        assert!(made(Platform::AwsBatch, "Ref::name").unwrap_err().contains("AWS Batch"));
+        assert!(made(Platform::Slurm, "a\nEND\nb").unwrap_err().contains("line break"));
+        for (platform, word) in [(Platform::Kubernetes, "a\nEND"), (Platform::Slurm, "Ref::name")] {
+            assert!(made(platform, word).is_ok(), "{word}");
+        }
     }
 
     #[test]
@@ -498,7 +566,7 @@ mod tests {
         let text = &slurm.units[0].text;
         assert!(text.contains(&format!("\nexec credenza {words} --shard /4\n")), "{text}");
         assert!(text.contains(&format!("\nexec credenza {words}\n")), "{text}");
-        assert!(slurm.begin_last.is_none() && text.contains("--dependency=\"afterany:$array\""), "{text}");
+        assert!(slurm.begin_last.is_none() && text.contains("--dependency=\"afterany:${array%%;*}\""), "{text}");
         let batch = command(Platform::AwsBatch, Shared::Sync, words);
         let names: Vec<&str> = batch.units.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(names, ["register-job-definition.json", "submit-sync.json", "submit-last.json"]);
@@ -531,6 +599,15 @@ mod tests {
     }
 
     #[test]
+    fn the_run_behind_an_array_of_slurm_hangs_on_its_id_whatever_cluster_it_is_on() {
+        let sbatch = "sbatch() { echo \"$@\" >&2; cat > /dev/null; echo '42;rome'; }";
+        let script = format!("{sbatch}\n{}", units(Platform::Slurm)[0].text);
+        let ran = Command::new("bash").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.success() && said.ends_with("--dependency=afterany:42\n"), "{said}");
+    }
+
+    #[test]
     fn aws_batch_is_given_a_definition_an_array_and_a_merge() {
         let units = units(Platform::AwsBatch);
         let [definition, backups, merge] = &units[..] else { panic!("three documents") };
@@ -544,7 +621,7 @@ mod tests {
     #[test]
     fn what_could_not_be_read_keeps_no_platform_from_the_merge() {
         let slurm = units(Platform::Slurm).remove(0).text;
-        assert!(slurm.contains("--dependency=\"afterany:$array\""), "{slurm}");
+        assert!(slurm.contains("--dependency=\"afterany:${array%%;*}\""), "{slurm}");
         // It says by its code that something is missing, to whoever looks at the queue.
         assert!(!slurm.contains("--accept-unreadable"), "{slurm}");
         for platform in [Platform::Kubernetes, Platform::AwsBatch] {
@@ -573,6 +650,18 @@ mod tests {
             assert!(refused.contains(key), "{more}: {refused}");
         }
         assert!(shared_source(&job("exclude_caches = true")).is_err());
+    }
+
+    #[test]
+    fn a_job_with_a_password_in_a_location_is_refused_without_repeating_it() {
+        let place = "webdav://me:hunter2@example.org/r";
+        let (mut to, mut from) = (job(""), job(""));
+        to.repository = place.to_owned();
+        from.sources = vec![place.to_owned()];
+        for job in [to, from] {
+            let refused = Task::of_job(&job, RUN).unwrap_err();
+            assert!(refused.contains("credentials") && !refused.contains("hunter2"), "{refused}");
+        }
     }
 
     #[test]

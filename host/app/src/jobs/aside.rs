@@ -48,6 +48,10 @@ impl Listener for InTurn {
             self.heard.on(event);
         }
     }
+
+    fn shows_progress(&self) -> bool {
+        self.heard.shows_progress()
+    }
 }
 
 /// Does the parts of a run, so many of them at once, each on a record of its own, and takes these over in the order of the parts.
@@ -75,5 +79,18 @@ pub(super) async fn at_once<'a, P, F: Future<Output = Recording<'a>>>(
             recording.take(part);
             now.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_engine::NoEvents;
+
+    use super::*;
+
+    #[test]
+    fn nobody_counts_for_a_bar_that_is_not_drawn() {
+        let turn = Turn { place: 0, now: Arc::default() };
+        assert!(!InTurn { heard: Arc::new(NoEvents), turn }.shows_progress());
     }
 }

@@ -145,10 +145,7 @@ impl Check {
     pub(super) fn require_shareable(&self) -> Result<(), Failure> {
         require_share(self.shard)?;
         self.sample()?;
-        match self.spending.estimate {
-            true => Err(Failure::usage("an estimate is made by one machine").hint("leave --estimate out")),
-            false => Ok(()),
-        }
+        self.spending.require_shareable()
     }
 
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<Exit, Failure> {

@@ -206,10 +206,9 @@ impl Restore {
         require_share(self.shard)?;
         self.share()?;
         let name = SnapshotPath::parse(&self.snapshot)?.snapshot;
-        if self.dry_run || self.spending.estimate {
-            return Err(
-                Failure::usage("a comparison or an estimate is made by one machine").hint("leave the option out")
-            );
+        self.spending.require_shareable()?;
+        if self.dry_run {
+            return Err(Failure::usage("a comparison is made by one machine").hint("leave --dry-run out"));
         }
         match name.is_latest() {
             true => Err(Failure::usage(format!("`{}` may be another snapshot for each machine", printable(&name.0)))

@@ -1,7 +1,8 @@
 //! `--estimate` and `--budget`: what a run would cost, and the most that it may.
 //!
 //! Owned here: the two arguments, and how an estimate is shown. Refused here: estimating (`credenza_app::estimate`), keeping a budget
-//! (`credenza_app::cost::budget`). Called by the commands that have both, and by whoever makes the session.
+//! (`credenza_app::cost::budget`). Called by the commands that have both, by what writes commands for
+//! many machines, and by whoever makes the session.
 
 use std::fmt::{self, Display};
 
@@ -27,6 +28,20 @@ pub(crate) struct Spending {
     /// A folder is charged bytes alone; contents that are read from or written to a folder beside the repository are not counted.
     #[arg(long, value_name = "LIMITS", value_parser = Limits::parse)]
     pub(crate) budget: Option<Limits>,
+}
+
+impl Spending {
+    /// Demands that many processes can heed it, of which none knows what the others spend.
+    pub(super) fn require_shareable(&self) -> Result<(), Failure> {
+        if self.estimate {
+            return Err(Failure::usage("an estimate is made by one machine").hint("leave --estimate out"));
+        }
+        match self.budget {
+            Some(_) => Err(Failure::usage("a budget is for one machine: each of the many would spend as much")
+                .hint("leave --budget out")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// An estimate as it is shown.
@@ -83,6 +98,14 @@ fn spent(failure: Failure, limits: &Limits, total: &Total) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_machines_share_no_budget_and_no_estimate() {
+        let budget = Some(Limits::parse("requests=10").unwrap());
+        for (estimate, budget, is_taken) in [(false, None, true), (true, None, false), (false, budget, false)] {
+            assert_eq!(Spending { estimate, budget }.require_shareable().is_ok(), is_taken, "{estimate}");
+        }
+    }
 
     #[test]
     fn a_spent_budget_hides_nothing_else() {

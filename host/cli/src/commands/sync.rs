@@ -1,6 +1,6 @@
 //! `sync`: snapshots carried between two repositories.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 
 use clap::{Args, ValueEnum};
@@ -47,6 +47,8 @@ pub(crate) struct Sync {
     ///
     /// Whichever process finds all of a snapshot there commits it. A process ends with 0 when all snapshots are there, and with 3 while one waits for what another
     /// carries. When all have ended, run sync without --shard: it carries what is lacking, and says whether all is there.
+    ///
+    /// Snapshots are named by their ids: `latest` may be another one for each process.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<ShardWord>,
 
@@ -169,10 +171,13 @@ impl Sync {
     /// Demands that many processes can run it, each with its --shard.
     pub(super) fn require_shareable(&self) -> Result<(), Failure> {
         require_share(self.shard)?;
-        match self.spending.estimate {
-            true => Err(Failure::usage("an estimate is made by one machine").hint("leave --estimate out")),
-            false => Ok(()),
-        }
+        self.spending.require_shareable()?;
+        self.options().map(drop)
+    }
+
+    /// The other place, as it was typed.
+    pub(super) fn other(&self) -> &OsStr {
+        &self.other
     }
 
     /// The settings of the other repository.
@@ -212,6 +217,18 @@ impl Sync {
         Ok(spending::tell(estimate::sync(&from.open, &to.open, meant, &session.stop).await?, session))
     }
 
+    /// Demands ids of one of several processes: what is the newest may be another one for each of them. An estimate is for one alone.
+    fn require_ids(&self, names: &[SnapshotName]) -> Result<(), Failure> {
+        let is_shared = self.shard.is_some() && !self.spending.estimate;
+        match names.iter().find(|name| is_shared && name.is_latest()) {
+            Some(name) => {
+                Err(Failure::usage(format!("`{}` may be another snapshot for each machine", printable(&name.0)))
+                    .hint("name the snapshot by its id: credenza ls lists them"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn options(&self) -> Result<SyncOptions, Failure> {
         let name = |word: &OsString| match SnapshotPath::parse(word)? {
             SnapshotPath { snapshot, key: None } => Ok(snapshot),
@@ -220,6 +237,7 @@ impl Sync {
             }
         };
         let snapshots = self.snapshots.iter().map(name).collect::<Result<Vec<SnapshotName>, Failure>>()?;
+        self.require_ids(&snapshots)?;
         let (host, user) = (environment::host_name(), environment::user_name());
         let share = self.shard.map(ShardWord::share).transpose()?;
         Ok(SyncOptions {
@@ -298,6 +316,25 @@ fn to_be_made(failure: Failure, place: &Place, like: &Place) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::{self, Command};
+
+    #[test]
+    fn one_of_several_processes_wants_ids() {
+        let options = |words: &str| {
+            let line = "credenza sync to @paris".split(' ').chain(words.split(' ')).map(OsString::from).collect();
+            match arguments::parse(line).unwrap().arguments.command {
+                Command::Sync(sync) => sync.options(),
+                _ => panic!("another command"),
+            }
+        };
+        for words in ["latest --shard 0/2", "4f1c09d2 latest~1 --shard 0/2"] {
+            let refused = options(words).map(drop).unwrap_err();
+            assert!(refused.what.contains("latest"), "{words}: {refused:?}");
+        }
+        for words in ["latest", "--shard 0/2", "4f1c09d2 --shard 0/2", "latest --shard 0/2 --estimate"] {
+            assert!(options(words).is_ok(), "{words}");
+        }
+    }
 
     #[test]
     fn what_waits_for_others_is_not_done() {

@@ -15,6 +15,7 @@ use credenza_app::jobs::JobsError;
 use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Status, TargetStatus};
 use credenza_app::jobs::sections::replicate::Replicate;
+use credenza_app::shell::shell_word;
 use credenza_engine::replica::{self, Role};
 use credenza_model::Timestamp;
 use futures_util::future::try_join_all;
@@ -139,7 +140,7 @@ async fn one(site: &Arc<Site>, book: &Arc<Book>, policy: &Replicate) -> Result<P
     let (status, as_of) = measured(site, book, policy).await;
     let mut targets = Vec::new();
     for target in &status.targets {
-        targets.push(of_target(site, target, as_of).await);
+        targets.push(of_target(site, &status.from, target, as_of).await);
     }
     let (state, says) = standing(&status);
     Ok(Policy {
@@ -167,6 +168,10 @@ fn standing(status: &Status) -> (State, String) {
         let says = "The origin gets no new snapshots for longer than the policy says: see to what backs up there.";
         return (state("Source silent", "■", "bad"), says.to_owned());
     }
+    if status.targets.iter().any(|target| target.promoted.is_some()) {
+        let says = "A copy was promoted and takes nothing from the origin since, however new it looks.";
+        return (state("Promoted", "■", "bad"), says.to_owned());
+    }
     match status.targets.iter().map(|target| target.kept).max() {
         _ if status.targets.iter().any(|target| target.unknown.is_some()) => {
             (state("Not known", "◆", "still"), "Not every target could be asked.".to_owned())
@@ -177,10 +182,10 @@ fn standing(status: &Status) -> (State, String) {
     }
 }
 
-async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target {
+async fn of_target(site: &Arc<Site>, from: &str, target: &TargetStatus, as_of: As) -> Target {
     let (state, says) = match (&target.unknown, target.kept, target.missing) {
         (Some(why), ..) => (state("Not known", "◆", "still"), shown::sentence(&shown::text(why)) + "."),
-        (None, ..) if target.promoted.is_some() => (state("Promoted", "■", "bad"), parted(site, target)),
+        (None, ..) if target.promoted.is_some() => (state("Promoted", "■", "bad"), parted(site, from, target)),
         (None, Kept::Broken, _) => (state("Copy behind", "■", "bad"), behind(target)),
         (None, Kept::Risk, _) => (state("At risk", "▲", "wary"), behind(target)),
         (None, Kept::Kept, 0) if target.unproven > 0 => {
@@ -207,16 +212,23 @@ async fn of_target(site: &Arc<Site>, target: &TargetStatus, as_of: As) -> Target
     }
 }
 
-/// That it was promoted, and what has become of both sides since.
-fn parted(site: &Site, target: &TargetStatus) -> String {
+/// That it was promoted, what has become of both sides since, and how what it has alone comes to its origin.
+fn parted(site: &Site, from: &str, target: &TargetStatus) -> String {
     let since = target.promoted.map(|at| site.zone.time(at).text).unwrap_or_default();
     let (here, there) = target.divided.as_ref().map_or((0, 0), |sides| (sides.at_target.len(), sides.at_origin.len()));
     let of = |number: usize| count(number as u64, "snapshot is", "snapshots are");
+    let brought = if here > 0 { brought(from, &target.target) } else { String::new() };
     format!(
-        "It was promoted on {since} and takes nothing from its origin since. {} here alone, and {} at the origin alone.",
+        "It was promoted on {since} and takes nothing from its origin since. {} here alone, and {} at the origin alone.{brought}",
         of(here),
         of(there)
     )
+}
+
+/// The command that brings to an origin what its target has alone.
+fn brought(from: &str, target: &str) -> String {
+    let (from, target) = (shell_word(from), shell_word(target));
+    format!(" To bring those of the target to the origin: credenza at {from} sync from {target}")
 }
 
 /// What it lacks, and for how long.
@@ -292,4 +304,15 @@ async fn promotion(site: &Arc<Site>, word: &str) -> Option<String> {
     };
     let role = tokio::time::timeout(site.limits.overview, asking).await.ok()?;
     matches!(role, Some(Role::Replica { .. })).then(|| format!("{}/run", of_repository(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_target_has_alone_is_brought_by_a_command_that_a_shell_takes() {
+        let told = brought("@main", "/mnt/my disk");
+        assert!(told.ends_with(": credenza at @main sync from '/mnt/my disk'"), "{told}");
+    }
 }

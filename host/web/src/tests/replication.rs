@@ -131,6 +131,9 @@ async fn a_replica_is_promoted_after_the_passphrase_with_what_it_means() {
     assert!(done.text().contains("credenza at @paris promote"), "{}", done.text());
     let page = stand.page("/replication").await;
     assert!(!page.text().contains(">Promote</button>"), "{}", page.text());
+    // Of the policy and of its target.
+    assert_eq!(page.text().matches("<strong>Promoted.</strong>").count(), 2, "{}", page.text());
+    assert!(!page.text().contains("<strong>Kept.</strong>"), "{}", page.text());
 }
 
 async fn open(stand: &Stand, word: &str) -> OpenRepository {

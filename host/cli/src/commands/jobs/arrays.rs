@@ -12,7 +12,7 @@ use std::fmt;
 use clap::Args;
 use credenza_app::jobs::JobsFile;
 use credenza_app::jobs::arrays::{Array, Platform, Run, Shared, Task, array};
-use credenza_app::{Kind, is_secret};
+use credenza_app::{Kind, Location, is_secret};
 use credenza_engine::shards::SHARDS_MAX;
 
 use crate::commands::Session;
@@ -85,10 +85,27 @@ impl fmt::Debug for Typed {
 /// A command that many machines can share, understood.
 #[derive(Debug)]
 pub(crate) struct Shareable {
+    /// What stands behind `at`.
+    pub(crate) repository: Option<OsString>,
     /// Settings of the repository.
     pub(crate) settings: Vec<SettingWord>,
     /// Which it is.
     pub(crate) command: ShareableCommand,
+}
+
+impl Shareable {
+    /// Refuses a place that is no location, as one with a name or password is none: whoever may see what runs would see that.
+    fn require_places(&self) -> Result<(), Failure> {
+        let other = match &self.command {
+            ShareableCommand::Restore(restore) => Some(restore.destination()),
+            ShareableCommand::Sync(sync) => Some(sync.other()),
+            ShareableCommand::Check(_) => None,
+        };
+        for word in self.repository.as_deref().into_iter().chain(other) {
+            Location::parse(word)?;
+        }
+        Ok(())
+    }
 }
 
 /// The commands that can be shared.
@@ -180,6 +197,7 @@ fn of_command(
     let understood = understand(
         [OsString::from("credenza")].into_iter().chain(words).chain(ANY_SHARD.map(OsString::from)).collect(),
     )?;
+    understood.require_places()?;
     let (shared, settings) = match &understood.command {
         ShareableCommand::Restore(restore) => {
             restore.require_shareable()?;
@@ -225,5 +243,44 @@ fn require_open(settings: &[SettingWord]) -> Result<(), Failure> {
         ))
         .hint("keep the place with its secrets in the configuration, and name it: @NAME")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{parse, shareable};
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_password_in_a_location_is_refused_without_repeating_it() {
+        let place = "webdav://me:hunter2@example.org/r";
+        for line in [
+            format!("credenza at {place} sync to @paris --shard 0/2"),
+            format!("credenza at {place} check --read-data --shard 0/2"),
+            format!("credenza at @vault sync to {place} --shard 0/2"),
+            format!("credenza at @vault restore 4f1c09d2 --to {place} --shard 0/2"),
+        ] {
+            let refused = shareable(words(&line)).unwrap().require_places().unwrap_err();
+            assert!(refused.what.contains("credentials"), "{refused:?}");
+            assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        }
+    }
+
+    /// `--accept-waiting` demands a share, and the last run has none.
+    #[test]
+    fn each_command_of_an_array_is_understood() {
+        let run = Run { of: 4, group: "back", image: "" };
+        let typed = ["at", "@vault", "sync", "to", "@paris", "--accept-waiting"].map(str::to_owned);
+        let array = array(Platform::Slurm, &Task::of_command(Shared::Sync, typed.into()), run).unwrap();
+        let text = array.units.into_iter().map(|unit| unit.text).collect::<String>();
+        let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("exec ")).collect();
+        assert_eq!(commands.len(), 2, "{text}");
+        for command in commands {
+            assert!(parse(words(command)).is_ok(), "{command}");
+        }
     }
 }

@@ -38,7 +38,7 @@ use crate::globals::path_parser;
 use crate::report::{Zone, printable};
 use arrays::Understand;
 pub(crate) use promises::Promises;
-use shown::{JobLine, PastLine, PlanLine, PlannedCostLine, SchemaLine, StepLine, UnitLine};
+use shown::{BEGIN_LAST, JobLine, PastLine, PlanLine, PlannedCostLine, SchemaLine, StepLine, UnitLine};
 use telling::Telling;
 
 /// Runs that are looked back at for what each job costs.
@@ -429,8 +429,14 @@ impl Units {
             None => (self.for_systemd(&self.at.read(session)?)?, None),
         };
         for unit in units {
+            let begin_last = begin_last.clone();
             let Some(folder) = &self.into else {
-                session.reporter.result(&UnitLine { name: unit.name, text: Some(unit.text), path: None })?;
+                session.reporter.result(&UnitLine {
+                    name: unit.name,
+                    text: Some(unit.text),
+                    path: None,
+                    begin_last,
+                })?;
                 continue;
             };
             let path = folder.join(&unit.name);
@@ -440,14 +446,15 @@ impl Units {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
             file.as_file().set_permissions(mode)?;
             file.persist(&path).map_err(|error| error.error)?;
-            session.reporter.done(&UnitLine { name: unit.name, text: None, path: Some(path) });
+            session.reporter.done(&UnitLine { name: unit.name, text: None, path: Some(path), begin_last });
         }
         if self.into.is_some() && is_for_systemd {
             let what = if self.timers { "its timers" } else { "credenza.service" };
             session.reporter.note(format!("have systemd read them (systemctl daemon-reload), and enable {what}"));
         }
-        if let Some(command) = begin_last {
-            session.reporter.note(format!("when all have ended, let the last run begin: {command}"));
+        // What was printed may have gone to kubectl.
+        if let Some(command) = begin_last.filter(|_| self.into.is_none()) {
+            session.reporter.note(format!("{BEGIN_LAST}: {command}"));
         }
         Ok(Exit::Done)
     }

@@ -16,6 +16,8 @@ use crate::report::{Zone, brief, printable};
 
 /// Digits of a snapshot's id in a line.
 const DIGITS: usize = 8;
+/// What is told of the command that has the last run of many machines begin.
+pub(super) const BEGIN_LAST: &str = "this waits until all have ended, and lets the last run begin";
 
 /// The end of `jobs check`.
 #[derive(Serialize)]
@@ -357,13 +359,24 @@ pub(super) struct UnitLine {
     pub(super) text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<PathBuf>,
+    /// The command that has the last run of it begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) begin_last: Option<String>,
 }
 
 impl Display for UnitLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let begin_last = self.begin_last.as_ref().map(|command| format!("{BEGIN_LAST}: {command}"));
         match (&self.text, &self.path) {
-            (Some(text), _) => write!(f, "# {}\n{text}", self.name),
-            (None, Some(path)) => write!(f, "wrote {}", printable(&path.display().to_string())),
+            (Some(text), _) => {
+                writeln!(f, "# {}", self.name)?;
+                begin_last.map_or(Ok(()), |told| writeln!(f, "# {told}"))?;
+                f.write_str(text)
+            }
+            (None, Some(path)) => {
+                write!(f, "wrote {}", printable(&path.display().to_string()))?;
+                begin_last.map_or(Ok(()), |told| write!(f, "\n{told}"))
+            }
             (None, None) => f.write_str(&self.name),
         }
     }
@@ -455,5 +468,24 @@ pub(super) struct SchemaLine(pub(super) serde_json::Value);
 impl Display for SchemaLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_the_last_run_begins_is_told_with_what_a_platform_is_given() {
+        let line = |text: Option<&str>, path: Option<&str>| UnitLine {
+            name: "kubernetes.json".to_owned(),
+            text: text.map(str::to_owned),
+            path: path.map(PathBuf::from),
+            begin_last: Some("kubectl patch".to_owned()),
+        };
+        let printed = line(Some("{}\n"), None).to_string();
+        assert_eq!(printed, format!("# kubernetes.json\n# {BEGIN_LAST}: kubectl patch\n{{}}\n"));
+        let written = line(None, Some("/there")).to_string();
+        assert_eq!(written, format!("wrote /there\n{BEGIN_LAST}: kubectl patch"));
     }
 }
