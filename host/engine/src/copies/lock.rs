@@ -1,7 +1,8 @@
 //! Lock: what a rule of a target's own retention keeps is locked for longer than all that the target stores.
 //!
 //! A snapshot is locked as the one of a month, or of another span, when that is over: until then a newer one takes its place. Its lock then ends so many days after
-//! it came to the target. What it stands on is locked as long, and what comes to stand below it later (a merged index, a new key slot) with the next run.
+//! it came to the target. What it stands on is locked as long, where it lies by then, and what comes to stand below it later (a merged index, a new key slot) with the next run. One that is
+//! damaged keeps no other from being locked, and is tried again.
 //!
 //! Owned here: which snapshots, and until when. Refused here: extending (`write::hold`), the rules (`retention`). Bound: the index, and a snapshot each.
 
@@ -39,7 +40,8 @@ pub struct ClassLocked {
 /// Locks what the rules keep as long as they say; how many snapshots were locked for less. `plan` is what the target's policy makes of its snapshots `now`.
 ///
 /// # Errors
-/// [`Error::NoLock`](crate::Error::NoLock) where the target does not lock; and when its store cannot be read, or does not lock for longer.
+/// [`Error::NoLock`](crate::Error::NoLock) where the target does not lock; the first [`Error::Damage`](crate::Error::Damage) of a snapshot, when all else is locked; and when its
+/// store cannot be read, or does not lock for longer.
 pub async fn lock(
     target: &Repository,
     (plan, now): (&Plan, Timestamp),

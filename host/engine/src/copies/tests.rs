@@ -7,13 +7,15 @@ use credenza_connect::Store;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 use credenza_connect::wrap::{Record, call};
 use credenza_format::Policy;
-use credenza_model::SnapshotId;
+use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 
 use super::*;
+use crate::gc::{self, GcOptions};
 use crate::repository::{DamagedSnapshot, Repository, SnapshotHandle, SnapshotName, Snapshots};
+use crate::retention::{self, Bucket, Plan};
 use crate::sync::{self, Order, SyncOptions};
-use crate::testing::{contents, expect_whole, noise, open, repository, secret, snapshot, unsealed};
-use crate::{Damage, DamageKind, RunContext, Secret};
+use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot, unsealed};
+use crate::{Damage, DamageKind, Error, RunContext, Secret, SnapshotFilter, Stop, remove};
 
 const DAY: i64 = 86_400;
 
@@ -288,7 +290,6 @@ async fn what_is_in_plain_text_is_alike_to_nothing_encrypted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_rule_keeps_is_locked_for_longer_with_all_that_it_stands_on() {
     let store = MemoryStore::versioned();
-    let at = |day: i64| credenza_model::Timestamp { seconds: 1_700_000_000 + day * DAY, nanoseconds: 0 };
     store.set_clock(at(0));
     let target = locking(&store).await;
     let source = MemorySource::new();
@@ -301,28 +302,106 @@ async fn what_a_rule_keeps_is_locked_for_longer_with_all_that_it_stands_on() {
     source.remove(&"only in November".into());
     source.put("only in December", noise(3, 9000));
     let december = snapshot(&target, &source).await;
-    let policy = Policy { monthly: 12, ..Policy::default() };
-    let locks = [ClassLock { class: crate::retention::Bucket::Month, days: 400 }];
-    let plan = || async {
-        let here = Snapshots { now: at(20), ..target.snapshots().await.unwrap() };
-        crate::retention::plan(here, &policy, &crate::SnapshotFilter::default())
-    };
-    let stop = crate::Stop::default();
-    let before = locked(&target, (&plan().await, at(20)), &locks).await.unwrap();
+    let plan = || monthly(&target, at(20));
+    let stop = Stop::default();
+    let before = locked(&target, (&plan().await, at(20)), &MONTHS).await.unwrap();
     assert_eq!((before[0].class, before[0].snapshots, before[0].days), ("monthly", 1, Some(30)));
-    assert_eq!(lock(&target, (&plan().await, at(20)), &locks, &stop).await.unwrap(), 1);
-    assert_eq!(lock(&target, (&plan().await, at(20)), &locks, &stop).await.unwrap(), 0, "it is locked");
-    let after = locked(&target, (&plan().await, at(20)), &locks).await.unwrap();
+    assert_eq!(lock(&target, (&plan().await, at(20)), &MONTHS, &stop).await.unwrap(), 1);
+    assert_eq!(lock(&target, (&plan().await, at(20)), &MONTHS, &stop).await.unwrap(), 0, "it is locked");
+    let after = locked(&target, (&plan().await, at(20)), &MONTHS).await.unwrap();
     assert_eq!((after[0].snapshots, after[0].days), (1, Some(400)), "the month of the other is not over");
     // Somebody with every right comes when all else may be deleted.
-    store.set_clock(at(399));
-    store.delete(&store.keys()).await.unwrap();
-    store.destroy_unlocked();
-    store.reveal();
-    let left = open(Arc::new(store.clone()), secret()).await;
+    let left = left_at(&store, at(399)).await;
     let ids: Vec<SnapshotId> = left.snapshots().await.unwrap().whole.iter().map(|handle| handle.snapshot.id).collect();
     assert_eq!(ids, [november], "{december} was locked for 30 days");
     assert!(contents(&left, november).await == held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_locked_where_it_lies_since_a_collector_moved_it() {
+    let store = MemoryStore::versioned();
+    store.set_clock(at(0));
+    let target = locking(&store).await;
+    let source = MemorySource::new();
+    source.put("kept", noise(1, 300_000));
+    source.put("gone", noise(2, 4_000_000));
+    let first = snapshot(&target, &source).await;
+    source.remove(&"gone".into());
+    let second = snapshot(&target, &source).await;
+    let held = contents(&target, second).await;
+    let before = in_folder(&store, "data/");
+    // The locks of the repository are over: the pack may be moved, and is.
+    store.set_clock(at(40));
+    remove::run(&target, &[handle(&target, first).await], None).await.unwrap();
+    let report = gc::run(&target, &GcOptions::default(), &RunContext::default()).await.unwrap();
+    assert!(report.repacked > 0 && report.deleted > 0, "{report:?}");
+    let after = in_folder(&store, "data/");
+    assert!(!after.is_empty() && after.iter().all(|pack| !before.contains(pack)), "{before:?}, {after:?}");
+    let plan = monthly(&target, at(40)).await;
+    assert_eq!(lock(&target, (&plan, at(40)), &MONTHS, &Stop::default()).await.unwrap(), 1);
+    assert_eq!(lock(&target, (&plan, at(40)), &MONTHS, &Stop::default()).await.unwrap(), 0, "it is locked");
+    let left = left_at(&store, at(399)).await;
+    let there = in_folder(&store, "data/");
+    assert!(after.iter().all(|pack| there.contains(pack)), "{after:?}, {there:?}");
+    assert!(contents(&left, second).await == held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_snapshot_that_is_damaged_keeps_no_other_from_being_locked() {
+    for (folder, told) in [("usage/", "usage/"), ("index/", "index of pack ")] {
+        let store = MemoryStore::versioned();
+        store.set_clock(at(0));
+        let target = locking(&store).await;
+        let source = MemorySource::new();
+        source.put("only in November", noise(1, 9000));
+        let november = snapshot(&target, &source).await;
+        let of_november = in_folder(&store, folder);
+        store.set_clock(at(20));
+        source.remove(&"only in November".into());
+        source.put("only in December", noise(2, 9000));
+        let december = snapshot(&target, &source).await;
+        let held = contents(&target, december).await;
+        // It is January.
+        store.set_clock(at(50));
+        of_november.iter().for_each(|key| store.tamper(key, Some(noise(3, 200).into())));
+        let target = open(Arc::new(store.clone()), secret()).await;
+        let plan = monthly(&target, at(50)).await;
+        let failed = lock(&target, (&plan, at(50)), &MONTHS, &Stop::default()).await;
+        let is_told = matches!(&failed, Err(Error::Damage(damage)) if damage.object.starts_with(told));
+        assert!(is_told, "{folder}: {failed:?}");
+        let index = target.index_for_reading().await.unwrap();
+        let until = |id: SnapshotId| index.locked_until(&ObjectId::new(*id.as_bytes()));
+        assert!(until(december) >= Some(at(420)) && until(november) < Some(at(400)), "{folder}");
+        let left = left_at(&store, at(419)).await;
+        assert!(contents(&left, december).await == held, "{folder}");
+    }
+}
+
+/// What is kept of a month is locked for more than a year.
+const MONTHS: [ClassLock; 1] = [ClassLock { class: Bucket::Month, days: 400 }];
+
+/// So many days after a day in November.
+fn at(day: i64) -> Timestamp {
+    Timestamp { seconds: 1_700_000_000 + day * DAY, nanoseconds: 0 }
+}
+
+/// Which snapshots are kept when one of each month is.
+async fn monthly(target: &Repository, now: Timestamp) -> Plan {
+    let here = Snapshots { now, ..target.snapshots().await.unwrap() };
+    retention::plan(here, &Policy { monthly: 12, ..Policy::default() }, &SnapshotFilter::default())
+}
+
+fn in_folder(store: &MemoryStore, folder: &str) -> Vec<StoreKey> {
+    store.keys().into_iter().filter(|key| key.as_str().starts_with(folder)).collect()
+}
+
+/// What is left when somebody with every right comes then, and the owner afterwards.
+async fn left_at(store: &MemoryStore, time: Timestamp) -> Repository {
+    store.set_clock(time);
+    store.delete(&store.keys()).await.unwrap();
+    store.destroy_unlocked();
+    store.reveal();
+    open(Arc::new(store.clone()), secret()).await
 }
 
 /// A repository that locks for 30 days.

@@ -5,13 +5,15 @@
 //! ([`hold_until`]).
 //!
 //! Requests: two listings of small folders; once a quantum, one for each object in use, [`RETAINS_IN_FLIGHT`] at a time. Bound: the names of what is
-//! extended, and then the index once more.
+//! extended, and the index once more; in [`hold_until`] what one snapshot stands on, too. It goes through the index once for each snapshot of which a collector has moved or
+//! condemned packs.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use credenza_connect::ErrorClass;
-use credenza_format::{BlobIndex, LockRecord, ObjectKind, Usage, config_key, copy_key, parity_key};
+use credenza_format::{BlobIndex, LockRecord, ObjectKind, PackState, Usage, config_key, copy_key, parity_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -58,7 +60,7 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
     let index = repository.index_for_writing().await?;
     let lasts = |id: &ObjectId| index.locked_until(id) >= Some(needed);
     let packs = usage.packs.iter().map(|used| used.pack).filter(|pack| !lasts(pack));
-    let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>>>()?;
+    let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>, Damage>>()?;
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
     let weak = weak.into_iter().map(|held| (held, granted)).collect();
@@ -69,8 +71,11 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
 /// Locks snapshots that are there until these times at least, with all that they stand on, and puts on record that they are. How many were locked for less. What is on record
 /// as locked is not asked for again, but for key slots, index segments and the config, which others may have put since.
 ///
+/// What is damaged keeps nothing else from being locked. A snapshot that lacks some of what it stands on is not put on record, so that it is asked for again.
+///
 /// # Errors
-/// [`Error::NoLock`] where the repository does not lock; and when a lock cannot be extended.
+/// [`Error::NoLock`] where the repository does not lock; the first [`Error::Damage`], when all else is locked; and when a lock cannot be extended. What
+/// was locked is on record then as far as the store takes it.
 pub(crate) async fn hold_until(
     repository: &Repository,
     wanted: &[(SnapshotHandle, Timestamp)],
@@ -81,36 +86,170 @@ pub(crate) async fn hold_until(
         return Err(Error::NoLock { reason: "the repository was not made to lock what it stores".to_owned() });
     }
     let index = repository.index_for_writing().await?;
-    let (mut weak, mut locked) = (BTreeMap::new(), 0);
-    let mut want = |held: Held, until: Timestamp| {
-        if index.locked_until(&held.id) < Some(until) {
-            let (_, wanted) = weak.entry(held.id).or_insert((held, until));
-            *wanted = until.max(*wanted);
+    let mut longer = Longer { repository, stop, index, extended: Vec::new(), damage: None };
+    let locked = longer.hold_all(wanted, last).await;
+    let recorded = longer.record(last).await;
+    let locked = locked?;
+    recorded?;
+    longer.damage.map_or(Ok(locked), |damage| Err(damage.into()))
+}
+
+/// Locks that are extended for snapshots which are there.
+struct Longer<'a> {
+    repository: &'a Repository,
+    stop: &'a Stop,
+    /// It knows of what is extended as well.
+    index: BlobIndex,
+    /// What is not on record yet.
+    extended: Vec<LockRecord>,
+    /// The first that was met.
+    damage: Option<Damage>,
+}
+
+impl Longer<'_> {
+    /// How many snapshots were locked for less.
+    async fn hold_all(&mut self, wanted: &[(SnapshotHandle, Timestamp)], last: Timestamp) -> Result<u64> {
+        // The longest first: what several stand on is asked for once.
+        let mut longest: Vec<&(SnapshotHandle, Timestamp)> = wanted.iter().collect();
+        longest.sort_by_key(|one| Reverse(one.1));
+        let mut locked = 0;
+        for (handle, until) in longest {
+            match self.hold_snapshot(handle, *until).await {
+                Err(Error::Damage(damage)) => self.met(damage),
+                held => locked += u64::from(held?),
+            }
         }
-    };
-    for (handle, until) in wanted {
+        let standing = standing(self.repository).await?;
+        let weak: Vec<Held> = standing.into_iter().filter(|held| !self.lasts(&held.id, last)).collect();
+        let failed = self.extend(weak, last).await?;
+        failed.into_values().for_each(|damage| self.met(damage));
+        Ok(locked)
+    }
+
+    /// Whether it was locked for less.
+    ///
+    /// # Errors
+    /// Its damage, when all is locked that could be.
+    async fn hold_snapshot(&mut self, handle: &SnapshotHandle, until: Timestamp) -> Result<bool> {
         let id = ObjectId::new(*handle.snapshot.id.as_bytes());
-        if index.locked_until(&id) >= Some(*until) {
-            continue;
+        if self.lasts(&id, until) {
+            return Ok(false);
         }
         // It is gone by now.
-        let Some(usage) = repository.usage(handle).await? else { continue };
-        for used in &usage.packs {
-            want(held_pack(repository, &index, used.pack)?, *until);
+        let Some(usage) = self.repository.usage(handle).await? else { return Ok(false) };
+        let needs = needs(&self.index, &usage)?;
+        let packs: BTreeSet<ObjectId> =
+            needs.iter().flatten().copied().filter(|pack| !self.lasts(pack, until)).collect();
+        let failed = self.extend_packs(packs, until).await?;
+        let own = extend_one(self.repository, held_snapshot(id), until).await?;
+        let lost = needs.iter().find(|need| need.iter().all(|pack| failed.contains_key(pack)));
+        match lost.and_then(|need| failed.get(need.first()?)) {
+            Some(damage) => Err(damage.clone().into()),
+            None => {
+                self.note(own);
+                Ok(true)
+            }
         }
-        want(held_snapshot(id), *until);
-        locked += 1;
     }
-    standing(repository).await?.into_iter().for_each(|held| want(held, last));
-    if weak.is_empty() {
-        return Ok(0);
+
+    /// Extends the locks of packs; what is damaged comes back.
+    async fn extend_packs(&mut self, packs: BTreeSet<ObjectId>, until: Timestamp) -> Result<HashMap<ObjectId, Damage>> {
+        let (mut weak, mut unknown) = (Vec::new(), HashMap::new());
+        for pack in packs {
+            match held_pack(self.repository, &self.index, pack) {
+                Ok(held) => weak.push(held),
+                Err(damage) => {
+                    unknown.insert(pack, damage);
+                }
+            }
+        }
+        let mut failed = self.extend(weak, until).await?;
+        failed.extend(unknown);
+        Ok(failed)
     }
-    drop(index);
-    let record = RunRecord::begin(repository, repository.writer("", "lock")).await?;
-    record.locks().raise(last);
-    let extended = extend(repository, weak.into_values().collect(), stop).await?;
-    record.record_locks(extended).await?;
-    Ok(locked)
+
+    /// Extends locks; what is damaged comes back.
+    async fn extend(&mut self, weak: Vec<Held>, until: Timestamp) -> Result<HashMap<ObjectId, Damage>> {
+        let (repository, stop) = (self.repository, self.stop);
+        let extended = weak.into_iter().map(|held| async move {
+            stop.check()?;
+            let id = held.id;
+            match extend_one(repository, held, until).await {
+                Ok(record) => Ok::<_, Error>(Ok(record)),
+                Err(Error::Damage(damage)) => Ok(Err((id, damage))),
+                Err(cause) => Err(cause),
+            }
+        });
+        let mut extended = futures_util::stream::iter(extended).buffer_unordered(RETAINS_IN_FLIGHT);
+        let mut failed = HashMap::new();
+        while let Some(one) = extended.try_next().await? {
+            match one {
+                Ok(record) => self.note(record),
+                Err((id, damage)) => {
+                    failed.insert(id, damage);
+                }
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Puts what was extended on record, in a segment that is locked as long.
+    async fn record(&mut self, last: Timestamp) -> Result<()> {
+        if self.extended.is_empty() {
+            return Ok(());
+        }
+        let record = RunRecord::begin(self.repository, self.repository.writer("", "lock")).await?;
+        record.locks().raise(last);
+        record.record_locks(std::mem::take(&mut self.extended)).await
+    }
+
+    fn lasts(&self, id: &ObjectId, until: Timestamp) -> bool {
+        self.index.locked_until(id) >= Some(until)
+    }
+
+    fn note(&mut self, record: Option<LockRecord>) {
+        if let Some(record) = record {
+            self.index.add_lock(&record);
+            self.extended.push(record);
+        }
+    }
+
+    fn met(&mut self, damage: Damage) {
+        self.damage.get_or_insert(damage);
+    }
+}
+
+/// What a usage list stands on: of each set of packs one must last.
+///
+/// Usage lists never change. What lay in a pack that was moved or condemned since is read from where it lies now: from a pack that is relied on without reserve,
+/// else from any that may be there. A pack that no segment describes is damage to whoever asks for it.
+fn needs(index: &BlobIndex, usage: &Usage) -> Result<BTreeSet<BTreeSet<ObjectId>>> {
+    let (mut needs, mut moved) = (BTreeSet::new(), HashMap::new());
+    for used in &usage.packs {
+        match index.ordinal(&used.pack).filter(|pack| index.state(*pack) > PackState::Live) {
+            Some(pack) => {
+                moved.insert(pack, &used.used);
+            }
+            None => {
+                needs.insert(BTreeSet::from([used.pack]));
+            }
+        }
+    }
+    if moved.is_empty() {
+        return Ok(needs);
+    }
+    for known in index.iter() {
+        let (id, place) = known?;
+        if !moved.get(&place.pack).is_some_and(|used| used.get(place.position)) {
+            continue;
+        }
+        let places = match index.get(&id)?.filter(|best| index.state(best.pack) == PackState::Live) {
+            Some(best) => vec![best],
+            None => index.places(&id)?,
+        };
+        needs.insert(places.iter().filter_map(|place| index.pack(place.pack)).map(|pack| pack.id).collect());
+    }
+    Ok(needs)
 }
 
 /// A snapshot that is there, and its usage list.
@@ -154,7 +293,7 @@ async fn standing(repository: &Repository) -> Result<Vec<Held>> {
     Ok(standing)
 }
 
-fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result<Held> {
+fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result<Held, Damage> {
     let pack = index.ordinal(&id).and_then(|ordinal| index.pack(ordinal)).ok_or_else(|| Damage {
         object: format!("index of pack {id}"),
         kind: DamageKind::Missing,
