@@ -23,6 +23,7 @@ use credenza_model::{ObjectId, SnapshotId};
 
 use super::alike::Brought;
 use super::{Carrier, Stopped, SyncReport, alike, commit, rekey};
+use crate::clock::Lease;
 use crate::findings::Findings;
 use crate::repository::SnapshotHandle;
 use crate::write::{self, Deduplicator};
@@ -34,6 +35,8 @@ const GROUP_BYTES: u64 = DATA_PACK_BYTES;
 const GROUP_WEIGHT: u64 = 16 * 1024 * 1024;
 /// Nor one that has been under way for so long.
 const GROUP_TIME: Duration = Duration::from_mins(2);
+/// A group whose commits take longer is announced again, and its locks are measured again: they were by the time of the announcement.
+const SETTLED_TIME: Duration = Duration::from_mins(10);
 
 /// A snapshot of which the target has all but the usage list and the snapshot itself.
 struct Whole<'h> {
@@ -209,15 +212,14 @@ impl Carrier<'_> {
         dedup: &Arc<Deduplicator>,
         report: &mut SyncReport,
     ) -> Result<usize> {
-        let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
-        let segments = match write::settle_group(self.target, dedup, connector, &self.run.stop).await {
-            Ok(Some(segments)) => segments,
-            Ok(None) | Err(Error::Damage(_)) => return Ok(0),
-            Err(cause) => return Err(cause),
-        };
+        let Some((mut since, segments)) = self.settle(dedup).await? else { return Ok(0) };
         let Some(added) = self.target.index_of_segments(&segments).await? else { return Ok(0) };
         let added = Arc::new(added);
         for (count, one) in gathered.whole.iter().enumerate() {
+            if since.is_longer_than(SETTLED_TIME) {
+                let Some((again, _)) = self.settle(dedup).await? else { return Ok(count) };
+                since = again;
+            }
             let usage = match &one.brought {
                 Some(brought) => brought.usage(self.index.current(), Arc::clone(&added)).await?,
                 None => None,
@@ -235,5 +237,16 @@ impl Carrier<'_> {
             dedup.record().withdraw_intents().await;
         }
         Ok(gathered.whole.len())
+    }
+
+    /// Settles a group; since when it is, and the index segments that describe what was put. Nothing where each snapshot is to be carried again by itself.
+    async fn settle(&self, dedup: &Arc<Deduplicator>) -> Result<Option<(Lease, Vec<ObjectId>)>> {
+        let since = Lease::begin(Arc::clone(self.target.clock()));
+        let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
+        match write::settle_group(self.target, dedup, connector, &self.run.stop).await {
+            Ok(segments) => Ok(segments.map(|segments| (since, segments))),
+            Err(Error::Damage(_)) => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::audit::{self, AuditOptions};
 use crate::blobs::Shares;
-use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
+use crate::testing::{TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
 
 /// Orders of answers that are tried.
@@ -330,6 +330,25 @@ async fn a_snapshot_behind_which_the_origin_breaks_off_is_committed_with_its_own
         assert_eq!(sync(&origin, &target).await.unwrap().skipped as usize, here.len());
     }
     assert!(alone > 0, "it never breaks off between the two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_commits_take_long_is_announced_again() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let ids = three_snapshots(&origin).await;
+    let here = Arc::new(MemoryStore::new());
+    let target = repository(here.clone(), secret(), Some(&origin)).await;
+    let clock = Arc::<TestClock>::default();
+    let passing = Arc::clone(&clock);
+    let slow = Overtaken::new(&here, "snapshot/", async move { passing.pass(Duration::from_mins(11)) }.boxed());
+    let store = Record::new(slow);
+    let slow = open(Arc::new(store.clone()), secret()).await.with_clock(clock);
+    assert_eq!(sync(&origin, &slow).await.unwrap().copied, ids);
+    let calls = store.calls();
+    let intents = calls.iter().filter(|call| call.name == call::PUT && call.key.starts_with("intent/"));
+    assert_eq!(intents.count(), 2);
+    assert!(here.list("intent/", None, 10).await.unwrap().objects.is_empty());
+    expect_equal(&origin, &target, &ids).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
