@@ -68,20 +68,25 @@ impl Brought {
     }
 }
 
-/// Copies all that a snapshot needs and the target lacks; what is left of a group is compressed again at `level`. Its tree is then the same in both.
+/// Copies all that a snapshot needs and the target lacks, unless that are `less_than` bytes or more: nothing comes back then, and none of it was read. What is left of a
+/// group is compressed again at `level`. Its tree is then the same in both.
 pub(super) async fn copy(
     origin: &Repository,
     loader: &Arc<BlobLoader>,
     (dedup, level): (&Arc<Deduplicator>, i32),
-    handle: &SnapshotHandle,
+    (handle, less_than): (&SnapshotHandle, Option<u64>),
     listener: &dyn Listener,
-) -> Result<(TreeRoot, Brought), Stopped> {
-    let brought = bring((origin, loader), (dedup, level), handle, None, listener).await?;
+) -> Result<Option<(TreeRoot, Brought)>, Stopped> {
+    let lacking = Lacking::of((origin, loader), dedup, handle, None).await?;
+    if less_than.is_some_and(|less_than| lacking.bytes >= less_than) {
+        return Ok(None);
+    }
+    let brought = lacking.bring(loader, (dedup, level), listener).await?;
     let root = handle.snapshot.tree;
-    if dedup.holds(&root.id)? { Ok((root, brought)) } else { Err(brought.used.left_out(root.id).into()) }
+    if dedup.holds(&root.id)? { Ok(Some((root, brought))) } else { Err(brought.used.left_out(root.id).into()) }
 }
 
-/// Copies what the target lacks of a snapshot, or of that what one of several processes carries: of the packs of the origin that are its own.
+/// Copies what the target lacks of that what one of several processes carries of a snapshot: of the packs of the origin that are its own.
 pub(super) async fn bring(
     (origin, loader): (&Repository, &Arc<BlobLoader>),
     (dedup, level): (&Arc<Deduplicator>, i32),
@@ -89,13 +94,42 @@ pub(super) async fn bring(
     share: Option<Share>,
     listener: &dyn Listener,
 ) -> Result<Brought, Stopped> {
-    let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
-    let lacking = lacking(&used, share, dedup).await?;
-    let runs = coalesce(lacking);
-    let bytes = runs.iter().map(|run| run.length).sum();
-    listener.on(Event::Expected { entries: 0, bytes });
-    copy_runs(loader, runs, keeper(&used, dedup, level).await?, listener).await?;
-    Ok(Brought { used, bytes })
+    let lacking = Lacking::of((origin, loader), dedup, handle, share).await?;
+    lacking.bring(loader, (dedup, level), listener).await
+}
+
+/// What the target lacks of a snapshot, before any of it is read.
+struct Lacking {
+    used: Arc<Used>,
+    runs: Vec<Run>,
+    /// Bytes of the chunks, inflated.
+    bytes: u64,
+}
+
+impl Lacking {
+    async fn of(
+        (origin, loader): (&Repository, &Arc<BlobLoader>),
+        dedup: &Arc<Deduplicator>,
+        handle: &SnapshotHandle,
+        share: Option<Share>,
+    ) -> Result<Self> {
+        let used = Arc::new(Used::read(origin, loader.index(), handle).await?);
+        let runs = coalesce(lacking(&used, share, dedup).await?);
+        let bytes = runs.iter().map(|run| run.length).sum();
+        Ok(Self { used, runs, bytes })
+    }
+
+    async fn bring(
+        self,
+        loader: &Arc<BlobLoader>,
+        (dedup, level): (&Arc<Deduplicator>, i32),
+        listener: &dyn Listener,
+    ) -> Result<Brought, Stopped> {
+        let Self { used, runs, bytes } = self;
+        listener.on(Event::Expected { entries: 0, bytes });
+        copy_runs(loader, runs, keeper(&used, dedup, level).await?, listener).await?;
+        Ok(Brought { used, bytes })
+    }
 }
 
 /// Whether the target has all that a snapshot needs, by its index.

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Between repositories alike it is known of each which chunks it needs, so that packs which several fill together make none of them rely on what is another's. A group
-//! ends with the snapshot that makes it [as heavy as a pack](GROUP_BYTES), or when [so much time](GROUP_TIME) has passed: what is whole does not wait for long for what
-//! comes behind it. One that is broken off has described what it brought, and the next run finds that. Where a collector took something meanwhile, each snapshot is
-//! carried again by itself: all of it is there by then, or is brought.
+//! ends with the snapshot that makes it [as heavy as a pack](GROUP_BYTES), before one that would do so by itself, or when [so much time](GROUP_TIME) has passed: what is
+//! whole does not wait for long for what comes behind it. What is whole is also committed where the origin is out of reach by then, but not where the run is to stop:
+//! then, as of one that is broken off, what was brought is described, and the next run finds that. Where a collector took something meanwhile, each snapshot is carried
+//! again by itself: all of it is there by then, or is brought.
 //!
 //! Owned here: what goes together. Refused here: the protocol of committing (`write::commit`). Called by `sync::run` and `shared`.
 //!
@@ -22,6 +23,7 @@ use credenza_model::{ObjectId, SnapshotId};
 
 use super::alike::Brought;
 use super::{Carrier, Stopped, SyncReport, alike, commit, rekey};
+use crate::clock::Lease;
 use crate::findings::Findings;
 use crate::repository::SnapshotHandle;
 use crate::write::{self, Deduplicator};
@@ -33,6 +35,8 @@ const GROUP_BYTES: u64 = DATA_PACK_BYTES;
 const GROUP_WEIGHT: u64 = 16 * 1024 * 1024;
 /// Nor one that has been under way for so long.
 const GROUP_TIME: Duration = Duration::from_mins(2);
+/// A group whose commits take longer is announced again, and its locks are measured again: they were by the time of the announcement.
+const SETTLED_TIME: Duration = Duration::from_mins(10);
 
 /// A snapshot of which the target has all but the usage list and the snapshot itself.
 struct Whole<'h> {
@@ -47,8 +51,8 @@ struct Whole<'h> {
 struct Gathered<'h> {
     whole: Vec<Whole<'h>>,
     damaged: Vec<(SnapshotId, Vec<Damage>)>,
-    /// How many were looked at.
-    count: usize,
+    /// How many were looked at: those, one that was broken off, or one that is not brought with them. What of all of these is at the target is marked as relied on.
+    looked: usize,
     bytes: u64,
     weight: u64,
     /// Why no more were.
@@ -56,6 +60,11 @@ struct Gathered<'h> {
 }
 
 impl<'h> Gathered<'h> {
+    /// How many are dealt with.
+    fn count(&self) -> usize {
+        self.whole.len() + self.damaged.len()
+    }
+
     fn take(&mut self, whole: Whole<'h>) {
         let (bytes, weight) = whole.brought.as_ref().map_or((0, 0), |brought| (brought.bytes, brought.weight()));
         self.bytes = self.bytes.saturating_add(bytes);
@@ -81,12 +90,20 @@ impl Carrier<'_> {
         }
         stop.unless(Box::pin(self.index.catch_up())).await??;
         let dedup = self.index.dedup(self.chain.writer()).await?;
-        let gathering = Box::pin(self.gather(missing, &dedup));
-        let gathered = stop.unless(dedup.packs().describing(gathering)).await;
-        let stopped = |cause| Gathered { stopped: Some(cause), ..Gathered::default() };
-        let Gathered { whole, mut damaged, count, stopped, .. } = gathered.unwrap_or_else(stopped);
+        let mut gathered = Gathered::default();
+        let gathering = Box::pin(self.gather(missing, &dedup, &mut gathered));
+        let done = stop.unless(dedup.packs().describing(gathering)).await;
+        if let Err(cause) = done {
+            // A stop lets out next to no requests, and is heeded as long as nothing of a snapshot is in the store (`write::commit`). What is whole is given up with the
+            // rest: it is described, and the next run finds all of it.
+            gathered.whole.clear();
+            gathered.stopped = Some(cause);
+        }
+        let count = gathered.count();
         // Also where the origin is out of reach by now: what has arrived whole is there.
-        let (committed, failed) = match self.commit_whole(&whole, &dedup, report).await {
+        let committing = self.commit_whole(&gathered, &dedup, report).await;
+        let Gathered { whole, mut damaged, stopped, .. } = gathered;
+        let (committed, failed) = match committing {
             Ok(committed) => (committed, None),
             Err(Stopped::Run(cause)) => (0, Some(cause)),
             Err(Stopped::Damaged(found)) => {
@@ -122,27 +139,30 @@ impl Carrier<'_> {
         Ok(count)
     }
 
-    async fn gather<'h>(&self, missing: &[&'h SnapshotHandle], dedup: &Arc<Deduplicator>) -> Gathered<'h> {
-        let mut gathered = Gathered::default();
+    /// Brings the first of some snapshots, and those behind it that go in one group with it. What is whole by the time that this is given up is there.
+    async fn gather<'h>(&self, missing: &[&'h SnapshotHandle], dedup: &Arc<Deduplicator>, gathered: &mut Gathered<'h>) {
         let is_joined = missing.first().is_some_and(|first| self.may_join(first));
         for handle in missing {
+            let is_first = gathered.looked == 0;
             let is_full = gathered.bytes >= GROUP_BYTES
                 || gathered.weight >= GROUP_WEIGHT
                 || dedup.record().lease().is_longer_than(GROUP_TIME);
-            if gathered.count > 0 && (is_full || !is_joined || !self.may_join(handle)) {
+            if !is_first && (is_full || !is_joined || !self.may_join(handle)) {
                 break;
             }
-            match self.bring_one(handle, dedup).await {
-                Ok(whole) => gathered.take(whole),
+            gathered.looked += 1;
+            // One that is as much as a group comes first in the next: it may take days, and what is whole is not to wait for it.
+            let less_than = (!is_first).then_some(GROUP_BYTES);
+            match self.bring_one(handle, dedup, less_than).await {
+                Ok(Some(whole)) => gathered.take(whole),
+                Ok(None) => break,
                 Err(Stopped::Damaged(damages)) => gathered.damaged.push((handle.snapshot.id, damages)),
                 Err(Stopped::Run(cause)) => {
                     gathered.stopped = Some(cause);
                     break;
                 }
             }
-            gathered.count += 1;
         }
-        gathered
     }
 
     /// Whether a snapshot may go in a group: not one whose usage list another run has put, nor one that another component has read.
@@ -152,48 +172,54 @@ impl Carrier<'_> {
             && handle.snapshot.connector.digest == self.connector.digest
     }
 
-    /// Brings what the target lacks of a snapshot.
-    async fn bring_one<'h>(&self, handle: &'h SnapshotHandle, dedup: &Arc<Deduplicator>) -> Result<Whole<'h>, Stopped> {
+    /// Brings what the target lacks of a snapshot; nothing where that are `less_than` bytes or more, which is known only between repositories alike.
+    async fn bring_one<'h>(
+        &self,
+        handle: &'h SnapshotHandle,
+        dedup: &Arc<Deduplicator>,
+        less_than: Option<u64>,
+    ) -> Result<Option<Whole<'h>>, Stopped> {
         let level = self.target.config().compression_level;
         if self.origin.keys().is_like(self.target.keys()) {
-            let copying = alike::copy(self.origin, &self.loader, (dedup, level), handle, &*self.run.events);
-            let (tree, brought) = copying.await?;
-            return Ok(Whole { handle, tree, brought: Some(brought) });
+            let meant = (handle, less_than);
+            let copying = alike::copy(self.origin, &self.loader, (dedup, level), meant, &*self.run.events);
+            let copied = copying.await?;
+            return Ok(copied.map(|(tree, brought)| Whole { handle, tree, brought: Some(brought) }));
         }
         let ancestor = self.ancestor(handle);
         let rebuilding = rekey::rebuild(self.origin, &self.loader, dedup, level, (handle, ancestor), &*self.run.events);
-        Ok(Whole { handle, tree: rebuilding.await?, brought: None })
+        Ok(Some(Whole { handle, tree: rebuilding.await?, brought: None }))
     }
 
     /// Commits what is whole, in that order; how many. Those behind are to be carried again, each by itself.
     async fn commit_whole(
         &mut self,
-        whole: &[Whole<'_>],
+        gathered: &Gathered<'_>,
         dedup: &Arc<Deduplicator>,
         report: &mut SyncReport,
     ) -> Result<usize, Stopped> {
-        match whole {
+        match gathered.whole.as_slice() {
             [] => Ok(0),
-            [one] => self.commit(one.handle, dedup, one.tree, report).await.map(|()| 1),
-            several => Ok(self.commit_group(several, dedup, report).await?),
+            // All that the run has put and relies on is for this one.
+            [one] if gathered.looked == 1 => self.commit(one.handle, dedup, one.tree, report).await.map(|()| 1),
+            _ => Ok(self.commit_group(gathered, dedup, report).await?),
         }
     }
 
     async fn commit_group(
         &mut self,
-        group: &[Whole<'_>],
+        gathered: &Gathered<'_>,
         dedup: &Arc<Deduplicator>,
         report: &mut SyncReport,
     ) -> Result<usize> {
-        let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
-        let segments = match write::settle_group(self.target, dedup, connector, &self.run.stop).await {
-            Ok(Some(segments)) => segments,
-            Ok(None) | Err(Error::Damage(_)) => return Ok(0),
-            Err(cause) => return Err(cause),
-        };
+        let Some((mut since, segments)) = self.settle(dedup).await? else { return Ok(0) };
         let Some(added) = self.target.index_of_segments(&segments).await? else { return Ok(0) };
         let added = Arc::new(added);
-        for (count, one) in group.iter().enumerate() {
+        for (count, one) in gathered.whole.iter().enumerate() {
+            if since.is_longer_than(SETTLED_TIME) {
+                let Some((again, _)) = self.settle(dedup).await? else { return Ok(count) };
+                since = again;
+            }
             let usage = match &one.brought {
                 Some(brought) => brought.usage(self.index.current(), Arc::clone(&added)).await?,
                 None => None,
@@ -206,7 +232,21 @@ impl Carrier<'_> {
                 settled => settled?,
             }
         }
-        dedup.record().withdraw_intents().await;
-        Ok(group.len())
+        // What has come of one that was broken off stays announced, or a collector takes it before the next run finds it.
+        if gathered.stopped.is_none() {
+            dedup.record().withdraw_intents().await;
+        }
+        Ok(gathered.whole.len())
+    }
+
+    /// Settles a group; since when it is, and the index segments that describe what was put. Nothing where each snapshot is to be carried again by itself.
+    async fn settle(&self, dedup: &Arc<Deduplicator>) -> Result<Option<(Lease, Vec<ObjectId>)>> {
+        let since = Lease::begin(Arc::clone(self.target.clock()));
+        let connector = self.connector.component.as_ref().map(|connector| (connector, self.connector.is_kept));
+        match write::settle_group(self.target, dedup, connector, &self.run.stop).await {
+            Ok(segments) => Ok(segments.map(|segments| (since, segments))),
+            Err(Error::Damage(_)) => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::audit::{self, AuditOptions};
 use crate::blobs::Shares;
-use crate::testing::{contents, expect_whole, handle, noise, open, repository, secret, snapshot};
+use crate::testing::{TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
 
 /// Orders of answers that are tried.
@@ -271,6 +271,87 @@ async fn a_group_of_whose_packs_a_collector_takes_some_is_carried_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_small_snapshot_is_committed_before_a_large_one_behind_it_is_brought() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let store = Record::new(Arc::new(MemoryStore::new()));
+    let target = repository(Arc::new(store.clone()), secret(), Some(&origin)).await;
+    let (source, other) = (source(), MemorySource::new());
+    snapshot(&origin, &source).await;
+    sync(&origin, &target).await.unwrap();
+    other.put("alone", noise(77, 40_000));
+    source.put("large", noise(78, 34_000_000));
+    let ids = [snapshot(&origin, &other).await, snapshot(&origin, &source).await];
+    store.clear();
+    assert_eq!(sync(&origin, &target).await.unwrap().copied, ids);
+    let calls = store.calls();
+    let puts = calls.iter().filter(|call| call.name == call::PUT);
+    let before = puts.take_while(|call| !call.key.starts_with("snapshot/"));
+    assert_eq!(before.filter(|call| call.key.starts_with("data/")).count(), 1, "its own pack alone");
+    for id in ids {
+        // Nor on what the large one has at the target already.
+        assert_eq!(relied_on(&origin, id).await, relied_on(&target, id).await, "{id}");
+    }
+    expect_equal(&origin, &target, &ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_relies_on_nothing_of_one_behind_it_that_is_damaged() {
+    let store = Arc::new(MemoryStore::new());
+    let origin = repository(store.clone(), secret(), None).await;
+    let whole = snapshot(&origin, &texts(0..30)).await;
+    damaged(&origin, &store).await;
+    let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+    let report = sync(&origin, &target).await.unwrap();
+    assert_eq!((report.copied.as_slice(), report.failed), (&[whole][..], 1));
+    assert_eq!(relied_on(&origin, whole).await, relied_on(&target, whole).await);
+    expect_equal(&origin, &target, &[whole]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_behind_which_the_origin_breaks_off_is_committed_with_its_own_chunks_alone() {
+    let there = Arc::new(MemoryStore::new());
+    let origin = repository(there.clone(), secret(), None).await;
+    for texts in [texts(0..30), texts(100..130)] {
+        snapshot(&origin, &texts).await;
+    }
+    let mut alone = 0;
+    for number in 1..60 {
+        let target = repository(Arc::new(MemoryStore::new()), secret(), Some(&origin)).await;
+        let breaking = FaultKind::Fail(ErrorClass::Denied);
+        let breaking = Fault::new(there.clone(), 1).at(call::GET, number, breaking);
+        // It may break off while it is opened.
+        let Ok(breaking) = Repository::open(Arc::new(breaking), &secret(), None).await else { continue };
+        let ended = sync(&breaking, &target).await;
+        let here = target.snapshots().await.unwrap().whole;
+        for id in here.iter().map(|handle| handle.snapshot.id) {
+            assert_eq!(relied_on(&origin, id).await, relied_on(&target, id).await, "{number}: {id}");
+        }
+        alone += usize::from(ended.is_err() && here.len() == 1);
+        assert_eq!(sync(&origin, &target).await.unwrap().skipped as usize, here.len());
+    }
+    assert!(alone > 0, "it never breaks off between the two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_commits_take_long_is_announced_again() {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let ids = three_snapshots(&origin).await;
+    let here = Arc::new(MemoryStore::new());
+    let target = repository(here.clone(), secret(), Some(&origin)).await;
+    let clock = Arc::<TestClock>::default();
+    let passing = Arc::clone(&clock);
+    let slow = Overtaken::new(&here, "snapshot/", async move { passing.pass(Duration::from_mins(11)) }.boxed());
+    let store = Record::new(slow);
+    let slow = open(Arc::new(store.clone()), secret()).await.with_clock(clock);
+    assert_eq!(sync(&origin, &slow).await.unwrap().copied, ids);
+    let calls = store.calls();
+    let intents = calls.iter().filter(|call| call.name == call::PUT && call.key.starts_with("intent/"));
+    assert_eq!(intents.count(), 2);
+    assert!(here.list("intent/", None, 10).await.unwrap().objects.is_empty());
+    expect_equal(&origin, &target, &ids).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_dies_at_any_put_is_taken_up_again() {
     let there = Arc::new(MemoryStore::new());
     let origin = repository(there.clone(), secret(), None).await;
@@ -329,22 +410,26 @@ async fn what_was_indexed_before_a_death_is_not_uploaded_again() {
     assert!(resumed.bytes < 1_000_000, "{} bytes were uploaded again", resumed.bytes);
 }
 
+/// A snapshot of one more object, whose data is damaged, and the pack of that.
+async fn damaged(origin: &Repository, store: &MemoryStore) -> (SnapshotId, credenza_model::StoreKey) {
+    let (before, other) = (store.keys(), MemorySource::new());
+    other.put("alone", noise(77, 40_000));
+    let lone = snapshot(origin, &other).await;
+    let fresh = |key: &&credenza_model::StoreKey| key.as_str().starts_with("data/") && !before.contains(key);
+    let pack = store.keys().iter().find(fresh).cloned().unwrap();
+    let mut bytes = store.bytes(&pack).unwrap().to_vec();
+    bytes[20_000] ^= 1;
+    store.tamper(&pack, Some(bytes.into()));
+    (lone, pack)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_is_named_and_left_out_and_the_others_arrive() {
     for alike in [true, false] {
         let store = Arc::new(MemoryStore::new());
         let origin = repository(store.clone(), secret(), None).await;
         let ids = three_snapshots(&origin).await;
-        let other = MemorySource::new();
-        other.put("alone", noise(77, 40_000));
-        let before = store.keys();
-        let lone = snapshot(&origin, &other).await;
-        let fresh = |key: &&credenza_model::StoreKey| key.as_str().starts_with("data/") && !before.contains(key);
-        let pack = store.keys().iter().find(fresh).cloned().unwrap();
-        let mut bytes = store.bytes(&pack).unwrap().to_vec();
-        bytes[20_000] ^= 1;
-        store.tamper(&pack, Some(bytes.into()));
-
+        let (lone, pack) = damaged(&origin, &store).await;
         let target = repository(Arc::new(MemoryStore::new()), secret(), alike.then_some(&origin)).await;
         let report = sync(&origin, &target).await.unwrap();
         assert_eq!((&report.copied, report.failed), (&ids, 1), "alike: {alike}");

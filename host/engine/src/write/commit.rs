@@ -81,7 +81,8 @@ pub(crate) async fn commit(
 }
 
 /// Announces and describes all that a run has kept and relies on for several snapshots, and extends the locks that end too early. The index segments that it has
-/// described its packs with; nothing where a collector took what it relies on, so that each snapshot must be looked after by itself.
+/// described its packs with; nothing where a collector took what it relies on, so that each snapshot must be looked after by itself. Where the commits take long it is
+/// called again between two of them: how long locks must last is reckoned from the announcement.
 ///
 /// # Errors
 /// [`Error::Unkept`], [`Error::Cancelled`], and whatever keeps the repository from being read or written. Nothing is committed then.
