@@ -375,7 +375,11 @@ mod tests {
             let info = SourceInfo { traits, ..SourceInfo::default() };
             let join = Join::new(page(Vec::new()), &info, Vec::new(), sieve(&[]), None);
             let known = |taken| Record { entry: entry(taken), content: Content::None, status: EntryStatus::Stable };
-            assert_eq!(join.renew(known(Some(4096)), entry(Some(8192))).entry, entry(Some(4096)), "it was defragmented");
+            assert_eq!(
+                join.renew(known(Some(4096)), entry(Some(8192))).entry,
+                entry(Some(4096)),
+                "it was defragmented"
+            );
             assert_eq!(join.renew(known(None), entry(Some(8192))).entry, entry(Some(8192)));
         }
     }

@@ -493,7 +493,11 @@ impl Run<'_, '_> {
         match self.locked_longer(to, origin, target, here).await {
             Ok(()) => true,
             Err(error) => {
-                self.failed(&format!("locking snapshots in {} for longer", to.target), Ending::Incomplete, error);
+                let ending = match &error {
+                    Error::Engine(EngineError::Damage(_)) => Ending::Damaged,
+                    _ => Ending::Incomplete,
+                };
+                self.failed(&format!("locking snapshots in {} for longer", to.target), ending, error);
                 false
             }
         }
