@@ -187,7 +187,7 @@ async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>, draft: &Draf
     let mut escrow = draft.connector.map(|(connector, is_kept)| Escrow::new(connector, is_kept));
     for _ in 0..ROUNDS_MAX {
         let condemned = match settle_once(repository, dedup, (&usage, own.as_slice()), &mut escrow, stop).await? {
-            Look::Free(latest) => return Ok((usage, latest)),
+            Look::Free(latest) => return Ok((usage, *latest)),
             Look::Condemned(condemned) => condemned,
         };
         let taken = taken(&usage, &condemned);
@@ -204,7 +204,7 @@ async fn settle(repository: &Repository, dedup: &Arc<Deduplicator>, draft: &Draf
 /// What was found of all that is relied on.
 enum Look {
     /// No record condemns any of it. What the look told of the snapshots comes with it, unless what takes long lies between that and the commit.
-    Free(Repository),
+    Free(Box<Repository>),
     /// All that records condemn.
     Condemned(HashSet<ObjectId>),
 }
@@ -237,7 +237,7 @@ async fn settle_once(
         stop.unless(escrow.keep(repository)).await??;
     }
     let is_soon = repository.lock_rule().is_none() && escrow.as_ref().is_none_or(Escrow::is_kept);
-    Ok(Look::Free(if is_soon { looking } else { repository.clone() }))
+    Ok(Look::Free(Box::new(if is_soon { looking } else { repository.clone() })))
 }
 
 /// The component that a snapshot names, and the name under which it is relied on.
