@@ -1,5 +1,7 @@
 //! What `jobs units` writes for Kubernetes, Slurm and AWS Batch is what these take, by their own schemas and parsers, and the commands in it do the work.
 
+#![allow(clippy::indexing_slicing, reason = "what fails here is a failed test")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
