@@ -7,7 +7,6 @@
 //! The daemon holds no truth. History is the repositories' own snapshots, which bear the tag `job:NAME`, and a log that may be deleted.
 
 pub mod arrays;
-mod aside;
 mod backwards;
 pub mod change;
 mod clauses;

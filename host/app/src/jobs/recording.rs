@@ -5,12 +5,13 @@
 //!
 //! Owned here: the lines of one run, and which of several endings holds. Refused here: what a run does (`run`, `verify`), and telling anybody ([`Heard`]).
 
+pub(super) mod aside;
+
 use std::sync::{Arc, PoisonError};
 
 use credenza_engine::{Clock, Listener, Stop};
 use credenza_model::Timestamp;
 
-use super::aside::Aside;
 use super::error::JobsError;
 use super::file::Retry;
 use super::hook::HookError;
@@ -18,6 +19,7 @@ use super::log::{Log, Record, run_id};
 use super::outcome::{Ending, Step};
 use super::state::State;
 use crate::error::Error;
+use aside::Aside;
 
 /// Why a part of a run failed.
 #[derive(Debug)]

@@ -606,7 +606,8 @@ async fn a_bucket_is_asked_for_nothing_until_something_is_met_and_then_nothing_m
     assert!(again.is_whole());
     assert_eq!((again.entries, again.identical), (0, 60));
     let fetched = store.calls().iter().filter(|call| call.name == call::GET && call.key.starts_with("data/")).count();
-    assert!(fetched <= 3, "{fetched} packs: what was under way when something was met");
+    // Three packs that are read ahead, and two windows of what does not lie in a row, by how threads come by a core.
+    assert!(fetched <= 5, "{fetched} requests: what was under way when something was met");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,11 +44,10 @@ use credenza_model::SnapshotId;
 pub use plan::{Planned, plan};
 pub use status::{Status, TargetStatus, recorded, status};
 
-use super::aside;
 use super::error::JobsError;
 use super::lock::Held;
 use super::outcome::{Ending, Replicated, Step};
-use super::recording::{Cause, Heard, Occasion, Recording};
+use super::recording::{Cause, Heard, Occasion, Recording, aside};
 use super::runner::Runner;
 use super::sections::replicate::{Keep, Proving, Replicate, To};
 use super::sections::verify::{DRILL_BYTES, DrillRule};

@@ -3,7 +3,7 @@
 //! What a part does is kept until those before it have ended; only what the engine finds on its way is told at once. How far a part has come is told
 //! while it is its turn, since there is one bar for all.
 //!
-//! Owned here: the order. Refused here: what the parts do (`replicate`), the record (`recording`). Bound: the steps of the parts that wait, a few each.
+//! Owned here: the order. Refused here: what the parts do (`replicate`), the record (`recording`). Called by `replicate`. Bound: the steps of the parts that wait, a few each.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use credenza_engine::{Event, Listener};
 use futures_util::StreamExt;
 
-use super::outcome::Step;
-use super::recording::{Cause, Recording};
+use super::super::outcome::Step;
+use super::{Cause, Recording};
 
 /// What a part has done, until it is told.
 pub(super) struct Aside {
@@ -55,7 +55,7 @@ impl Listener for InTurn {
 }
 
 /// Does the parts of a run, so many of them at once, each on a record of its own, and takes these over in the order of the parts.
-pub(super) async fn at_once<'a, P, F: Future<Output = Recording<'a>>>(
+pub(in crate::jobs) async fn at_once<'a, P, F: Future<Output = Recording<'a>>>(
     most: usize,
     recording: &mut Recording<'a>,
     parts: impl IntoIterator<Item = P>,
