@@ -9,8 +9,11 @@ use credenza_e2e::s3::iso_date;
 
 use super::{Count, Row};
 
+/// Five ticks of the clock by which the kernel counts CPU time.
+const MEASURED_SECONDS: f64 = 0.05;
+
 impl Row {
-    /// CPU and wall of credenza against the least of the others.
+    /// CPU and wall of credenza against the least of the others; nothing where that is hardly more than a tick of the clock.
     pub(crate) fn ratios(&self) -> Option<(f64, f64)> {
         let (own, others) = self.figures.split_first()?;
         let least = |of: fn(&super::Figure) -> f64| others.iter().map(of).min_by(f64::total_cmp);
@@ -18,7 +21,9 @@ impl Row {
             |figure: &super::Figure| figure.usage.cpu.as_secs_f64(),
             |figure: &super::Figure| figure.usage.wall.as_secs_f64(),
         );
-        Some((cpu(own) / least(cpu)?, wall(own) / least(wall)?))
+        let (least_cpu, least_wall) = (least(cpu)?, least(wall)?);
+        let is_measured = least_cpu >= MEASURED_SECONDS && least_wall >= MEASURED_SECONDS;
+        is_measured.then(|| (cpu(own) / least_cpu, wall(own) / least_wall))
     }
 }
 
