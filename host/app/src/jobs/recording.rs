@@ -106,7 +106,7 @@ impl<'a> Recording<'a> {
     }
 
     /// The record of a part of the run, which this one [takes over](Self::take) when its turn has come.
-    pub(super) fn beside(&self, aside: Aside) -> Self {
+    fn beside(&self, aside: Aside) -> Self {
         let Self { due, tries, heard, clock, stop, .. } = *self;
         let (name, id, log, ending) = (self.name.clone(), self.id.clone(), self.log.clone(), Ending::Done);
         Self { name, id, due, tries, log, heard, clock, stop, ending, reason: None, aside: Some(aside) }
