@@ -99,7 +99,8 @@ impl S3 {
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        // A connection for each request: a server may close one that waits at the moment at which it is used again.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { endpoint, runtime, client })
     }
 
