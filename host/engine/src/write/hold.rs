@@ -1,7 +1,7 @@
 //! Hold: what a snapshot stands on is locked long enough before the snapshot is committed.
 //!
 //! Owned here: what that is, and which of it must be extended (`FORMAT.md`, "Locks"). Refused here: the rule (`repository::locks`). Called by
-//! `commit`, after the last look at the records of condemned packs: nobody deletes any of it then. Snapshots that are there are locked for longer by `replicate`
+//! `commit`, after the last look at the records of condemned packs: nobody deletes any of it then. Snapshots that are there are locked for longer by `copies`
 //! ([`hold_until`]).
 //!
 //! Requests: two listings of small folders; once a quantum, one for each object in use, [`RETAINS_IN_FLIGHT`] at a time. Bound: the names of what is
@@ -63,8 +63,7 @@ pub(super) async fn hold(repository: &Repository, dedup: &Arc<Deduplicator>, usa
     let mut weak = packs.map(|pack| held_pack(repository, &index, pack)).collect::<Result<Vec<_>, Damage>>()?;
     weak.extend(standing.into_iter().filter(|held| !lasts(&held.id)));
     drop(index);
-    let weak = weak.into_iter().map(|held| (held, granted)).collect();
-    let extended = extend(repository, weak, stop).await?;
+    let extended = extend(repository, weak, granted, stop).await?;
     dedup.record().record_locks(extended).await
 }
 
@@ -305,8 +304,8 @@ fn held_pack(repository: &Repository, index: &BlobIndex, id: ObjectId) -> Result
     Ok(Held { id, key: pack.store_key(), version, may_go: false, companion, two_copies: false })
 }
 
-async fn extend(repository: &Repository, weak: Vec<(Held, Timestamp)>, stop: &Stop) -> Result<Vec<LockRecord>> {
-    let extended = weak.into_iter().map(|(held, until)| async move {
+async fn extend(repository: &Repository, weak: Vec<Held>, until: Timestamp, stop: &Stop) -> Result<Vec<LockRecord>> {
+    let extended = weak.into_iter().map(|held| async move {
         stop.check()?;
         extend_one(repository, held, until).await
     });
