@@ -65,7 +65,7 @@ pub(super) struct Bed {
 
 /// What a run told.
 #[derive(Default)]
-struct Steps(Mutex<Vec<Step>>);
+pub(super) struct Steps(pub(super) Mutex<Vec<Step>>);
 
 impl Heard for Steps {
     fn step(&self, step: &Step, _cause: Option<Cause>) {

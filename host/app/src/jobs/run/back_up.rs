@@ -210,26 +210,15 @@ mod tests {
     use std::path::Path;
     use std::sync::Mutex;
 
-    use credenza_engine::{Listener, NoEvents, SystemClock};
+    use credenza_engine::SystemClock;
 
     use super::super::super::file::JobsFile;
-    use super::super::super::recording::{Heard, Occasion, Recording};
+    use super::super::super::recording::{Occasion, Recording};
     use super::super::super::runner::Runner;
     use super::super::super::state::State;
+    use super::super::super::tests::Steps;
     use super::*;
     use crate::app::{App, AppOptions};
-
-    struct Steps(Mutex<Vec<Step>>);
-
-    impl Heard for Steps {
-        fn step(&self, step: &Step, _cause: Option<Cause>) {
-            self.0.lock().unwrap().push(step.clone());
-        }
-
-        fn events(&self) -> Arc<dyn Listener> {
-            Arc::new(NoEvents)
-        }
-    }
 
     #[test]
     fn a_snapshot_that_is_taken_over_is_as_incomplete_as_it_was_left() {
@@ -237,7 +226,7 @@ mod tests {
         let text = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"/r\"\nat = \"02:30\"\n";
         let file = JobsFile::parse(Path::new("jobs.toml"), text, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
         let state = State::of(Path::new("jobs.toml"), Some(folder.path().to_owned())).unwrap();
-        let (app, stop, heard) = (App::new(AppOptions::default()), Stop::default(), Steps(Mutex::default()));
+        let (app, stop, heard) = (App::new(AppOptions::default()), Stop::default(), Steps::default());
         let runner = Runner { app: &app, state: &state, clock: &SystemClock, stop: &stop };
         let mut run = Run {
             runner: &runner,
