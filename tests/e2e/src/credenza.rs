@@ -3,6 +3,7 @@
 //! A run is watched for its peak memory and ended when it hangs; what it wrote is kept for the test.
 
 use anyhow::{Context, Result, bail, ensure};
+use credenza_s3_server::Hold;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -197,17 +198,38 @@ impl Run {
     }
 
     fn printed_when(&mut self, wanted: &str, is_there: impl Fn(&str) -> bool) -> Result<String> {
+        let printed = |run: &Self| run.stdout.as_ref().map(Pipe::so_far).unwrap_or_default();
+        self.until(&format!("printing {wanted}"), |run| is_there(&printed(run)))?;
+        Ok(printed(self))
+    }
+
+    /// Returns as soon as so many requests are held at a gate: it goes on from there when that is released.
+    ///
+    /// # Errors
+    /// When the run ends without that, or hangs.
+    pub fn held(&mut self, hold: &Hold, number: usize) -> Result<()> {
+        self.until(&format!("being held at {number} requests"), |_| hold.held() >= number)
+    }
+
+    fn until(&mut self, wanted: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
         let begun = Instant::now();
         loop {
+            // Asked first: what came about just before the end is seen, too.
             let has_ended = self.look()?.is_some();
-            let printed = self.stdout.as_ref().map(Pipe::so_far).unwrap_or_default();
-            if is_there(&printed) {
-                return Ok(printed);
+            if is_so(self) {
+                return Ok(());
             }
-            ensure!(!has_ended, "ended without printing {wanted}: {}\n{printed}", self.command);
-            ensure!(begun.elapsed() <= RUN_MAX, "hangs: {}", self.command);
+            ensure!(!has_ended, "ended without {wanted}: {}", self.so_far());
+            ensure!(begun.elapsed() <= RUN_MAX, "hangs without {wanted}: {}", self.so_far());
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Command and what was written until now, for a failure message.
+    fn so_far(&self) -> String {
+        let [stdout, stderr] =
+            [&self.stdout, &self.stderr].map(|pipe| pipe.as_ref().map(Pipe::so_far).unwrap_or_default());
+        format!("{}\n--- stdout\n{}\n--- stderr\n{}", self.command, tail(&stdout), tail(&stderr))
     }
 
     /// The bytes of memory that it holds now.

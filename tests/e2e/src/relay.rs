@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use credenza_s3_server::Hold;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -20,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 /// What befalls a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Strike {
     /// It is answered with 503 and does not arrive.
     Busy,
@@ -30,6 +31,8 @@ pub enum Strike {
     HalfAnswer,
     /// It arrives late by so many milliseconds.
     Late(u64),
+    /// It is carried out, and its answer waits at the gate.
+    AnswerHeld(Hold),
     /// It is answered with this status, and does not arrive.
     Status(u16),
 }
@@ -138,7 +141,7 @@ impl Shared {
         for rule in locked(&self.rules).iter_mut().filter(|rule| rule.words.iter().all(|word| line.contains(word))) {
             rule.met = rule.met.saturating_add(1);
             if rule.every.map_or(rule.met == 1, |every| rule.met.is_multiple_of(every)) {
-                strikes = Some(rule.strike);
+                strikes = Some(rule.strike.clone());
             }
         }
         *locked(&self.struck) += u64::from(strikes.is_some());
@@ -152,15 +155,18 @@ impl Shared {
         let strike = self.strike_of(&line);
         let (mut head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        match strike {
+        match &strike {
             Some(Strike::Busy) => return Ok(Some(refusal(StatusCode::SERVICE_UNAVAILABLE))),
-            Some(Strike::Status(status)) => return Ok(Some(refusal(StatusCode::from_u16(status)?))),
-            Some(Strike::Late(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Some(Strike::Status(status)) => return Ok(Some(refusal(StatusCode::from_u16(*status)?))),
+            Some(Strike::Late(ms)) => tokio::time::sleep(Duration::from_millis(*ms)).await,
             _ => {}
         }
         head.uri = format!("http://{}{target}", self.upstream).parse()?;
         let (head, body) = self.client.request(Request::from_parts(head, Full::new(body))).await?.into_parts();
         let body = body.collect().await?.to_bytes();
+        if let Some(Strike::AnswerHeld(hold)) = &strike {
+            hold.pass().await;
+        }
         match strike {
             Some(Strike::LostAnswer) => Ok(None),
             Some(Strike::HalfAnswer) => {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use credenza_e2e::s3::S3;
 use credenza_e2e::{Precious, Report, Setup, bucket, memory_server, number, snapshot_of, tree};
-use credenza_s3_server::{Fault, Operation, Rule};
+use credenza_s3_server::{Fault, Hold, Operation, Rule};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -171,12 +171,14 @@ fn an_interrupted_backup_leaves_the_repository_sound() {
                 fs::write(large.join(seed.to_string()), tree::noise(seed, 32 * 1024 * 1024))?;
             }
             server.log().clear();
+            let hold = Hold::default();
+            let writes = Rule::new(Fault::AnswerHeld(hold.clone())).in_bucket("repository").on(&[Operation::PutObject]);
+            server.faults().add(writes.after(2));
             let mut run = precious.setup.credenza.start(["backup", &large.to_string_lossy()])?;
-            while server.log().count("repository", Operation::PutObject).requests < 2 {
-                ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-                std::thread::yield_now();
-            }
+            run.held(&hold, 1)?;
             run.signal(signal)?;
+            // What is on its way when a run is asked to end still arrives.
+            hold.release();
             let outcome = run.wait()?;
             assert_eq!(outcome.code, code, "{}", outcome.whole());
             let uploaded = server.log().count("repository", Operation::PutObject).bytes_in;

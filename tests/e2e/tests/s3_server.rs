@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use credenza_e2e::bucket::{self, ODD_KEYS};
 use credenza_e2e::s3::{Endpoint, S3};
 use credenza_e2e::{Report, memory_server, race};
-use credenza_s3_server::{Attributes, Content, Fault, Operation, Rule, Server};
+use credenza_s3_server::{Attributes, Content, Fault, Hold, Operation, Rule, Server};
 use http::{Method, StatusCode};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -278,6 +278,28 @@ fn it_misbehaves_on_demand() {
         Ok(())
     });
     report.finish();
+}
+
+#[test]
+fn a_held_request_is_carried_out_when_it_is_released_and_one_whose_answer_is_held_at_once() -> Result<()> {
+    for (fault, is_carried_out) in [(Fault::Held as fn(Hold) -> Fault, false), (Fault::AnswerHeld, true)] {
+        let (server, s3) = start()?;
+        let hold = Hold::default();
+        server.faults().add(Rule::new(fault(hold.clone())));
+        std::thread::scope(|scope| -> Result<()> {
+            let put = scope.spawn(|| s3.put(BUCKET, "k", "x", &[]));
+            let held = hold.wait_for(1);
+            let is_there = server.buckets.get(BUCKET, "k").is_some();
+            let is_answered = put.is_finished();
+            hold.release();
+            put.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+            held?;
+            assert_eq!((is_there, is_answered), (is_carried_out, false));
+            Ok(())
+        })?;
+        ensure!(server.buckets.get(BUCKET, "k").is_some());
+    }
+    Ok(())
 }
 
 #[test]

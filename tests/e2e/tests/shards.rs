@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{Report, Run, Setup, bucket, memory_server, number, snapshot_of};
-use credenza_s3_server::{Attributes, Fault, Operation, Rule, Server};
+use credenza_s3_server::{Attributes, Fault, Hold, Operation, Rule, Server};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -45,18 +45,19 @@ fn processes_at_once_make_one_snapshot_though_one_is_killed_and_the_source_chang
     let Shared { server, setup } = &shared;
     let mut report = Report::default();
     report.scenario("four processes at once, the third killed while it reads", || {
-        server.faults().add(Rule::new(Fault::Late { ms: 40 }).in_bucket("source").on(&[Operation::GetObject]));
+        // None of them can read its share before the third is killed.
+        let hold = Hold::default();
+        let reads = Rule::new(Fault::Held(hold.clone())).in_bucket("source").on(&[Operation::GetObject]);
+        server.faults().add(reads.after(40));
         let mut runs = Vec::new();
         for number in 0..4 {
             runs.push(shared.start("night", &format!("{number}/4"))?);
         }
         let mut victim = runs.remove(2);
-        while server.log().requests("source") < 40 {
-            ensure!(!victim.has_ended()?, "it ended before it was killed");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        victim.held(&hold, 1)?;
         victim.signal(Signal::KILL)?;
         victim.wait()?;
+        hold.release();
         server.faults().clear();
         server.buckets.put_object("source", "dir-000/late", "late", Attributes::default());
         for run in runs {
@@ -143,15 +144,16 @@ fn processes_at_once_restore_into_one_bucket_though_one_is_killed() -> Result<()
         let shard = format!("{number}/4");
         setup.credenza.start(["--json", "restore", &snapshot, "--to", "@copy", "--shard", &shard])
     };
-    server.faults().add(Rule::new(Fault::Late { ms: 40 }).in_bucket("copy").on(&[Operation::PutObject]));
+    // None of them can write its share before the second is killed.
+    let hold = Hold::default();
+    let writes = Rule::new(Fault::AnswerHeld(hold.clone())).in_bucket("copy").on(&[Operation::PutObject]);
+    server.faults().add(writes.after(40));
     let mut runs = (0..4).map(start).collect::<Result<Vec<_>>>()?;
     let mut victim = runs.remove(1);
-    while server.log().requests("copy") < 40 {
-        ensure!(!victim.has_ended()?, "it ended before it was killed");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    victim.held(&hold, 1)?;
     victim.signal(Signal::KILL)?;
     victim.wait()?;
+    hold.release();
     server.faults().clear();
     let mut entries = Vec::new();
     for run in runs {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, binary, memory_server, tree};
-use credenza_s3_server::Operation;
+use credenza_s3_server::{Fault, Hold, Operation, Rule, Server};
 use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -112,8 +112,8 @@ fn what_was_done_is_done_although_it_cannot_be_printed_and_what_was_asked_for_ha
     report.finish();
 }
 
-/// A repository in a bucket and a folder that takes some packs to back up.
-fn large() -> Result<(credenza_s3_server::Server, Precious, String)> {
+/// A repository in a bucket and a folder that takes some packs to back up, of which a run has confirmed one write at most until the hold is released.
+fn large() -> Result<(Server, Hold, Precious, String)> {
     let (server, endpoint) = memory_server()?;
     server.buckets.create("repository");
     let precious = Precious::new(Setup::with_s3_repository(&endpoint, "repository")?)?;
@@ -122,9 +122,11 @@ fn large() -> Result<(credenza_s3_server::Server, Precious, String)> {
     for seed in 0..5 {
         fs::write(large.join(seed.to_string()), tree::noise(seed, 32 * 1024 * 1024))?;
     }
-    server.log().clear();
+    let hold = Hold::default();
+    let writes = Rule::new(Fault::AnswerHeld(hold.clone())).in_bucket("repository").on(&[Operation::PutObject]);
+    server.faults().add(writes.after(1));
     let large = large.to_string_lossy().into_owned();
-    Ok((server, precious, large))
+    Ok((server, hold, precious, large))
 }
 
 #[test]
@@ -132,13 +134,11 @@ fn every_signal_that_means_the_end_ends_a_run_in_good_order() {
     let mut report = Report::default();
     for (name, signal) in [("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT)] {
         report.scenario(name, || {
-            let (server, precious, large) = large()?;
+            let (_server, hold, precious, large) = large()?;
             let mut run = precious.setup.credenza.start(["backup", &large])?;
-            while server.log().count("repository", Operation::PutObject).requests < 1 {
-                ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-                std::thread::yield_now();
-            }
+            run.held(&hold, 1)?;
             run.signal(signal)?;
+            hold.release();
             run.wait()?.expect_code(130)?.expect_message(&["interrupted"])?;
             precious.expect_only_snapshot()?;
             precious.setup.check()?.expect_code(0).map(drop)
@@ -149,17 +149,15 @@ fn every_signal_that_means_the_end_ends_a_run_in_good_order() {
 
 #[test]
 fn a_run_that_was_started_by_nohup_outlives_its_terminal() -> Result<()> {
-    let (server, precious, large) = large()?;
+    let (_server, hold, precious, large) = large()?;
     let script = "trap '' HUP; exec \"$0\" at @store backup \"$1\"";
     let binary = binary();
     let words = ["-c", script, &binary.to_string_lossy(), &large];
     let mut child = command(&precious.setup, "/bin/sh".as_ref(), &words).stdout(Stdio::null()).spawn()?;
-    while server.log().count("repository", Operation::PutObject).requests < 1 {
-        ensure!(child.try_wait()?.is_none(), "it ended before the signal");
-        std::thread::yield_now();
-    }
+    hold.wait_for(1)?;
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).context("a process id")?;
     rustix::process::kill_process(pid, Signal::HUP)?;
+    hold.release();
     assert_eq!(child.wait()?.code(), Some(0));
     assert_eq!(precious.setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len(), 2);
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use credenza_e2e::s3::S3;
 use credenza_e2e::{Report, Setup, bucket, memory_server_of_pages, tree};
-use credenza_s3_server::{Fault, Operation, Rule, Server};
+use credenza_s3_server::{Fault, Hold, Operation, Rule, Server};
 use rustix::process::Signal;
 
 /// Objects in several parts, some so large that they are written on their own, between small ones.
@@ -43,7 +43,7 @@ fn a_restore_that_fails_leaves_no_upload_behind() {
         ("the third part is refused", refused(Operation::UploadPart).every(3), 3),
         (
             "the bucket goes while others are written",
-            on(Operation::UploadPart, Fault::NoSuchBucket).every(6).next(1),
+            on(Operation::UploadPart, Fault::NoSuchBucket).after(5).next(1),
             1,
         ),
     ];
@@ -69,13 +69,12 @@ fn a_restore_that_is_interrupted_leaves_no_upload_behind() {
     for (name, signal, code) in signals {
         report.scenario(name, || {
             let (server, setup) = start()?;
-            server.faults().add(on(Operation::UploadPart, Fault::Late { ms: 200 }));
+            let hold = Hold::default();
+            server.faults().add(on(Operation::UploadPart, Fault::AnswerHeld(hold.clone())).after(2));
             let mut run = setup.credenza.start(["restore", "latest", "--to", "@copy"])?;
-            while server.log().count("copy", Operation::UploadPart).requests < 3 {
-                ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-                std::thread::yield_now();
-            }
+            run.held(&hold, 1)?;
             run.signal(signal)?;
+            hold.release();
             let outcome = run.wait()?;
             assert_eq!(outcome.code, code, "{}", outcome.whole());
             // Nobody is left to end them when the process is killed: the lifecycle of the bucket does.

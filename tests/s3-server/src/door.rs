@@ -82,14 +82,19 @@ impl Door {
             self.drain(request, subject).await?;
             return Ok(canned.map(|text| self.meter(s3s::Body::from(Bytes::from(text)), subject, Cut::None)));
         }
-        if let Some(Fault::Late { ms }) = fault {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
+        match fault {
+            Some(Fault::Late { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+            Some(Fault::Held(hold)) => hold.pass().await,
+            _ => {}
         }
         let (parts, body) = request.into_parts();
         let counted = self.count_in(body, subject);
         let mut request = Request::from_parts(parts, s3s::Body::http_body(counted));
         request.extensions_mut().insert(Quirks::of(fault));
         let response = self.service.call(request).await.map_err(|_| HungUp)?;
+        if let Some(Fault::AnswerHeld(hold)) = fault {
+            hold.pass().await;
+        }
         match fault {
             Some(Fault::LostAnswer) => Err(HungUp),
             Some(Fault::Truncated { keep_bytes }) => Ok(self.cut(response, subject, Cut::End(*keep_bytes))),

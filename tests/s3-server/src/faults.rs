@@ -3,8 +3,8 @@
 //! Owned here: which fault befalls which request. [`crate::door`] acts most of them out on the wire;
 //! those that need the stored objects reach [`crate::storage`] as [`Quirks`].
 
-use crate::Operation;
 use crate::content::split_mix;
+use crate::{Hold, Operation};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One way to misbehave.
@@ -36,6 +36,10 @@ pub enum Fault {
         /// Milliseconds.
         ms: u64,
     },
+    /// The request waits at the gate, and is carried out after that.
+    Held(Hold),
+    /// The request is carried out, and its answer waits at the gate.
+    AnswerHeld(Hold),
     /// One byte of the body differs from what is stored.
     Flipped,
     /// 403 `RequestTimeTooSkewed`.
@@ -89,6 +93,8 @@ enum When {
 #[derive(Debug, Clone)]
 pub struct Rule {
     fault: Fault,
+    /// Matching requests that still pass before the first that may be struck.
+    spared: u64,
     when: When,
     operations: Vec<Operation>,
     bucket: Option<String>,
@@ -98,7 +104,14 @@ pub struct Rule {
 impl Rule {
     /// `fault` on every request, until narrowed.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, when: When::Always, operations: Vec::new(), bucket: None, key_prefix: None }
+        Self { fault, spared: 0, when: When::Always, operations: Vec::new(), bucket: None, key_prefix: None }
+    }
+
+    /// None of the first `n` matching requests: what else is said of how often begins behind them.
+    #[must_use]
+    pub fn after(mut self, n: u64) -> Self {
+        self.spared = n;
+        self
     }
 
     /// Only the next `n` matching requests.
@@ -156,6 +169,10 @@ impl Rule {
     }
 
     fn strikes(&mut self) -> bool {
+        if let Some(spared) = self.spared.checked_sub(1) {
+            self.spared = spared;
+            return false;
+        }
         match &mut self.when {
             When::Always => true,
             When::Next(left) => {
@@ -251,6 +268,14 @@ mod tests {
         assert!(faults.strike(Operation::PutObject, "b", "a/1").is_none());
         assert_eq!([get("a/1"), get("a/2"), get("a/3")], [true, true, false]);
         assert_eq!(faults.struck(), 2);
+    }
+
+    #[test]
+    fn a_rule_that_spares_the_first_two_requests_begins_behind_them() {
+        let faults = Faults::default();
+        faults.add(Rule::new(Fault::Reset).next(1).after(2));
+        let strikes = [(); 4].map(|()| faults.strike(Operation::GetObject, "b", "k").is_some());
+        assert_eq!(strikes, [false, false, true, false]);
     }
 
     #[test]

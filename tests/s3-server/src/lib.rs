@@ -1,7 +1,8 @@
 //! An S3 server in memory, for tests: the real wire protocol and real signature checks on a loopback port.
 //!
 //! Owned here: buckets, objects, versions, locks and multipart uploads kept in memory; a log of what was asked
-//! ([`Log`]); switches that make the server misbehave ([`Faults`]); and access to what is stored without the
+//! ([`Log`]); switches that make the server misbehave ([`Faults`]) or
+//! wait for a test ([`Hold`]); and access to what is stored without the
 //! wire ([`Buckets`]), so that a test can seed, compare and damage behind the server's back.
 //!
 //! ([`Policy`] decides what the one access key may do.)
@@ -17,6 +18,7 @@ mod buckets;
 mod content;
 mod door;
 mod faults;
+mod hold;
 mod log;
 mod object;
 mod operation;
@@ -27,6 +29,7 @@ mod storage;
 pub use buckets::{Buckets, Stored};
 pub use content::Content;
 pub use faults::{Fault, Faults, Rule};
+pub use hold::{Hold, NotHeld};
 pub use log::{Count, Log};
 pub use object::{Attributes, Lock};
 pub use operation::Operation;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use credenza_e2e::relay::{Relay, Strike};
 use credenza_e2e::s3::Endpoint;
 use credenza_e2e::{Report, Setup, bucket, memory_server, number};
-use credenza_s3_server::{Fault, Operation, Rule, Server};
+use credenza_s3_server::{Fault, Hold, Operation, Rule, Server};
 use serde_json::Value;
 
 use super::{MARKER, body, buckets, expect_mirrored, mirror, policy, put, run};
@@ -75,22 +75,21 @@ fn a_run_that_fails_in_the_midst_says_why_and_the_next_one_goes_on() {
     report.scenario("the source is written to while it is read: each object is of one moment", || {
         let (server, setup) = buckets("deletes = \"now\"")?;
         bucket::fill_many(&server.buckets, "source", 40);
-        // What was listed is another when it is read.
-        let late = Rule::new(Fault::Late { ms: 20 }).in_bucket("source").on(&[Operation::GetObject]);
-        server.faults().add(late);
+        // Its body breaks off in the middle, and it is another when the rest is asked for.
+        let (key, hold) = ("dir-000/object-000039", Hold::default());
+        put(&server, "source", key, [b'a'; 8000]);
+        let on_read = |fault| Rule::new(fault).in_bucket("source").under(key).on(&[Operation::GetObject]).next(1);
+        server.faults().add(on_read(Fault::Truncated { keep_bytes: 4000 }));
+        server.faults().add(on_read(Fault::Held(hold.clone())));
         let file = setup.path("jobs.toml").display().to_string();
         let mut running = setup.credenza.start(["mirror", "run", "a", "--jobs", &file])?;
-        let mut n = 0_u32;
-        while !running.has_ended()? {
-            put(&server, "source", "dir-000/object-000039", format!("{n:08}").repeat(1000));
-            n += 1;
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        running.held(&hold, 1)?;
+        put(&server, "source", key, [b'b'; 8000]);
+        hold.release();
         running.wait()?;
-        if let Some(copied) = body(&server, "copy", "dir-000/object-000039") {
-            let first = copied.get(..8).unwrap_or_default();
-            let is_torn = copied.len() == 8000 && copied.chunks(8).any(|piece| piece != first);
-            ensure!(!is_torn, "it is of more than one moment");
+        if let Some(copied) = body(&server, "copy", key) {
+            let is_torn = copied.iter().any(|byte| Some(byte) != copied.first());
+            ensure!(!is_torn && copied.len() == 8000, "it is of more than one moment");
         }
         server.faults().clear();
         run(&setup, &[], 0)?;
@@ -162,15 +161,15 @@ fn what_somebody_puts_there_while_a_run_is_under_way_is_not_removed() {
         server.buckets.remove("source", gone);
         server.buckets.remove("source", also);
         // The run has listed all when it says that it is on its way, and waits there for the answer.
-        let slow = Rule::new(Fault::Late { ms: 2000 }).in_bucket("copy").on(&[Operation::PutObject]).next(1);
-        server.faults().add(slow);
+        let hold = Hold::default();
+        let marked = Rule::new(Fault::AnswerHeld(hold.clone())).in_bucket("copy").on(&[Operation::PutObject]);
+        server.faults().add(marked.next(1));
         let file = setup.path("jobs.toml").display().to_string();
         let mut going = setup.credenza.start(["--json", "mirror", "run", "a", "--jobs", &file])?;
-        while marker(&server)?["towards"] == serde_json::json!([]) {
-            ensure!(!going.has_ended()?, "it ended before it was on its way");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        going.held(&hold, 1)?;
+        ensure!(marker(&server)?["towards"] != serde_json::json!([]), "it does not say that it is on its way");
         put(&server, "copy", gone, "theirs");
+        hold.release();
         let ended = going.wait()?;
         ensure!(body(&server, "copy", gone).as_deref() == Some(b"theirs"), "it was removed: {}", ended.whole());
         ensure!(body(&server, "copy", also).is_none(), "what nobody has touched goes: {}", ended.whole());
