@@ -199,7 +199,7 @@ impl Run {
 
     fn printed_when(&mut self, wanted: &str, is_there: impl Fn(&str) -> bool) -> Result<String> {
         let printed = |run: &Self| run.stdout.as_ref().map(Pipe::so_far).unwrap_or_default();
-        self.until(&format!("printing {wanted}"), |run| is_there(&printed(run)))?;
+        self.until_it(&format!("printing {wanted}"), |run| is_there(&printed(run)))?;
         Ok(printed(self))
     }
 
@@ -208,10 +208,18 @@ impl Run {
     /// # Errors
     /// When the run ends without that, or hangs.
     pub fn held(&mut self, hold: &Hold, number: usize) -> Result<()> {
-        self.until(&format!("being held at {number} requests"), |_| hold.held() >= number)
+        self.until(&format!("being held at {number} requests"), || hold.held() >= number)
     }
 
-    fn until(&mut self, wanted: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
+    /// Returns as soon as something has come about that it does, named for the message. What passes by must be held, or it is missed.
+    ///
+    /// # Errors
+    /// When the run ends without that, or hangs.
+    pub fn until(&mut self, wanted: &str, is_so: impl Fn() -> bool) -> Result<()> {
+        self.until_it(wanted, |_| is_so())
+    }
+
+    fn until_it(&mut self, wanted: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
         let begun = Instant::now();
         loop {
             // Asked first: what came about just before the end is seen, too.
@@ -278,14 +286,6 @@ impl Run {
     /// When it has ended.
     pub fn cpu(&self) -> Result<Duration> {
         process::cpu(self.child.id())
-    }
-
-    /// Whether the run has ended.
-    ///
-    /// # Errors
-    /// When the process cannot be asked.
-    pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.look()?.is_some())
     }
 
     /// Waits for the end and hands back all that was written.

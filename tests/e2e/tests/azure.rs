@@ -12,6 +12,7 @@ use credenza_e2e::relay::{Relay, Strike};
 use credenza_e2e::s3::xml;
 use credenza_e2e::servers::AzureServer;
 use credenza_e2e::{Precious, Report, Setup, memory_server_of_pages, number, requests_of, scenario, snapshot_of, tree};
+use credenza_s3_server::Hold;
 use http::Method;
 use rustix::process::Signal;
 
@@ -142,14 +143,13 @@ fn kill(account: &Account) -> Result<()> {
         std::fs::write(large.join(seed.to_string()), tree::noise(seed, 16 << 20))?;
     }
     relay.clear();
-    relay.strike(Strike::Late(100), &["PUT", "/data/"], 1);
+    let hold = Hold::default();
+    relay.strike(Strike::AnswerHeld(hold.clone()), &["PUT", "/data/"], 2);
     let mut run = precious.setup.credenza.start(["backup", &large.to_string_lossy()])?;
-    while relay.lines().iter().filter(|line| line.starts_with("PUT") && line.contains("/data/")).count() < 2 {
-        ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-        std::thread::yield_now();
-    }
+    run.held(&hold, 1)?;
     run.signal(Signal::KILL)?;
     run.wait()?;
+    hold.release();
     relay.clear();
     precious.expect_only_snapshot()?;
     precious.setup.check()?.expect_code(0)?;
@@ -358,14 +358,13 @@ fn killed_restore(azure: &Azure) -> Result<()> {
     std::fs::write(folder.join("large"), tree::noise(3, 40 << 20))?;
     behind.add(&setup, "destination", "copy", &place("unfinished"))?;
     setup.backup(&folder.to_string_lossy())?;
-    relay.strike(Strike::Late(200), &["comp=block&"], 1);
+    let hold = Hold::default();
+    relay.strike(Strike::AnswerHeld(hold.clone()), &["comp=block&"], 2);
     let mut run = setup.credenza.start(["restore", "latest", "--to", "@copy"])?;
-    while relay.lines().iter().filter(|line| line.contains("comp=block&")).count() < 2 {
-        ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-        std::thread::yield_now();
-    }
+    run.held(&hold, 1)?;
     run.signal(Signal::KILL)?;
     run.wait()?;
+    hold.release();
     ensure!(azure.names(CONTAINER, "unfinished/")?.is_empty(), "a part of a blob was published");
     relay.clear();
     setup.credenza.ok(["restore", "latest", "--to", "@copy"])?;

@@ -270,16 +270,9 @@ fn a_stream_that_is_interrupted_or_named_wrongly_leaves_no_snapshot() {
         let pid = setup.path("pid").to_string_lossy().into_owned();
         let script = format!("echo $$ > {pid}; echo begun; exec sleep 1000");
         let words = ["backup", "--stdin-command", "out", "--", "/bin/sh", "-c", &script];
-        let run = setup.credenza.start(words)?;
-        let begun = Instant::now();
-        let child = loop {
-            let text = fs::read_to_string(&pid).unwrap_or_default();
-            if text.ends_with('\n') {
-                break text.trim().to_owned();
-            }
-            ensure!(begun.elapsed() < Duration::from_secs(60), "the command was not started");
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let mut run = setup.credenza.start(words)?;
+        run.until("starting the command", || fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')))?;
+        let child = fs::read_to_string(&pid)?.trim().to_owned();
         run.signal(Signal::TERM)?;
         run.wait()?.expect_code(130)?;
         ensure!(!PathBuf::from(format!("/proc/{child}")).exists(), "the command goes on");

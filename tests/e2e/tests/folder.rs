@@ -224,10 +224,8 @@ fn a_killed_backup_of_a_slow_source_uploads_only_the_rest_when_it_is_run_again()
     server.log().clear();
     let mut run = setup.credenza.start(["backup", "@slow"])?;
     // Two minutes after it has begun, however slow its source is.
-    while !server.log().lines().iter().any(|line| line.starts_with("PUT /repository/index/")) {
-        ensure!(!run.has_ended()?, "{}", run.wait()?.whole());
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    let is_described = |line: &String| line.starts_with("PUT /repository/index/");
+    run.until("describing what it has kept", || server.log().lines().iter().any(is_described))?;
     run.signal(Signal::KILL)?;
     run.wait()?;
     server.faults().clear();

@@ -6,8 +6,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use credenza_e2e::relay::{Relay, Strike};
 use credenza_e2e::servers::GcsServer;
 use credenza_e2e::{Precious, Report, Setup, number, requests_of, snapshot_of, tree};
+use credenza_s3_server::Hold;
 use serde_json::{Value, json};
 
 #[test]
@@ -162,20 +164,15 @@ fn killed(server: &GcsServer) -> Result<()> {
     let large = setup.path("large");
     std::fs::create_dir(&large)?;
     std::fs::write(large.join("noise"), tree::noise(5, 60_000_000))?;
-    // When the first pack is there, and others are on their way.
-    let packs = || -> Result<usize> {
-        let url = format!("http://{}/storage/v1/b/{}/o?prefix=killed/data/", server.host, GcsServer::BUCKET);
-        let output = std::process::Command::new("curl").args(["--silent", &url]).output()?;
-        let listed: Value = serde_json::from_slice(&output.stdout)?;
-        Ok(listed.get("items").and_then(Value::as_array).map_or(0, Vec::len))
-    };
-    let before = packs()?;
+    // Something has arrived, and is not confirmed.
+    let (relay, hold) = (Relay::start(&server.host)?, Hold::default());
+    setup.credenza.ok(["repository", "set", "store", &format!("host={}", relay.host)])?;
+    relay.strike(Strike::AnswerHeld(hold.clone()), &["PUT", "upload_id="], 2);
     let mut run = setup.credenza.start(["backup", &large.to_string_lossy()])?;
-    while packs()? <= before && !run.has_ended()? {
-        std::thread::yield_now();
-    }
+    run.held(&hold, 1)?;
     run.signal(rustix::process::Signal::KILL)?;
     run.wait()?;
+    hold.release();
     precious.expect_intact()?;
     let snapshot = snapshot_of(&setup.backup(&large.to_string_lossy())?)?;
     tree::compare_bytes(&large, &setup.restore(&snapshot, "again")?)?;

@@ -49,7 +49,7 @@ impl World {
         Ok(world)
     }
 
-    /// The file of jobs: a policy for each replica, and for one behind a relay; the first asks for a lock.
+    /// The file of jobs: a policy for each replica, and for two behind a relay; the first asks for a lock.
     fn write(&self, lock: &str) -> Result<()> {
         let origin = self.origin().to_string_lossy().into_owned();
         let policy = |name: &str| {
@@ -58,7 +58,7 @@ impl World {
                 "[replicate.{name}]\nfrom = \"{origin}\"\nguard = {{ vanish_max = 2 }}\n[[replicate.{name}.to]]\ntarget = \"@{name}\"\n{lock}"
             )
         };
-        let policies: String = ALL.iter().chain(&["relayed"]).map(|name| policy(name)).collect();
+        let policies: String = ALL.iter().chain(&["relayed", "frozen"]).map(|name| policy(name)).collect();
         Ok(std::fs::write(self.jobs(), format!("version = 1\n{policies}"))?)
     }
 
@@ -201,11 +201,14 @@ fn a_server_is_killed(world: &mut World) -> Result<()> {
 
 /// Nothing is measured: a run that waits for a frozen server is asked to end, and does.
 fn a_server_is_frozen(world: &mut World) -> Result<()> {
+    let relay = Relay::start(world.folder.s3.endpoint().url.trim_start_matches("http://"))?;
+    world.behind(&relay, &world.folder, "frozen")?;
     world.folder.signal("STOP")?;
     world.back_up()?;
     let jobs = world.jobs().to_string_lossy().into_owned();
-    let run = world.precious.setup.credenza.start(World::carrying("folder", &jobs))?;
+    let mut run = world.precious.setup.credenza.start(World::carrying("frozen", &jobs))?;
     world.carry("mini")?.expect_code(0)?;
+    run.until("asking the server", || !relay.lines().is_empty())?;
     run.signal(Signal::INT)?;
     let ended = run.wait()?.expect_code(130)?;
     world.folder.signal("CONT")?;
