@@ -7,7 +7,6 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// A repository, and a folder with some files.
 fn with_folder() -> Result<(Setup, PathBuf)> {
