@@ -25,6 +25,7 @@ use credenza_connect::{
 use credenza_engine::backup::{self, BackupOptions, BackupReport};
 use credenza_engine::{CreateOptions, ObjectCache, Repository, RunContext, Secret};
 use credenza_model::{Attribute, AttributeValue, Entry, EntryKind, Key};
+use tokio::sync::Semaphore;
 
 const NAME: &str = "an_unchanged_bucket_costs_its_pages_a_dozen_requests_and_little_memory";
 const STEP: &str = "CREDENZA_TEST_STEP";
@@ -38,6 +39,8 @@ const PAGE: usize = 1000;
 const LATENCY: Duration = Duration::from_millis(10);
 /// Pages of a listing that are to be in flight at the same time.
 const IN_FLIGHT_MIN: usize = 4;
+/// What only ends a run whose pages never are.
+const MEETING_MAX: Duration = Duration::from_mins(5);
 /// Requests beside the pages of the listing, of source and store together.
 const REQUESTS_MAX: usize = 11;
 /// The cache has room for all that is kept there, as a user's has.
@@ -46,9 +49,11 @@ const CACHE_BYTES_MAX: u64 = 1 << 30;
 const MEMORY_BYTES_MAX: u64 = 200 * 1000 * 1000;
 
 /// A bucket whose objects follow from their numbers, each one byte long.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Lister {
     objects: usize,
+    /// Closed when so many pages are in flight as there are to be; until then the first wait for each other.
+    met: Arc<Semaphore>,
     pages: Arc<AtomicUsize>,
     in_flight: Arc<AtomicUsize>,
     most_in_flight: Arc<AtomicUsize>,
@@ -71,6 +76,11 @@ fn entry(number: usize) -> Found {
 }
 
 impl Lister {
+    fn new(objects: usize) -> Self {
+        let [pages, in_flight, most_in_flight, reads] = [(); 4].map(|()| Arc::default());
+        Self { objects, met: Arc::new(Semaphore::new(0)), pages, in_flight, most_in_flight, reads }
+    }
+
     fn first_behind(&self, after: &[u8]) -> usize {
         let (mut low, mut high) = (0, self.objects);
         while low < high {
@@ -130,6 +140,12 @@ impl Scanner for Listing {
         self.lister.pages.fetch_add(1, Ordering::Relaxed);
         let now = self.lister.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.lister.most_in_flight.fetch_max(now, Ordering::Relaxed);
+        if now >= IN_FLIGHT_MIN {
+            self.lister.met.close();
+        }
+        if tokio::time::timeout(MEETING_MAX, self.lister.met.acquire()).await.is_err() {
+            self.lister.met.close();
+        }
         tokio::time::sleep(LATENCY).await;
         self.lister.in_flight.fetch_sub(1, Ordering::Relaxed);
         let numbers = std::mem::replace(&mut self.next, end)..end;
@@ -163,8 +179,12 @@ fn run_steps() {
 
 async fn back_up(folder: &Path, step: &str) {
     let objects = std::env::var(COUNT).map_or(OBJECTS, |count| count.parse().unwrap());
-    let lister = Lister { objects, ..Lister::default() };
     let (is_first, place) = (step == "first", folder.join("repository"));
+    let lister = Lister::new(objects);
+    if is_first {
+        // What nobody knows is listed in one piece.
+        lister.met.close();
+    }
     if is_first {
         create_plain(&place).await;
     }

@@ -155,14 +155,13 @@ fn a_bucket_that_is_full_is_told_once_and_made_up_for_and_one_that_answers_503_f
         ensure!(heard.recv_timeout(PATIENCE)?.starts_with("failed: "), "a full bucket is told");
         server.faults().clear();
         ensure!(heard.recv_timeout(PATIENCE)?.starts_with("recovered: "), "and its end");
-        server.faults().add(Rule::new(Fault::SlowDown { retry_after_s: None }));
+        server.faults().add(Rule::new(Fault::SlowDown { retry_after_s: None }).next(3));
         let begun = Instant::now();
         while server.faults().struck() < 3 {
             ensure!(begun.elapsed() < PATIENCE, "no run meets the 503");
             std::thread::sleep(Duration::from_millis(20));
         }
         let before = daemon.printed("a: done")?.matches("a: done").count();
-        server.faults().clear();
         while daemon.printed("a: done")?.matches("a: done").count() <= before {
             ensure!(begun.elapsed() < PATIENCE, "the run that waited does not end");
             std::thread::sleep(Duration::from_millis(20));

@@ -157,7 +157,7 @@ fn what_is_served_in_the_background_goes_on_until_it_is_killed() {
             let mut looks = 0;
             while !setup.credenza.run(["check"])?.whole().contains("was found damaged on") {
                 looks += 1;
-                ensure!(looks < 100, "it does not come on record");
+                ensure!(looks < 600, "it does not come on record");
                 std::thread::sleep(std::time::Duration::from_millis(100));
             }
             Ok(())

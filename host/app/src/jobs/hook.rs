@@ -290,7 +290,7 @@ mod tests {
             let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
             // A signal is on its way before a process is gone.
             let is_gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
-            for _ in 0..600 {
+            for _ in 0..1200 {
                 if is_gone(&stat()) {
                     break;
                 }

@@ -1,5 +1,6 @@
 //! The screen of replication: how each copy stands, and what is done there.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use credenza_app::{Kind, OpenOptions, OpenRepository, Settings, StoreUse};
@@ -80,11 +81,20 @@ async fn who_does_not_wait_sees_the_record_first_and_then_what_was_measured() {
         with_policy_of(with_job_within(limits, "at = \"02:30\"").await, "to = [ { target = \"@paris\" } ]").await;
     let begun = send(&stand, "/jobs/replicate.main/run", "").await;
     stand.ended(begun.header("location")).await;
+    // Somebody else measures it, and does not come to an end.
+    let (under_way, waits) = channel::<()>();
+    let policies = &stand.site.policies;
+    let looked = policies.look("replicate.main", Duration::ZERO, move || {
+        let _ = waits.recv();
+        panic!("for the test")
+    });
+    assert!(looked.await.goes_on);
     let page = stand.page("/replication").await;
     for said in ["By the record of this machine", "<strong>Complete.</strong>", "<dt>Behind</dt><dd>by nothing"] {
         assert!(page.text().contains(said), "{said}: {}", page.text());
     }
     assert!(!page.text().contains("<dt>Not proven</dt>"), "what the record does not say is not shown: {}", page.text());
+    drop(under_way);
     let measured = loop {
         let page = stand.page("/replication").await;
         if page.text().contains("it is being measured again") {
