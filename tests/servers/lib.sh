@@ -46,26 +46,26 @@ launch() {
     echo $! >"$work/pid"
 }
 
-# await_word WORKDIR WORD: waits up to a minute until a server that speaks no HTTP has said so.
+# await_word WORKDIR WORD: waits up to five minutes until a server that speaks no HTTP has said so.
 await_word() {
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         grep --quiet --line-regexp "$2" "$1/log" && return
         kill -0 "$(cat "$1/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$1/log")"
         sleep 0.1
     done
-    fail "no answer within a minute: $(tail -n 20 "$1/log")"
+    fail "no answer within five minutes: $(tail -n 20 "$1/log")"
 }
 
-# await WORKDIR URL [STATUS]: waits up to a minute for an HTTP answer, of that status when one is given.
+# await WORKDIR URL [STATUS]: waits up to five minutes for an HTTP answer, of that status when one is given.
 await() {
     local work=$1 url=$2 wanted=${3:-} status
-    for _ in $(seq 600); do
-        status=$(curl --insecure --silent --output /dev/null --max-time 2 --write-out '%{http_code}' "$url" || true)
+    for _ in $(seq 3000); do
+        status=$(curl --insecure --silent --output /dev/null --max-time 20 --write-out '%{http_code}' "$url" || true)
         if [ "$status" != 000 ] && [ "${wanted:-$status}" = "$status" ]; then
             return
         fi
         kill -0 "$(cat "$work/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$work/log")"
         sleep 0.1
     done
-    fail "no answer from $url within a minute: $(tail -n 20 "$work/log")"
+    fail "no answer from $url within five minutes: $(tail -n 20 "$work/log")"
 }

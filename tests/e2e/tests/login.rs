@@ -76,7 +76,7 @@ fn answer(mut stream: TcpStream, tokens: &mut Tokens, log: &Mutex<Vec<String>>) 
     reader.read_exact(&mut body)?;
     let body = String::from_utf8_lossy(&body).into_owned();
     log.lock().unwrap().push(body.clone());
-    let begun = r#"{"device_code":"a-device-code","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device","expires_in":60,"interval":0}"#;
+    let begun = r#"{"device_code":"a-device-code","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device","expires_in":1800,"interval":0}"#;
     let (status, text) = if first.contains("/device") { (200, begun.to_owned()) } else { tokens(&body) };
     write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
 }

@@ -472,7 +472,7 @@ fn a_mount_does_nothing_that_nobody_asks_for() {
         ensure!(questions < 200, "{questions} questions for a second look at {FILES} files");
         // What beats regularly would be heard in each of them.
         let mut heard = Vec::new();
-        let is_idle = (0..10).any(|_| {
+        let is_idle = (0..60).any(|_| {
             let before = run.waits().unwrap_or_default();
             std::thread::sleep(std::time::Duration::from_secs(1));
             let waits = run.waits().map_or(1, |waits| waits - before);

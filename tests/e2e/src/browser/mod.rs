@@ -20,7 +20,7 @@ pub use looks::{Scheme, View};
 pub use ui::Ui;
 
 /// How long is waited for anything at most.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(3);
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Stops of the tabulator that are tried before a control counts as out of reach.
@@ -204,14 +204,12 @@ impl Browser {
         self.wait(&format!("the page does not say {text:?}"), || Ok(self.text()?.contains(text).then_some(())))
     }
 
-    /// Demands that the page does not say this.
+    /// Waits until the page does not say this, or no more.
     ///
     /// # Errors
-    /// When it does.
+    /// With what it says, when it does.
     pub fn refuse(&self, text: &str) -> Result<()> {
-        let shown = self.text()?;
-        ensure!(!shown.contains(text), "{} says {text:?}:\n{shown}", self.address()?);
-        Ok(())
+        self.wait(&format!("the page says {text:?}"), || Ok((!self.text()?.contains(text)).then_some(())))
     }
 
     fn all(&self, using: &str, value: &str) -> Result<Vec<Element<'_>>> {
