@@ -1,6 +1,7 @@
 //! What tests of the engine begin with: repositories in memory, sources, and reading back what is in a snapshot.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 pub(crate) use credenza_connect::random::noise;
-use credenza_connect::wrap::Record as Recorder;
+use credenza_connect::wrap::{Record as Recorder, call};
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
     Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, ability,
@@ -108,24 +109,31 @@ impl<F: Fn(Answer<Opened>) -> Answer<Opened> + Send + Sync> Source for Reading<F
     }
 }
 
-/// A store in memory that never gives one object; three minutes pass with each try.
-pub(crate) struct Withholding {
-    pub(crate) inner: MemoryStore,
-    pub(crate) object: StoreKey,
-    /// Why; `connect` is no answer, and then nothing else is answered either once it was asked for that object.
-    pub(crate) reason: &'static str,
-    pub(crate) clock: Arc<TestClock>,
+/// What comes before a call of a store: it hears the name of the call, and its first key or its prefix; it may take its time, and fail the call.
+type Hook = dyn Fn(&'static str, &str) -> BoxFuture<'static, Answer<()>> + Send + Sync;
+
+/// A store in memory with a hook.
+pub(crate) struct Hooked {
+    inner: MemoryStore,
+    hook: Box<Hook>,
 }
 
-impl Withholding {
-    fn failure(&self) -> credenza_connect::Error {
-        self.clock.pass(Duration::from_mins(3));
-        credenza_connect::Error::new(ErrorClass::Transient, self.reason, "it does not work for a while")
+impl Hooked {
+    pub(crate) fn new(
+        inner: &MemoryStore,
+        hook: impl Fn(&'static str, &str) -> BoxFuture<'static, Answer<()>> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { inner: inner.clone(), hook: Box::new(hook) })
+    }
+
+    async fn before(&self, name: &'static str, key: &str) -> Answer<()> {
+        (self.hook)(name, key).await
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Store for Withholding {
+impl Store for Hooked {
     async fn info(&self) -> Answer<StoreInfo> {
         self.inner.info().await
     }
@@ -135,31 +143,38 @@ impl Store for Withholding {
     }
 
     async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Answer<Stored> {
+        self.before(call::PUT, key.as_str()).await?;
         self.inner.put(key, data, options).await
     }
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Answer<Body> {
-        if *key == self.object { Err(self.failure()) } else { self.inner.get(key, range, version).await }
+        self.before(call::GET, key.as_str()).await?;
+        self.inner.get(key, range, version).await
     }
 
     async fn stat(&self, key: &StoreKey) -> Answer<StoredObject> {
-        if self.reason == "connect" { Err(self.failure()) } else { self.inner.stat(key).await }
+        self.before(call::STAT, key.as_str()).await?;
+        self.inner.stat(key).await
     }
 
     async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Answer<Page> {
+        self.before(call::LIST, prefix).await?;
         self.inner.list(prefix, cursor, max).await
     }
 
     async fn delete(&self, keys: &[StoreKey]) -> Answer<Vec<Answer<()>>> {
+        self.before(call::DELETE, keys.first().map_or("", StoreKey::as_str)).await?;
         self.inner.delete(keys).await
     }
 
     async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Answer<()> {
+        self.before(call::RETAIN, key.as_str()).await?;
         self.inner.retain(key, version, until).await
     }
 }
 
-/// A repository with `a` in one pack and `b` in another, whose store never gives the first, and the snapshot of both.
+/// A repository with `a` in one pack and `b` in another, whose store never gives the first, and the snapshot of both. Three minutes pass with each try.
+/// `connect` as the reason is no answer, and then nothing is told of any object either.
 pub(crate) async fn withheld(reason: &'static str) -> (Repository, SnapshotId, StoreKey) {
     let store = MemoryStore::new();
     let whole = repository(Arc::new(store.clone()), secret(), None).await;
@@ -170,8 +185,21 @@ pub(crate) async fn withheld(reason: &'static str) -> (Repository, SnapshotId, S
     source.put("b", noise(2, 200_000));
     let both = snapshot(&whole, &source).await;
     let clock = Arc::<TestClock>::default();
-    let withholding = Withholding { inner: store, object: object.clone(), reason, clock: Arc::clone(&clock) };
-    (open(Arc::new(withholding), secret()).await.with_clock(clock), both, object)
+    let (passing, meant) = (Arc::clone(&clock), object.clone());
+    let withholding = Hooked::new(&store, move |name, key| {
+        let is_withheld = match name {
+            call::GET => key == meant.as_str(),
+            call::STAT => reason == "connect",
+            _ => false,
+        };
+        if !is_withheld {
+            return ready(Ok(())).boxed();
+        }
+        passing.pass(Duration::from_mins(3));
+        let failure = credenza_connect::Error::new(ErrorClass::Transient, reason, "it does not work for a while");
+        ready(Err(failure)).boxed()
+    });
+    (open(withholding, secret()).await.with_clock(clock), both, object)
 }
 
 /// A key file: it costs no time, unlike a passphrase.

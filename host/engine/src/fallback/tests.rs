@@ -1,21 +1,20 @@
 //! Replicas of both kinds in memory: what is lost here is read there, and nothing wrong is.
 
+use std::future::{pending, ready};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use credenza_connect::Destination;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
-use credenza_connect::wrap::Record;
-use credenza_connect::{
-    Body, ByteRange, Check, Destination, Page, Payload, PutOptions, Result as Answer, Store, StoreInfo, Stored,
-    StoredObject,
-};
-use credenza_model::{SnapshotId, StoreKey, Timestamp};
+use credenza_connect::wrap::{Record, call};
+use credenza_model::{SnapshotId, StoreKey};
+use futures_util::FutureExt;
 
 use super::*;
 use crate::check::{self, CheckOptions, Sample};
 use crate::repair::{self, RepairOptions};
 use crate::restore::{self, RestoreOptions};
 use crate::sync::{self, SyncOptions};
-use crate::testing::{TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
+use crate::testing::{Hooked, TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{RunContext, Secret, SnapshotName};
 
 /// A repository that is open, and what was told of it.
@@ -168,67 +167,23 @@ async fn a_repository_with_other_snapshots_is_passed_over_and_that_is_told_once(
     assert!(told.len() == 1 && told[0].contains("no snapshot of this repository"), "{told:?}");
 }
 
-/// A store that answers nothing from some time on; five minutes pass at each question.
-struct Hanging {
-    inner: MemoryStore,
-    clock: Arc<TestClock>,
-    hangs: AtomicBool,
-}
-
-impl Hanging {
-    async fn answer(&self) {
-        if self.hangs.load(SeqCst) {
-            self.clock.pass(ANSWER_MAX);
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Hanging {
-    async fn info(&self) -> Answer<StoreInfo> {
-        self.inner.info().await
-    }
-
-    async fn check(&self) -> Vec<Check> {
-        self.inner.check().await
-    }
-
-    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Answer<Stored> {
-        self.inner.put(key, data, options).await
-    }
-
-    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Answer<Body> {
-        self.answer().await;
-        self.inner.get(key, range, version).await
-    }
-
-    async fn stat(&self, key: &StoreKey) -> Answer<StoredObject> {
-        self.inner.stat(key).await
-    }
-
-    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Answer<Page> {
-        self.inner.list(prefix, cursor, max).await
-    }
-
-    async fn delete(&self, keys: &[StoreKey]) -> Answer<Vec<Answer<()>>> {
-        self.inner.delete(keys).await
-    }
-
-    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Answer<()> {
-        self.inner.retain(key, version, until).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_hangs_is_passed_over_and_the_next_is_asked() {
     let (near, here, made, far, there) = pair(true).await;
     let expected = contents(&here, made).await;
     packs(&near, "data/").iter().for_each(|key| spoil(&near, key));
-    let clock = Arc::<TestClock>::default();
-    let hanging = Arc::new(Hanging { inner: far, clock: Arc::clone(&clock), hangs: AtomicBool::new(false) });
-    let frozen = open(Arc::clone(&hanging) as _, Secret::KeyFile(vec![9; 32].into())).await;
-    hanging.hangs.store(true, SeqCst);
+    let (clock, hangs) = (Arc::<TestClock>::default(), Arc::new(AtomicBool::new(false)));
+    let (passing, is_frozen) = (Arc::clone(&clock), Arc::clone(&hangs));
+    // Five minutes pass at each question.
+    let hanging = Hooked::new(&far, move |name, _| {
+        if name != call::GET || !is_frozen.load(SeqCst) {
+            return ready(Ok(())).boxed();
+        }
+        passing.pass(ANSWER_MAX);
+        pending().boxed()
+    });
+    let frozen = open(hanging, Secret::KeyFile(vec![9; 32].into())).await;
+    hangs.store(true, SeqCst);
     let (frozen, paris) = (Test::of("@frozen", frozen), Test::of("@paris", there));
     let hurt = open(Arc::new(near), secret()).await.with_clock(clock);
     let here = beside(&hurt, &[&frozen, &paris]);

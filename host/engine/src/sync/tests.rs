@@ -1,5 +1,6 @@
 //! Sync between repositories in memory, with keys of every relation, faults, damage and counted requests.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::audit::{self, AuditOptions};
 use crate::blobs::Shares;
-use crate::testing::{TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
+use crate::testing::{Hooked, TestClock, contents, expect_whole, handle, noise, open, repository, secret, snapshot};
 use crate::{DamageKind, Repository, RunContext, Secret};
 
 /// Orders of answers that are tried.
@@ -259,7 +260,7 @@ async fn a_group_of_whose_packs_a_collector_takes_some_is_carried_one_by_one() {
     let record = seal_document(target.keys(), ObjectKind::Condemned, ObjectId::new([7; 16]), &body).unwrap();
     let store = here.clone();
     let collector = async move { drop(crate::write::put(&*store, record, None).await.unwrap()) }.boxed();
-    let overtaken = Overtaken::new(&here, "intent/", collector);
+    let overtaken = overtaken(&here, "intent/", collector);
     let report = sync(&origin, &open(overtaken, secret()).await).await.unwrap();
     assert_eq!((report.copied.as_slice(), report.failed), (others.as_slice(), 0), "{:?}", report.findings);
     for id in &others {
@@ -340,7 +341,7 @@ async fn a_group_whose_commits_take_long_is_announced_again() {
     let target = repository(here.clone(), secret(), Some(&origin)).await;
     let clock = Arc::<TestClock>::default();
     let passing = Arc::clone(&clock);
-    let slow = Overtaken::new(&here, "snapshot/", async move { passing.pass(Duration::from_mins(11)) }.boxed());
+    let slow = overtaken(&here, "snapshot/", async move { passing.pass(Duration::from_mins(11)) }.boxed());
     let store = Record::new(slow);
     let slow = open(Arc::new(store.clone()), secret()).await.with_clock(clock);
     assert_eq!(sync(&origin, &slow).await.unwrap().copied, ids);
@@ -560,17 +561,22 @@ async fn in_whatever_order_calls_are_answered_a_copy_is_whole() {
     }
 }
 
-/// A store at which something happens just before the first object of a folder is put.
-struct Overtaken {
-    inner: Arc<MemoryStore>,
-    folder: &'static str,
-    meanwhile: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
-}
-
-impl Overtaken {
-    fn new(inner: &Arc<MemoryStore>, folder: &'static str, meanwhile: BoxFuture<'static, ()>) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(inner), folder, meanwhile: Some(meanwhile).into() })
-    }
+/// A store at which something happens just before the first object of a folder is put; whoever puts another there waits for it.
+fn overtaken(inner: &MemoryStore, folder: &'static str, meanwhile: BoxFuture<'static, ()>) -> Arc<Hooked> {
+    let meanwhile = Arc::new(tokio::sync::Mutex::new(Some(meanwhile)));
+    Hooked::new(inner, move |name, key| {
+        if name != call::PUT || !key.starts_with(folder) {
+            return ready(Ok(())).boxed();
+        }
+        let waiting = Arc::clone(&meanwhile);
+        async move {
+            if let Some(meanwhile) = waiting.lock().await.take() {
+                meanwhile.await;
+            }
+            Ok(())
+        }
+        .boxed()
+    })
 }
 
 /// Another run that does all of its work.
@@ -582,77 +588,20 @@ fn other_run(origin: &Repository, target: Repository) -> BoxFuture<'static, ()> 
     .boxed()
 }
 
-#[async_trait::async_trait]
-impl Store for Overtaken {
-    async fn info(&self) -> credenza_connect::Result<credenza_connect::StoreInfo> {
-        self.inner.info().await
-    }
-
-    async fn check(&self) -> Vec<credenza_connect::Check> {
-        self.inner.check().await
-    }
-
-    async fn put(
-        &self,
-        key: &credenza_model::StoreKey,
-        payload: credenza_connect::Payload,
-        options: &credenza_connect::PutOptions,
-    ) -> credenza_connect::Result<credenza_connect::Stored> {
-        if key.as_str().starts_with(self.folder)
-            && let Some(meanwhile) = self.meanwhile.lock().await.take()
-        {
-            meanwhile.await;
-        }
-        self.inner.put(key, payload, options).await
-    }
-
-    async fn get(
-        &self,
-        key: &credenza_model::StoreKey,
-        range: Option<credenza_connect::ByteRange>,
-        version: Option<&str>,
-    ) -> credenza_connect::Result<credenza_connect::Body> {
-        self.inner.get(key, range, version).await
-    }
-
-    async fn stat(&self, key: &credenza_model::StoreKey) -> credenza_connect::Result<credenza_connect::StoredObject> {
-        self.inner.stat(key).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        cursor: Option<&str>,
-        max: usize,
-    ) -> credenza_connect::Result<credenza_connect::Page> {
-        self.inner.list(prefix, cursor, max).await
-    }
-
-    async fn delete(
-        &self,
-        keys: &[credenza_model::StoreKey],
-    ) -> credenza_connect::Result<Vec<credenza_connect::Result<()>>> {
-        self.inner.delete(keys).await
-    }
-
-    async fn retain(
-        &self,
-        key: &credenza_model::StoreKey,
-        version: Option<&str>,
-        until: credenza_model::Timestamp,
-    ) -> credenza_connect::Result<()> {
-        self.inner.retain(key, version, until).await
-    }
+/// A repository of three snapshots beside an empty one in that store, which has its keys or others.
+async fn three_beside(here: &Arc<MemoryStore>, alike: bool) -> (Repository, Vec<SnapshotId>) {
+    let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let ids = three_snapshots(&origin).await;
+    repository(here.clone(), secret(), alike.then_some(&origin)).await;
+    (origin, ids)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_that_carry_the_same_one_commits_it_and_the_other_finds_it_there() {
     for alike in [true, false] {
-        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-        let ids = three_snapshots(&origin).await;
         let here = Arc::new(MemoryStore::new());
-        repository(here.clone(), secret(), alike.then_some(&origin)).await;
-        let overtaken = Overtaken::new(&here, "usage/", other_run(&origin, open(here.clone(), secret()).await));
+        let (origin, ids) = three_beside(&here, alike).await;
+        let overtaken = overtaken(&here, "usage/", other_run(&origin, open(here.clone(), secret()).await));
         let report = sync(&origin, &open(overtaken, secret()).await).await.unwrap();
         assert_eq!((report.copied.len(), report.skipped, report.failed), (0, 3, 0), "{:?}", report.findings);
         expect_equal(&origin, &open(here, secret()).await, &ids).await;
@@ -662,12 +611,10 @@ async fn of_two_runs_that_carry_the_same_one_commits_it_and_the_other_finds_it_t
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_run_has_carried_meanwhile_is_not_put_over_where_the_store_would_let_it() {
     for alike in [true, false] {
-        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-        let ids = three_snapshots(&origin).await;
         let here = Arc::new(MemoryStore::ignoring_conditions());
-        repository(here.clone(), secret(), alike.then_some(&origin)).await;
+        let (origin, ids) = three_beside(&here, alike).await;
         // The other carries all while the first one is on its way with its first.
-        let overtaken = Overtaken::new(&here, "index/", other_run(&origin, open(here.clone(), secret()).await));
+        let overtaken = overtaken(&here, "index/", other_run(&origin, open(here.clone(), secret()).await));
         let report = sync(&origin, &open(overtaken, secret()).await).await.unwrap();
         assert_eq!((report.copied.len(), report.skipped, report.failed), (0, 3, 0), "{:?}", report.findings);
         let target = open(here, secret()).await;
@@ -680,14 +627,12 @@ async fn what_another_run_has_carried_meanwhile_is_not_put_over_where_the_store_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_usage_list_of_a_run_that_is_about_to_commit_is_adopted_and_not_removed() {
     for alike in [true, false] {
-        let origin = repository(Arc::new(MemoryStore::new()), secret(), None).await;
-        let ids = three_snapshots(&origin).await;
         let here = Arc::new(MemoryStore::new());
-        repository(here.clone(), secret(), alike.then_some(&origin)).await;
+        let (origin, ids) = three_beside(&here, alike).await;
         let late = Record::new(here.clone());
         // The other begins when the first usage list is there and its snapshot is not.
         let other = other_run(&origin, open(Arc::new(late.clone()), secret()).await);
-        let overtaken = Overtaken::new(&here, "snapshot/", other);
+        let overtaken = overtaken(&here, "snapshot/", other);
         let report = sync(&origin, &open(overtaken, secret()).await).await.unwrap();
         assert_eq!((report.copied.len() as u64 + report.skipped, report.failed), (3, 0), "{:?}", report.findings);
         let calls = late.calls();
