@@ -307,7 +307,7 @@ mod tests {
         use std::os::unix::process::CommandExt;
 
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "(sleep 20; echo late) & echo begun; wait"]).process_group(0);
+        command.args(["-c", "(sleep 300; echo late) & echo begun; wait"]).process_group(0);
         let source = StreamSource::of_command(b"dump", "h".to_owned(), command).unwrap();
         let opened = opened(&source).await.unwrap();
         let crate::BodyReader::Blocking(mut reader) = opened.body.reader else { panic!("a local body") };

@@ -1,12 +1,14 @@
 //! Logging in at an identity provider: a stand-in on this machine that signs what a test wants.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use credenza_app::users::Role;
+use credenza_engine::Clock;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -39,6 +41,8 @@ type Forgery = Box<dyn Fn(String) -> String + Send>;
 struct StandIn {
     issuer: String,
     key: EcdsaKeyPair,
+    /// In seconds, as the page has it, whose clock stands.
+    now: AtomicI64,
     logins: Mutex<Logins>,
     /// Changes the claims, and then the token.
     claims: Mutex<Claims>,
@@ -54,6 +58,7 @@ impl StandIn {
         let provider = Arc::new(Self {
             issuer: format!("http://{}", listener.local_addr().unwrap()),
             key,
+            now: AtomicI64::default(),
             logins: Mutex::default(),
             claims: Mutex::new(Box::new(|_| ())),
             token: Mutex::new(Box::new(|token| token)),
@@ -110,7 +115,7 @@ impl StandIn {
     }
 
     fn signed(&self, nonce: &str) -> String {
-        let now = credenza_engine::Clock::now(&credenza_engine::SystemClock).wall.seconds;
+        let now = self.now.load(Ordering::SeqCst);
         let mut claims = json!({
             "iss": self.issuer, "aud": CLIENT, "sub": "7", "nonce": nonce, "iat": now, "exp": now + 300,
             "email": NAME, "email_verified": true,
@@ -144,7 +149,9 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
 }
 
 fn stand(provider: &StandIn) -> Stand {
-    stand_at(&provider.issuer)
+    let stand = stand_at(&provider.issuer);
+    provider.now.store(stand.clock.now().wall.seconds, Ordering::SeqCst);
+    stand
 }
 
 fn stand_at(issuer: &str) -> Stand {
@@ -224,7 +231,7 @@ async fn a_token_that_does_not_hold_lets_nobody_in() {
     let provider = StandIn::start().await;
     let mut stand = stand(&provider);
     type Change = (&'static str, Value, &'static str);
-    let now = credenza_engine::Clock::now(&credenza_engine::SystemClock).wall.seconds;
+    let now = provider.now.load(Ordering::SeqCst);
     let changes: [Change; 13] = [
         ("iss", json!("https://evil.example"), "its `iss` is not"),
         ("aud", json!("another"), "its `aud` is not"),
