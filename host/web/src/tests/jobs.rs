@@ -19,7 +19,7 @@ use http::header::LOCATION;
 use tokio::sync::Notify;
 
 use super::outside::{behind_proxy, one_each};
-use super::{Stand, SteppedClock};
+use super::{Stand, SteppedClock, patient};
 use crate::limits::Limits;
 use crate::reach::Reach;
 use crate::server::{Options as ServerOptions, Server};
@@ -27,8 +27,7 @@ use crate::watch::Watch;
 
 /// A stand with the repository `@main`, the folder `home` as `@home`, and a job `a` with these lines.
 pub(super) async fn with_job(lines: &str) -> Stand {
-    // What is looked into answers, however slow the machine is.
-    with_job_within(Limits { rows: 3, overview: Duration::from_mins(5), ..Limits::default() }, lines).await
+    with_job_within(Limits { rows: 3, ..patient() }, lines).await
 }
 
 /// The same within other limits.
@@ -294,7 +293,7 @@ async fn a_daemon_that_serves_the_page_wakes_for_its_timer_alone() {
         reach: Reach::Machine,
         given: None,
         jobs: None,
-        limits: Limits::default(),
+        limits: patient(),
     };
     let server = Server::bind_by(stand.app.clone(), serving, Arc::clone(&clock) as _, stop.clone()).await.unwrap();
     let options = Options {

@@ -5,14 +5,14 @@ use std::fs;
 use credenza_engine::Secret;
 use http::StatusCode;
 
-use super::Stand;
+use super::{Stand, patient};
 use crate::limits::Limits;
 
 /// A PNG of 1 × 1 pixel, as far as its size.
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0";
 
 async fn stand(rows: usize) -> Stand {
-    let mut stand = Stand::new(Limits { rows, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     stand
@@ -182,7 +182,7 @@ async fn a_source_is_looked_into_as_it_is_now_and_checked_step_by_step() {
 
 #[tokio::test]
 async fn a_comparison_with_what_is_there_now_has_one_page_as_each_would_list_it_once_more() {
-    let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows: 3, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     let id = stand.backup("mine", &[(b"a", b"1")]).await;

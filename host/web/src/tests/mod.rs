@@ -18,6 +18,7 @@ mod safety;
 mod serving;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_app::users::{Users, UsersError};
@@ -88,6 +89,12 @@ impl Page {
     }
 }
 
+/// Limits by which nothing is given up because the machine is slow.
+fn patient() -> Limits {
+    let [head, search, overview] = [Duration::from_hours(1); 3];
+    Limits { head, search, overview, ..Limits::default() }
+}
+
 /// A program whose configuration and log are in that folder.
 fn app_in(folder: &TempDir) -> App {
     App::new(AppOptions {
@@ -115,7 +122,7 @@ impl Stand {
         let app = app_in(&folder);
         Users::edit(app.configuration_folder().unwrap(), users).unwrap();
         let entrance = Entrance::of(&app, LISTEN.parse().unwrap(), reach).unwrap();
-        Self::at(entrance, OUTSIDE, app, folder, Limits::default())
+        Self::at(entrance, OUTSIDE, app, folder, patient())
     }
 
     fn at(entrance: Entrance, host: &'static str, app: App, folder: Arc<TempDir>, limits: Limits) -> Self {
@@ -126,14 +133,14 @@ impl Stand {
 
     /// Another server over the same folders, with a browser that has entered.
     async fn again(&self) -> Self {
-        let mut stand = Self::over(Arc::clone(&self.folder), Limits::default());
+        let mut stand = Self::over(Arc::clone(&self.folder), patient());
         stand.enter().await;
         stand
     }
 
     /// A browser that has entered.
     async fn entered() -> Self {
-        let mut stand = Self::new(Limits::default());
+        let mut stand = Self::new(patient());
         stand.enter().await;
         stand
     }

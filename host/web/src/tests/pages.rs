@@ -6,7 +6,7 @@ use std::sync::Arc;
 use credenza_engine::{Event, Listener, Phase, Secret};
 use http::StatusCode;
 
-use super::Stand;
+use super::{Stand, patient};
 use crate::activity::Who;
 use crate::form::encode;
 use crate::limits::Limits;
@@ -46,7 +46,7 @@ async fn the_overview_says_of_each_repository_how_it_stands_and_what_to_do() {
 
 #[tokio::test]
 async fn snapshots_are_listed_newest_first_and_a_new_one_shows_without_a_restart() {
-    let mut stand = Stand::new(Limits { rows: 2, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows: 2, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     let first = stand.backup("mine", &[(b"a", b"1")]).await;
@@ -82,7 +82,7 @@ async fn all_keys(stand: &Stand, id: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_key_is_reached_by_links_and_downloaded_as_it_was() {
-    let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows: 3, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     let deep = [b"d/".repeat(40), b"end".to_vec()].concat();
@@ -147,7 +147,7 @@ async fn what_is_not_there_is_said_with_the_way_on() {
 
 #[tokio::test]
 async fn a_name_is_found_in_all_snapshots_and_each_content_once() {
-    let mut stand = Stand::new(Limits { rows: 3, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows: 3, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     stand.backup("mine", &[(b"letters/A.txt", b"old"), (b"same.txt", b"same")]).await;

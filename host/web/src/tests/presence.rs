@@ -10,9 +10,8 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinHandle;
 
-use super::{LISTEN, OUTSIDE, Stand, SteppedClock, app_in};
+use super::{LISTEN, OUTSIDE, Stand, SteppedClock, app_in, patient};
 use crate::activity::Who;
-use crate::limits::Limits;
 use crate::operations::Check;
 use crate::reach::{Others, Reach, Way};
 use crate::reply::{Body, Broken};
@@ -39,9 +38,9 @@ impl Room {
         let reach = Reach::Others(Others { hosts: vec![OUTSIDE.to_owned()], way: Way::Proxy(None), provider: None });
         let entrance = Entrance::of(&app, LISTEN.parse().unwrap(), &reach).unwrap();
         let clock = SteppedClock::new();
-        let mut stand = Stand::at(entrance, OUTSIDE, app.clone(), folder, Limits::default());
+        let mut stand = Stand::at(entrance, OUTSIDE, app.clone(), folder, patient());
         let entrance = Entrance::of(&app, LISTEN.parse().unwrap(), &reach).unwrap();
-        let site = server::site(app, entrance, None, Limits::default(), Arc::clone(&clock) as _, Stop::default());
+        let site = server::site(app, entrance, None, patient(), Arc::clone(&clock) as _, Stop::default());
         stand.site = Arc::new(site.unwrap());
         stand.repository("mine", Secret::None).await;
         let large: Vec<u8> =

@@ -8,8 +8,8 @@ use credenza_engine::Secret;
 use credenza_engine::replica::{self, KeepOptions};
 use http::StatusCode;
 
-use super::Stand;
 use super::jobs::{run_to_its_end, send, with_job, with_job_within, write};
+use super::{Stand, patient};
 use crate::limits::Limits;
 
 const JOB: &str = "[job.a]\nbackup = \"@home\"\nto = \"@main\"\nat = \"02:30\"";
@@ -76,7 +76,7 @@ async fn a_target_that_is_gone_is_not_known_and_its_bad_days_say_what_was_said_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_wait_sees_the_record_first_and_then_what_was_measured() {
-    let limits = Limits { overview: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { overview: Duration::ZERO, ..patient() };
     let stand =
         with_policy_of(with_job_within(limits, "at = \"02:30\"").await, "to = [ { target = \"@paris\" } ]").await;
     let begun = send(&stand, "/jobs/replicate.main/run", "").await;

@@ -12,7 +12,7 @@ use credenza_format::Access;
 use http::StatusCode;
 use zeroize::Zeroizing;
 
-use super::{PASSPHRASE, Page, Stand};
+use super::{PASSPHRASE, Page, Stand, patient};
 use crate::basket::Pick;
 use crate::form::encode;
 use crate::limits::Limits;
@@ -277,7 +277,7 @@ async fn what_is_picked_is_downloaded_as_one_archive() {
 
 #[tokio::test]
 async fn a_basket_is_of_one_session_refuses_what_meets_and_names_its_limits() {
-    let mut stand = Stand::new(Limits { rows: 2, ..Limits::default() });
+    let mut stand = Stand::new(Limits { rows: 2, ..patient() });
     stand.enter().await;
     stand.repository("mine", Secret::None).await;
     let first = stand.backup("mine", &[(b"f/a", b"1")]).await;

@@ -6,7 +6,7 @@ use credenza_engine::Secret;
 use http::header::{HOST, ORIGIN, SET_COOKIE};
 use http::{Request, StatusCode};
 
-use super::{ADDRESS, PASSPHRASE, Stand};
+use super::{ADDRESS, PASSPHRASE, Stand, patient};
 use crate::form::encode;
 use crate::limits::Limits;
 use crate::session::{LINK_MAX, Stay};
@@ -15,7 +15,7 @@ const IDLE_MAX: Duration = Stay::HERE.idle;
 
 #[tokio::test]
 async fn a_link_lets_one_browser_in_once_and_within_60_seconds() {
-    let stand = Stand::new(Limits::default());
+    let stand = Stand::new(patient());
     let form = |link: &str| link.strip_prefix("/enter?").unwrap().to_owned();
     let first = stand.link();
     // Whatever opens links beforehand uses none up.
@@ -46,7 +46,7 @@ async fn a_link_lets_one_browser_in_once_and_within_60_seconds() {
 
 #[tokio::test]
 async fn who_has_not_entered_or_was_idle_for_long_sees_nothing() {
-    let mut stand = Stand::new(Limits::default());
+    let mut stand = Stand::new(patient());
     stand.repository("mine", Secret::None).await;
     for path in ["/", "/r/mine", "/r/mine/find?name=a", "/nowhere", "/leave"] {
         let page = stand.get(path).await;
@@ -310,7 +310,7 @@ async fn hostile_names_and_contents_are_shown_and_never_run() {
 
 #[tokio::test]
 async fn a_refusal_names_the_cap_that_was_met() {
-    let mut stand = Stand::new(Limits { sessions: 1, readers: 0, rows: 2, preview_bytes: 8, ..Limits::default() });
+    let mut stand = Stand::new(Limits { sessions: 1, readers: 0, rows: 2, preview_bytes: 8, ..patient() });
     stand.enter().await;
     let second = stand.link();
     let full = stand.post("/enter", second.strip_prefix("/enter?").unwrap()).await;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use credenza_app::users::{Role, Users};
 use credenza_app::{App, AppOptions};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{LISTEN, OUTSIDE, Stand, SteppedClock};
+use super::{LISTEN, OUTSIDE, Stand, SteppedClock, patient};
 use crate::door::{Door, Peer};
 use crate::error::Error;
 use crate::hosts::Hosts;
@@ -28,7 +27,7 @@ fn options(listen: &str, connections: usize) -> Options {
         listen: listen.parse().unwrap(),
         reach: Reach::Machine,
         given: None,
-        limits: Limits { connections, ..Limits::default() },
+        limits: Limits { connections, ..patient() },
     }
 }
 
@@ -77,10 +76,9 @@ async fn one_connection_too_many_is_told_so_and_the_server_ends_when_asked() {
 async fn ten_thousand_open_connections_are_refused_by_the_name_of_the_cap() {
     const PLACES: usize = 64;
     let stop = Stop::default();
-    let mut options = options("127.0.0.1:0", PLACES);
-    // Those that hold a place say nothing, and are not to lose it while others are refused.
-    options.limits.head = Duration::from_hours(1);
-    let server = Server::bind(App::new(AppOptions::default()), options, stop.clone()).await.unwrap();
+    // Those that hold a place say nothing, and do not lose it while others are refused.
+    let server =
+        Server::bind(App::new(AppOptions::default()), options("127.0.0.1:0", PLACES), stop.clone()).await.unwrap();
     let address = server.address();
     let running = tokio::spawn(server.run());
     let mut held = Vec::new();
@@ -109,7 +107,7 @@ async fn a_browser_that_takes_nothing_of_a_download_gives_its_place_back() {
     let clock = SteppedClock::new();
     let hosts = Hosts::here(LISTEN.parse().unwrap(), "secret-label");
     let entrance = Entrance { cookie: hosts.cookie(LISTEN.parse().unwrap()), hosts, door: Door::Link };
-    let limits = Limits { readers: 1, ..Limits::default() };
+    let limits = Limits { readers: 1, ..patient() };
     let site =
         server::site(stand.app.clone(), entrance, None, limits, Arc::clone(&clock) as _, Stop::default()).unwrap();
     let site = Arc::new(site);
