@@ -118,6 +118,16 @@ impl Browser {
         }
     }
 
+    /// The overview, once no repository is left that a slow machine is still opening.
+    fn overview(&self) -> Result<Answer> {
+        loop {
+            let page = self.page("/")?;
+            if !page.text().contains("opening goes on") {
+                return Ok(page);
+            }
+        }
+    }
+
     fn page(&self, path: &str) -> Result<Answer> {
         let answer = self.ask("GET", path, "")?;
         ensure!(answer.status == "200", "{path}: {}{}", answer.head, answer.text());
@@ -170,7 +180,7 @@ fn a_file_is_found_and_comes_back() -> Result<()> {
     browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
     ensure!(browser.ask("POST", "/enter", key)?.status == "403", "a link is used once");
 
-    let home = browser.page("/")?;
+    let home = browser.overview()?;
     ensure!(home.text().contains("<strong>Kept.</strong> It holds 1 snapshot"), "{}", home.text());
     let snapshots = browser.page(&home.link("/r/")?)?;
     let folder = browser.page(&browser.page(&snapshots.link("/s/")?)?.link("key=letters/")?)?;

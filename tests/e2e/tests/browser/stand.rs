@@ -137,9 +137,13 @@ impl Stand {
         self.run.clone().context("the stand was prepared")
     }
 
-    /// Shows a page.
+    /// Shows a page, and again as long as there is a repository on it that a slow machine is still opening.
     pub(crate) fn show(&self, path: &str) -> Result<()> {
-        self.browser.open(&self.ui.at(path))
+        self.browser.open(&self.ui.at(path))?;
+        while self.browser.text()?.contains("opening goes on") {
+            self.browser.reload()?;
+        }
+        Ok(())
     }
 
     /// Opens the repository that is locked, by its page.
