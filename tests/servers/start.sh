@@ -156,14 +156,14 @@ start_postgresql() {
     cd /
     launch "$work" "${as[@]}" "$programs/postgres" -D "$work/data" -c listen_addresses= \
         -c unix_socket_directories="$socket" -c fsync=off -c shared_buffers=16MB -c max_connections=10
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         if "$programs/pg_isready" --quiet --host="$socket"; then
             return
         fi
         kill -0 "$(cat "$work/pid")" 2>/dev/null || fail "the server ended: $(tail -n 20 "$work/log")"
         sleep 0.1
     done
-    fail "postgresql does not answer within a minute: $(tail -n 20 "$work/log")"
+    fail "postgresql does not answer within five minutes: $(tail -n 20 "$work/log")"
 }
 
 packages_of "$server" >/dev/null

@@ -1,4 +1,4 @@
-//! What the kernel tells of a process: the memory that it holds, and the CPU time that it has spent (`proc_pid_status(5)`, `proc_pid_stat(5)`).
+//! What the kernel tells of a process: whether it is at work, the memory that it holds, and the CPU time that it has spent (`proc_pid_status(5)`, `proc_pid_stat(5)`).
 //!
 //! Owned here: reading it. Refused here: when one looks, and what is too much (tests and measurements).
 
@@ -19,6 +19,13 @@ pub enum Memory {
     Now,
     /// What of that is no pages of files, which the machine takes back when it likes.
     Own,
+}
+
+/// Whether a process is at work, by its id as a file has it; one that has ended and that nobody has asked for is not.
+#[must_use]
+pub fn is_alive(id: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 /// Bytes of memory of a process; nothing once it has ended.

@@ -3,6 +3,7 @@
 //! One server serves all scenarios of a test, because starting takes seconds; scenarios take a prefix each.
 
 use crate::azure::{Account, Azure};
+use crate::process::is_alive;
 use crate::s3::{Endpoint, S3};
 use crate::{Setup, workspace};
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +12,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// SeaweedFS listens on PORT … PORT+3 and on each of them + 10000.
@@ -19,6 +21,8 @@ const PORTS_ABOVE: [u16; 8] = [0, 1, 2, 3, 10_000, 10_001, 10_002, 10_003];
 const PORTS: std::ops::Range<u16> = 12_000..22_700;
 /// Servers that find their port taken meanwhile.
 const TRIES_MAX: u32 = 3;
+/// It only ends a test that hangs: what was killed is gone as soon as the kernel gets to it.
+const END_MAX: Duration = Duration::from_mins(2);
 
 /// A server of the scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -384,12 +388,16 @@ impl RealServer {
         self.process.folder.path().join("data")
     }
 
+    fn pid(&self) -> Result<String> {
+        std::fs::read_to_string(self.process.folder.path().join("pid")).context("it was never started")
+    }
+
     /// Sends a signal to its process, as `KILL`, `STOP` or `CONT`.
     ///
     /// # Errors
     /// When the process is gone.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let pid = std::fs::read_to_string(self.process.folder.path().join("pid")).context("it was never started")?;
+        let pid = self.pid()?;
         let sent = Command::new("kill").args(["-s", name, pid.trim()]).status().context("cannot run kill")?;
         ensure!(sent.success(), "no signal {name} to process {}", pid.trim());
         Ok(())
@@ -398,8 +406,14 @@ impl RealServer {
     /// Starts it again after it was killed, on the same port over the same folder.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When it does not end, or not start.
     pub fn start_again(&mut self) -> Result<()> {
+        let (begun, pid) = (Instant::now(), self.pid()?);
+        // A signal is on its way before a process is gone and its port is free.
+        while is_alive(&pid) {
+            ensure!(begun.elapsed() < END_MAX, "process {} does not end", pid.trim());
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let port = self.s3.endpoint().url.rsplit(':').next().unwrap_or_default().to_owned();
         let mut command = Command::new(script("start.sh"));
         let output = command.arg(self.kind.name()).arg(self.process.folder.path()).arg(port).output()?;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use credenza_e2e::process::is_alive;
 use credenza_e2e::{Report, Setup, number};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -62,11 +63,6 @@ fn end(pid: &str) {
     if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::KILL);
     }
-}
-
-fn is_alive(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 fn endings(setup: &Setup) -> Result<Vec<Value>> {
