@@ -475,8 +475,11 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A port whose neighbours are free as well, and that no other server of this process has taken; the process id
-/// spreads tests that run at once.
-fn free_port() -> Result<u16> {
+/// spreads tests that run at once. No connection takes it meanwhile: it is below those that the system chooses.
+///
+/// # Errors
+/// When none is free.
+pub fn free_port() -> Result<u16> {
     static GIVEN: Mutex<u16> = Mutex::new(0);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let spread = u16::try_from(std::process::id() % 400).unwrap_or(0);

@@ -13,7 +13,6 @@ use credenza_e2e::{PASSPHRASE, author, binary, can_mount, memory_server, shelf, 
 use credenza_s3_server::Attributes;
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -230,10 +229,8 @@ fn run(page: &Path) -> Result<()> {
     server.buckets.put_object("photos", "2026/garden.jpg", vec![7; 1000], Attributes::default());
     let host = endpoint.url.trim_start_matches("http://");
     let mut script = script(&text).replace(HOST, host).replace(ACCESS_KEY, &endpoint.access_key);
-    // All at once, so that no two are the same.
-    let free = BRIDGES.map(|_| TcpListener::bind("127.0.0.1:0"));
-    for (bridge, listener) in BRIDGES.into_iter().zip(free) {
-        script = script.replace(bridge, &listener?.local_addr()?.to_string());
+    for bridge in BRIDGES {
+        script = script.replace(bridge, &format!("127.0.0.1:{}", servers::free_port()?));
     }
     ensure!(!script.is_empty(), "no command in {}", page.display());
 
