@@ -205,6 +205,7 @@ fn a_server_is_frozen(world: &mut World) -> Result<()> {
     world.behind(&relay, &world.folder, "frozen")?;
     world.folder.signal("STOP")?;
     world.back_up()?;
+    relay.clear();
     let jobs = world.jobs().to_string_lossy().into_owned();
     let mut run = world.precious.setup.credenza.start(World::carrying("frozen", &jobs))?;
     world.carry("mini")?.expect_code(0)?;
