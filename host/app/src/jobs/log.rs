@@ -119,7 +119,7 @@ impl Log {
             [&self.path, &self.old].map(|path| Ok((path, Backwards::open(path).map_err(|e| of(path, e))?)));
         for (path, mut file) in [log?, old?] {
             while let Some(line) = file.line().map_err(|error| of(path, error))? {
-                if std::str::from_utf8(&line).is_ok_and(|line| !take(line)) {
+                if std::str::from_utf8(line).is_ok_and(|line| !take(line)) {
                     return Ok(());
                 }
             }
