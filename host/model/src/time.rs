@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::text::from_text;
+
 /// Seconds since 1970-01-01T00:00:00Z, possibly negative, plus 0 to 999,999,999 nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp {
@@ -89,8 +91,7 @@ impl serde::Serialize for Timestamp {
 
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        from_text(deserializer)
     }
 }
 
@@ -112,18 +113,23 @@ fn parse(text: &str) -> Option<Timestamp> {
         || hour > 23
         || minute > 59
         || second > 59
-        || fraction.len() > 9
         || year.abs() > 999_999
     {
         return None;
     }
-    let nanoseconds = if fraction.is_empty() { 0 } else { u32::try_from(digits(&format!("{fraction:0<9}"))?).ok()? };
+    let missing_digits = u32::try_from(9_usize.checked_sub(fraction.len())?).ok()?;
+    let fraction = if fraction.is_empty() { 0 } else { digits(fraction)? };
+    let nanoseconds = u32::try_from(fraction * 10_i64.pow(missing_digits)).ok()?;
     let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     Some(Timestamp { seconds, nanoseconds })
 }
 
 fn digits(text: &str) -> Option<i64> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    let next = |number: i64, byte: u8| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(i64::from(byte - b'0')),
+        _ => None,
+    };
+    (!text.is_empty()).then(|| text.bytes().try_fold(0, next)).flatten()
 }
 
 /// Days since 1970-01-01 of a proleptic Gregorian date, counted in 400-year eras that begin in March, where a leap day comes last.
