@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_what_it_prints() {
-        let id = ObjectId::new([0xa5; 16]);
+        let id = ObjectId::new([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0, 0, 0, 0, 0, 0, 0, 0xf0]);
+        assert_eq!(id.to_string(), "0123456789abcdef00000000000000f0");
         assert_eq!(id.to_string().parse(), Ok(id));
     }
 
