@@ -70,13 +70,30 @@ impl Log {
     /// When the log cannot be read; where there is none, nothing happened.
     pub fn past(&self, job: Option<&str>, most: usize) -> Result<Vec<Past>, JobsError> {
         let mut past = Vec::new();
-        self.look_back(job, |one| {
-            if past.len() < most && job.is_none_or(|job| one.job == job) {
-                past.push(one);
-            }
-            past.len() < most
+        self.each_past(job, most, |one| {
+            past.push(one);
+            true
         })?;
         Ok(past)
+    }
+
+    /// The same, handed out one by one for as long as more are wanted, so that one of them is held at a time.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn each_past(
+        &self,
+        job: Option<&str>,
+        most: usize,
+        mut take: impl FnMut(Past) -> bool,
+    ) -> Result<(), JobsError> {
+        let mut left = most;
+        self.look_back(job, |past| {
+            let is_wanted = left > 0 && job.is_none_or(|job| past.job == job);
+            left -= usize::from(is_wanted);
+            (!is_wanted || take(past)) && left > 0
+        })?;
+        Ok(())
     }
 
     /// The newest run of each of these jobs that the log knows, by one look through it.
@@ -334,6 +351,83 @@ mod tests {
             let lacking = line.replace("\"at\":", "\"when\":").replace("\"step\":{", "\"what\":{");
             assert!(serde_json::from_str::<Record>(&lacking).is_err(), "{lacking}");
         }
+    }
+
+    /// Lines as they are on disks. What a later version writes may differ; what it reads may not.
+    const LINES: &str = r#"
+{"event":"seen","job":"a","at":"2026-01-31T02:30:00Z"}
+{"event":"began","run":"a@2026-02-01T02:30:00.000000012Z","job":"a","at":"2026-02-01T02:30:00.000000012Z","due":"2026-02-01T02:30:00Z","missed":2,"tries":1}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"hooked","program":"pg_dump","output":"a \"b\"\n\u001b"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"backedup","source":"/home","snapshot":"0123456789abcdef00000000000000f0","entries":3,"errors":1,"bytes_read":9,"bytes_added":8}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"backedup","source":"/etc","snapshot":null,"entries":3,"errors":0,"bytes_read":9,"bytes_added":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"found","source":"/var","snapshot":"0123456789abcdef00000000000000f0","errors":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"suspect","source":"/home","snapshot":"0123456789abcdef00000000000000f0","reason":"half of it is gone"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"pruned","kept":3,"removed":1}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"held","removals":9,"delete_max":5}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"maintained","bytes_freed":7}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"verified","packs":4,"packs_read":2,"bytes_read":6,"damages":0,"packs_due":1,"oldest":"2026-01-01T00:00:00Z","all_in":86400}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"drilled","snapshot":"0123456789abcdef00000000000000f0","entries":1,"bytes":2,"errors":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"replicated","target":"@far","copied":1,"bytes":2,"lacking":0,"lag_bytes":0,"seconds":4,"newest_there":"2026-02-01T02:30:00Z","newest_here":"2026-02-01T02:30:00Z","behind_since":null}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"proven","target":"@far","until":null,"packs_read":1,"damages":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"vanished","target":"@far","gone":3,"vanish_max":2}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"mirrored","target":"s3://b","cut":"0123456789abcdef00000000000000f0","cut_made":"2026-02-01T02:30:00Z","held":"foreign","new":1,"changed":2,"same":3,"removed":4,"kept":5,"missing":6,"foreign":7,"extra":8,"lacking":9,"bytes":10,"lost":{"posix:mode":11}}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"failed","doing":"pruning","reason":"no room"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"spent","bill":{"spent":{"list":1,"get":2,"head":3,"put":4,"delete":5,"bytes_up":6,"bytes_down":7},"amount":{"millionths":8,"currency":"USD","date":"2026-01-01"},"unpriced":0}}}
+{"event":"ended","run":"a@2026-02-01T02:30:00.000000012Z","job":"a","at":"2026-02-01T02:31:00Z","due":"2026-02-01T02:30:00Z","ending":"failed","tries_left":1,"reason":"pruning: no room"}
+{"event":"began","run":"a@2026-02-02T02:30:00Z","job":"a","at":"2026-02-02T02:30:00Z","missed":0,"tries":0}
+{"event":"ended","run":"a@2026-02-02T02:30:00Z","job":"a","at":"2026-02-02T02:31:00Z","ending":"done"}
+{"event":"skipped","job":"a","at":"2026-02-03T02:30:00Z","due":"2026-02-03T02:30:00Z","count":1,"why":"paused"}
+{"event":"told","at":"2026-02-03T02:30:00Z","to":"ops","notice":{"id":"1","at":"2026-02-03T02:30:00Z","word":"failed","subject":{"of":"job","job":"a"},"text":"t"},"failed":"gone"}
+"#;
+
+    #[test]
+    fn lines_that_are_on_disks_are_read_and_are_written_still() {
+        for line in LINES.trim().lines() {
+            let record: Record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        }
+        let (folder, log) = log();
+        fs::write(folder.path().join("log.jsonl"), LINES).unwrap();
+        let past = log.past(Some("a"), usize::MAX).unwrap();
+        assert_eq!(past.iter().map(|past| past.steps.len()).collect::<Vec<_>>(), [0, 0, 16]);
+        assert!(matches!(past[2].steps[..], [Step::Hooked { .. }, .., Step::Spent { .. }]), "as they were done");
+    }
+
+    #[test]
+    fn what_older_versions_did_not_write_is_nothing() {
+        let step = |step: &str| {
+            let line = format!(r#"{{"event":"step","run":"a@1","step":{step}}}"#);
+            match serde_json::from_str::<Record>(&line) {
+                Ok(Record::Step { step, .. }) => step,
+                other => panic!("{other:?}: {line}"),
+            }
+        };
+        let found = step(r#"{"did":"found","source":"/","snapshot":"0123456789abcdef00000000000000f0"}"#);
+        assert!(matches!(found, Step::Found { errors: 0, .. }), "{found:?}");
+        let carried = r#"{"did":"replicated","target":"t","copied":1,"bytes":2,"lacking":0,"seconds":4,"newest_there":null,"newest_here":null,"behind_since":null}"#;
+        let carried = step(carried);
+        assert!(matches!(&carried, Step::Replicated(done) if done.lag_bytes == 0), "{carried:?}");
+        let spent = r#"{"list":0,"get":0,"head":0,"put":0,"delete":0,"bytes_up":0,"bytes_down":0}"#;
+        let spent = step(&format!(r#"{{"bill":{{"spent":{spent}}},"did":"spent"}}"#));
+        assert_eq!(spent, Step::Spent { bill: crate::cost::Bill::default() }, "in whichever order");
+    }
+
+    #[test]
+    fn runs_are_handed_out_for_as_long_as_more_are_wanted() {
+        let (_folder, log) = log();
+        for at in 0..5 {
+            log.add(&began("a", at)).unwrap();
+        }
+        let taken = |most: usize, wanted: usize| {
+            let mut taken = 0;
+            log.each_past(Some("a"), most, |_| {
+                taken += 1;
+                taken < wanted
+            })
+            .unwrap();
+            taken
+        };
+        assert_eq!([taken(0, 9), taken(3, 9), taken(9, 2), taken(9, 9)], [0, 3, 2, 5]);
     }
 
     #[test]
