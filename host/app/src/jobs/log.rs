@@ -217,8 +217,14 @@ impl Log {
     /// # Errors
     /// When the log cannot be read or written.
     pub fn close_lost(&self, is_under_way: impl Fn(&str) -> bool, now: Timestamp) -> Result<Vec<Past>, JobsError> {
-        let past = self.past(None, usize::MAX)?.into_iter();
-        let lost: Vec<Past> = past.filter(|past| past.is_open() && !is_under_way(&past.job)).collect();
+        let mut lost = self.open_runs()?;
+        lost.retain(|past| !is_under_way(&past.job));
+        if lost.is_empty() {
+            return Ok(lost);
+        }
+        // One that ended after the log was read, and before it was asked for, has its end on record by now.
+        let open: BTreeSet<String> = self.open_runs()?.iter().map(|past| run_id(&past.job, past.began)).collect();
+        lost.retain(|past| open.contains(&run_id(&past.job, past.began)));
         for past in &lost {
             self.add(&Record::Ended {
                 run: run_id(&past.job, past.began),
@@ -231,6 +237,18 @@ impl Log {
             })?;
         }
         Ok(lost)
+    }
+
+    /// The runs that have no end.
+    fn open_runs(&self) -> Result<Vec<Past>, JobsError> {
+        let mut open = Vec::new();
+        self.each_past(None, usize::MAX, |past| {
+            if past.is_open() {
+                open.push(past);
+            }
+            true
+        })?;
+        Ok(open)
     }
 }
 
@@ -442,6 +460,17 @@ mod tests {
         assert_eq!(log.past(Some("a"), 1).unwrap()[0].ending, Some(Ending::Lost));
         let jobs = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         assert_eq!(log.served(&jobs).unwrap(), BTreeMap::from([("a".to_owned(), time(100))]));
+    }
+
+    #[test]
+    fn a_run_that_ends_while_the_log_is_read_is_not_lost() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        let has_just_ended = |_: &str| {
+            log.add(&ended("a", 100, Ending::Done)).unwrap();
+            false
+        };
+        assert_eq!(log.close_lost(has_just_ended, time(300)).unwrap(), []);
     }
 
     #[test]
