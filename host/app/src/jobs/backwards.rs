@@ -2,9 +2,9 @@
 //!
 //! Bound: [`PIECE_BYTES`], and twice the longest line.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use memchr::memrchr;
@@ -15,6 +15,8 @@ pub(super) const PIECE_BYTES: u64 = 64 * 1024;
 /// A file on its way to its begin. What is added meanwhile is not seen.
 pub(super) struct Backwards {
     file: Option<File>,
+    /// The device and the number of the file there.
+    id: Option<(u64, u64)>,
     /// Bytes before what was read.
     before: u64,
     /// What was read.
@@ -26,13 +28,18 @@ pub(super) struct Backwards {
 impl Backwards {
     /// Opens a file. One that is not there has no lines.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        match File::open(path) {
-            Ok(file) => Ok(Self { before: file.metadata()?.len(), file: Some(file), held: Vec::new(), left: 0 }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Self { file: None, before: 0, held: Vec::new(), left: 0 })
-            }
-            Err(error) => Err(error),
-        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let found = file.as_ref().map(File::metadata).transpose()?;
+        let (before, id) = (found.as_ref().map_or(0, Metadata::len), found.map(|found| (found.dev(), found.ino())));
+        Ok(Self { file, id, before, held: Vec::new(), left: 0 })
+    }
+
+    /// Whether both are one file, by two names or since it was renamed.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        self.id.is_some() && self.id == other.id
     }
 
     /// The line before the last one that was handed out, without its end; a file that ends a line has an empty one behind it.

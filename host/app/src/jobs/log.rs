@@ -17,6 +17,7 @@ use credenza_model::Timestamp;
 
 use super::backwards::Backwards;
 use super::error::JobsError;
+use super::lock::Held;
 use super::outcome::{Ending, Step};
 pub use record::{Past, Record, run_id};
 
@@ -28,11 +29,14 @@ pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub struct Log {
     path: PathBuf,
     old: PathBuf,
+    /// Held by whoever makes the log the old one.
+    lock: PathBuf,
 }
 
 impl Log {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { path: folder.join("log.jsonl"), old: folder.join("log.old.jsonl") }
+        let [path, old, lock] = ["log.jsonl", "log.old.jsonl", "log.lock"].map(|name| folder.join(name));
+        Self { path, old, lock }
     }
 
     /// Adds a line, which is on the disk when this returns.
@@ -44,12 +48,7 @@ impl Log {
     }
 
     fn append(&self, record: &Record) -> io::Result<()> {
-        let mut carried = Vec::new();
-        if fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
-            let served = self.gather_served(|_| false).map_err(io::Error::other)?;
-            carried.extend(served.into_iter().map(|(job, at)| Record::Seen { job, at }));
-            fs::rename(&self.path, &self.old)?;
-        }
+        let carried = self.make_old()?;
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
@@ -62,6 +61,23 @@ impl Log {
         // In one piece: lines of several processes do not mix.
         file.write_all(&line)?;
         file.sync_data()
+    }
+
+    /// Makes a log that is too large the old one; the answer is what goes on into the new log.
+    fn make_old(&self) -> io::Result<Vec<Record>> {
+        let is_too_large = || fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX);
+        if !is_too_large() {
+            return Ok(Vec::new());
+        }
+        // Of two that do this at once the second would put the new log in the place of the old one.
+        let _held = match Held::take(&self.lock, "the log") {
+            Ok(held) if is_too_large() => held,
+            Ok(_) | Err(JobsError::Busy { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let served = self.gather_served(|_| false).map_err(io::Error::other)?;
+        fs::rename(&self.path, &self.old)?;
+        Ok(served.into_iter().map(|(job, at)| Record::Seen { job, at }).collect())
     }
 
     /// What happened, the newest first, until so many runs are complete.
@@ -131,10 +147,11 @@ impl Log {
     /// Hands out lines, the newest first, for as long as more are wanted.
     fn lines_back(&self, mut take: impl FnMut(&str) -> bool) -> Result<(), JobsError> {
         let of = |path: &Path, source| JobsError::State { path: path.to_owned(), doing: "read", source };
-        // Both at once: a log that becomes the old one meanwhile is not gone through twice.
-        let [log, old] =
-            [&self.path, &self.old].map(|path| Ok((path, Backwards::open(path).map_err(|e| of(path, e))?)));
-        for (path, mut file) in [log?, old?] {
+        // Both at once, so that a log that becomes the old one meanwhile is gone through, and not twice.
+        let [log, old] = [&self.path, &self.old].map(|path| Backwards::open(path).map_err(|error| of(path, error)));
+        let (log, old) = (log?, old?);
+        let old = (!old.is_same_file(&log)).then_some((&self.old, old));
+        for (path, mut file) in [(&self.path, log)].into_iter().chain(old) {
             while let Some(line) = file.line().map_err(|error| of(path, error))? {
                 if std::str::from_utf8(line).is_ok_and(|line| !take(line)) {
                     return Ok(());
@@ -512,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_under_the_log_is_said() {
-        let log = Log { path: PathBuf::from("/dev/full"), old: PathBuf::from("/nowhere") };
+        let log = Log { path: PathBuf::from("/dev/full"), ..Log::in_folder(Path::new("/nowhere")) };
         let error = log.add(&began("a", 100)).unwrap_err();
         assert!(error.to_string().contains("/dev/full cannot be written"), "{error}");
     }
@@ -533,6 +550,29 @@ mod tests {
         log.add(&ended("a", 100, Ending::Done)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         assert_eq!(log.past(None, 10).unwrap()[0].ending, Some(Ending::Done));
+    }
+
+    #[test]
+    fn a_log_that_becomes_the_old_one_while_both_are_opened_is_gone_through_once() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        fs::hard_link(&log.path, &log.old).unwrap();
+        assert_eq!(log.past(None, 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn of_two_that_find_the_log_too_large_one_makes_it_the_old_one() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        OpenOptions::new().write(true).open(&log.path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        let other = Held::take(&log.lock, "the log").unwrap();
+        log.add(&ended("a", 100, Ending::Done)).unwrap();
+        assert!(!log.old.exists(), "the other one does it");
+        drop(other);
+        log.add(&began("b", 200)).unwrap();
+        assert!(log.old.exists());
+        let past = log.past(None, 10).unwrap();
+        assert_eq!((past.len(), past[1].ending), (2, Some(Ending::Done)));
     }
 
     #[test]
