@@ -388,7 +388,7 @@ mod tests {
         }
     }
 
-    /// Lines as they are on disks. What a later version writes may differ; what it reads may not.
+    /// Lines as they are on disks, one at least of each kind.
     const LINES: &str = r#"
 {"event":"seen","job":"a","at":"2026-01-31T02:30:00Z"}
 {"event":"began","run":"a@2026-02-01T02:30:00.000000012Z","job":"a","at":"2026-02-01T02:30:00.000000012Z","due":"2026-02-01T02:30:00Z","missed":2,"tries":1}
