@@ -9,6 +9,7 @@ mod id;
 mod key;
 pub mod limits;
 mod store_key;
+mod text;
 mod time;
 
 pub use content::{ChunkRef, Content, ListRef};

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::text::from_text;
+
 /// Seconds since 1970-01-01T00:00:00Z, possibly negative, plus 0 to 999,999,999 nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp {
@@ -89,41 +91,54 @@ impl serde::Serialize for Timestamp {
 
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        from_text(deserializer)
     }
 }
 
 fn parse(text: &str) -> Option<Timestamp> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let (date, negative) = date.strip_prefix('-').map_or((date, false), |rest| (rest, true));
-    let mut parts = date.splitn(3, '-');
-    let year: i64 = digits(parts.next()?)?;
-    let year = if negative { -year } else { year };
-    let month: i64 = digits(parts.next()?)?;
-    let day: i64 = digits(parts.next()?)?;
-    let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let mut parts = clock.splitn(3, ':');
-    let hour: i64 = digits(parts.next()?)?;
-    let minute: i64 = digits(parts.next()?)?;
-    let second: i64 = digits(parts.next()?)?;
+    let text = text.strip_suffix('Z')?.as_bytes();
+    let (mut rest, is_negative) = text.strip_prefix(b"-").map_or((text, false), |rest| (rest, true));
+    let year = number_before(b'-', &mut rest)?;
+    let year = if is_negative { -year } else { year };
+    let month = number_before(b'-', &mut rest)?;
+    let day = number_before(b'T', &mut rest)?;
+    let hour = number_before(b':', &mut rest)?;
+    let minute = number_before(b':', &mut rest)?;
+    let second_end = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
+    let (second, fraction) = rest.split_at_checked(second_end)?;
+    let second = number(second)?;
     if !(1..=12).contains(&month)
         || !(1..=31).contains(&day)
         || hour > 23
         || minute > 59
         || second > 59
-        || fraction.len() > 9
         || year.abs() > 999_999
     {
         return None;
     }
-    let nanoseconds = if fraction.is_empty() { 0 } else { u32::try_from(digits(&format!("{fraction:0<9}"))?).ok()? };
+    let fraction = fraction.strip_prefix(b".").unwrap_or_default();
+    let missing_digits = u32::try_from(9_usize.checked_sub(fraction.len())?).ok()?;
+    let fraction = if fraction.is_empty() { 0 } else { number(fraction)? };
+    let nanoseconds = u32::try_from(fraction * 10_i64.pow(missing_digits)).ok()?;
     let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     Some(Timestamp { seconds, nanoseconds })
 }
 
-fn digits(text: &str) -> Option<i64> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+/// The number before a mark; what remains is behind it.
+fn number_before(mark: u8, rest: &mut &[u8]) -> Option<i64> {
+    let end = rest.iter().position(|byte| *byte == mark)?;
+    let (digits, behind) = rest.split_at_checked(end)?;
+    *rest = behind.get(1..)?;
+    number(digits)
+}
+
+/// A number of one digit at least, without a sign.
+fn number(digits: &[u8]) -> Option<i64> {
+    let next = |number: i64, byte: &u8| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(i64::from(byte - b'0')),
+        _ => None,
+    };
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, next)).flatten()
 }
 
 /// Days since 1970-01-01 of a proleptic Gregorian date, counted in 400-year eras that begin in March, where a leap day comes last.
@@ -159,6 +174,8 @@ mod tests {
             (951_782_400, 0, "2000-02-29T00:00:00Z"),
             (-1, 500_000_000, "1969-12-31T23:59:59.5Z"),
             (1_796_083_199, 1, "2026-11-30T23:59:59.000000001Z"),
+            (1_796_083_199, 120_000_000, "2026-11-30T23:59:59.12Z"),
+            (-62_198_755_200, 0, "-001-01-01T00:00:00Z"),
         ];
         for (seconds, nanoseconds, text) in cases {
             let time = Timestamp { seconds, nanoseconds };
@@ -184,6 +201,13 @@ mod tests {
             "2026-01-01T00:00:00",
             "2026-01-01T24:00:00Z",
             "2026-01-01T00:00:00.0000000001Z",
+            "2026-01-01T00:00:00.+1Z",
+            "2026-01-01T00:00:0:0Z",
+            "2026-01-+1T00:00:00Z",
+            "2026-01-01-01T00:00:00Z",
+            "--26-01-01T00:00:00Z",
+            "99999999999999999999-01-01T00:00:00Z",
+            "1000000-01-01T00:00:00Z",
         ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }

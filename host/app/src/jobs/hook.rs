@@ -118,7 +118,7 @@ pub(super) async fn run(hook: &Hook, facts: &Facts, stop: &Stop) -> Result<Strin
     let work = tokio::task::spawn_blocking(move || {
         let failed = |source| HookError::Start { program: program.clone(), source };
         let child = command.spawn().map_err(failed)?;
-        supervise(child, &facts, timeout, (exited, &receiver)).map_err(|fault| fault.of(&program))
+        supervise(child, facts, timeout, (exited, &receiver)).map_err(|fault| fault.of(&program))
     });
     let mut work = std::pin::pin!(work);
     let done = tokio::select! {
@@ -166,7 +166,7 @@ impl Fault {
 
 fn supervise(
     mut child: Child,
-    facts: &[u8],
+    facts: Vec<u8>,
     timeout: Option<Duration>,
     (sender, heard): (Sender<Heard>, &Receiver<Heard>),
 ) -> Result<String, Fault> {
@@ -180,8 +180,8 @@ fn supervise(
     }
     drop(ended);
     if let Some(mut stdin) = child.stdin.take() {
-        // A few hundred bytes fit into the pipe; a hook that does not listen need not.
-        let _ = stdin.write_all(facts);
+        // A hook need not listen, and what it is told may be more than a pipe holds.
+        thread::spawn(move || stdin.write_all(&facts));
     }
     let group = ProcessGroup::led_by(&child);
     thread::spawn(move || sender.send(Heard::Exited(child.wait())));
@@ -298,6 +298,16 @@ mod tests {
             }
             assert!(is_gone(&stat()), "{}", stat());
         }
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_is_told_much_gets_all_of_it_and_need_not_listen() {
+        let much = Facts { reason: Some("x".repeat(1024 * 1024)), ..facts() };
+        let printed = run(&hook("wc -c", None), &much, &Stop::default()).await.unwrap();
+        assert_eq!(printed.trim().parse(), Ok(serde_json::to_vec(&much).unwrap().len()));
+        let deaf = hook("exec sleep 1000", Some(Duration::from_millis(100)));
+        let error = run(&deaf, &much, &Stop::default()).await.unwrap_err();
+        assert!(matches!(error, HookError::TimedOut { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Locks between processes, which end with the process that holds them, however it ends.
 //!
-//! Called by `state`. The file stays; who holds it wrote its process into it, for messages alone.
+//! Called by `state` and `log`. The file stays; who holds it wrote its process into it, for messages alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

@@ -17,6 +17,7 @@ use credenza_model::Timestamp;
 
 use super::backwards::Backwards;
 use super::error::JobsError;
+use super::lock::Held;
 use super::outcome::{Ending, Step};
 pub use record::{Past, Record, run_id};
 
@@ -28,11 +29,14 @@ pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub struct Log {
     path: PathBuf,
     old: PathBuf,
+    /// Held by whoever makes the log the old one.
+    lock: PathBuf,
 }
 
 impl Log {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { path: folder.join("log.jsonl"), old: folder.join("log.old.jsonl") }
+        let [path, old, lock] = ["log.jsonl", "log.old.jsonl", "log.lock"].map(|name| folder.join(name));
+        Self { path, old, lock }
     }
 
     /// Adds a line, which is on the disk when this returns.
@@ -44,12 +48,7 @@ impl Log {
     }
 
     fn append(&self, record: &Record) -> io::Result<()> {
-        let mut carried = Vec::new();
-        if fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
-            let served = self.gather_served(|_| false).map_err(io::Error::other)?;
-            carried.extend(served.into_iter().map(|(job, at)| Record::Seen { job, at }));
-            fs::rename(&self.path, &self.old)?;
-        }
+        let carried = self.make_old()?;
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
@@ -64,19 +63,53 @@ impl Log {
         file.sync_data()
     }
 
+    /// Makes a log that is too large the old one; the answer is what goes on into the new log.
+    fn make_old(&self) -> io::Result<Vec<Record>> {
+        let is_too_large = || fs::metadata(&self.path).is_ok_and(|found| found.len() > LOG_BYTES_MAX);
+        if !is_too_large() {
+            return Ok(Vec::new());
+        }
+        // Of two that do this at once the second would put the new log in the place of the old one.
+        let _held = match Held::take(&self.lock, "the log") {
+            Ok(held) if is_too_large() => held,
+            Ok(_) | Err(JobsError::Busy { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let served = self.gather_served(|_| false).map_err(io::Error::other)?;
+        fs::rename(&self.path, &self.old)?;
+        Ok(served.into_iter().map(|(job, at)| Record::Seen { job, at }).collect())
+    }
+
     /// What happened, the newest first, until so many runs are complete.
     ///
     /// # Errors
     /// When the log cannot be read; where there is none, nothing happened.
     pub fn past(&self, job: Option<&str>, most: usize) -> Result<Vec<Past>, JobsError> {
         let mut past = Vec::new();
-        self.look_back(job, |one| {
-            if past.len() < most && job.is_none_or(|job| one.job == job) {
-                past.push(one);
-            }
-            past.len() < most
+        self.each_past(job, most, |one| {
+            past.push(one);
+            true
         })?;
         Ok(past)
+    }
+
+    /// The same, handed out one by one for as long as more are wanted, so that one of them is held at a time.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn each_past(
+        &self,
+        job: Option<&str>,
+        most: usize,
+        mut take: impl FnMut(Past) -> bool,
+    ) -> Result<(), JobsError> {
+        let mut left = most;
+        self.look_back(job, |past| {
+            let is_wanted = left > 0 && job.is_none_or(|job| past.job == job);
+            left -= usize::from(is_wanted);
+            (!is_wanted || take(past)) && left > 0
+        })?;
+        Ok(())
     }
 
     /// The newest run of each of these jobs that the log knows, by one look through it.
@@ -114,12 +147,13 @@ impl Log {
     /// Hands out lines, the newest first, for as long as more are wanted.
     fn lines_back(&self, mut take: impl FnMut(&str) -> bool) -> Result<(), JobsError> {
         let of = |path: &Path, source| JobsError::State { path: path.to_owned(), doing: "read", source };
-        // Both at once: a log that becomes the old one meanwhile is not gone through twice.
-        let [log, old] =
-            [&self.path, &self.old].map(|path| Ok((path, Backwards::open(path).map_err(|e| of(path, e))?)));
-        for (path, mut file) in [log?, old?] {
+        // Both at once, so that a log that becomes the old one meanwhile is gone through, and not twice.
+        let [log, old] = [&self.path, &self.old].map(|path| Backwards::open(path).map_err(|error| of(path, error)));
+        let (log, old) = (log?, old?);
+        let old = (!old.is_same_file(&log)).then_some((&self.old, old));
+        for (path, mut file) in [(&self.path, log)].into_iter().chain(old) {
             while let Some(line) = file.line().map_err(|error| of(path, error))? {
-                if std::str::from_utf8(&line).is_ok_and(|line| !take(line)) {
+                if std::str::from_utf8(line).is_ok_and(|line| !take(line)) {
                     return Ok(());
                 }
             }
@@ -200,8 +234,14 @@ impl Log {
     /// # Errors
     /// When the log cannot be read or written.
     pub fn close_lost(&self, is_under_way: impl Fn(&str) -> bool, now: Timestamp) -> Result<Vec<Past>, JobsError> {
-        let past = self.past(None, usize::MAX)?.into_iter();
-        let lost: Vec<Past> = past.filter(|past| past.is_open() && !is_under_way(&past.job)).collect();
+        let mut lost = self.open_runs()?;
+        lost.retain(|past| !is_under_way(&past.job));
+        if lost.is_empty() {
+            return Ok(lost);
+        }
+        // One that ended after the log was read, and before it was asked for, has its end on record by now.
+        let open: BTreeSet<String> = self.open_runs()?.iter().map(|past| run_id(&past.job, past.began)).collect();
+        lost.retain(|past| open.contains(&run_id(&past.job, past.began)));
         for past in &lost {
             self.add(&Record::Ended {
                 run: run_id(&past.job, past.began),
@@ -214,6 +254,18 @@ impl Log {
             })?;
         }
         Ok(lost)
+    }
+
+    /// The runs that have no end.
+    fn open_runs(&self) -> Result<Vec<Past>, JobsError> {
+        let mut open = Vec::new();
+        self.each_past(None, usize::MAX, |past| {
+            if past.is_open() {
+                open.push(past);
+            }
+            true
+        })?;
+        Ok(open)
     }
 }
 
@@ -336,6 +388,83 @@ mod tests {
         }
     }
 
+    /// Lines as they are on disks, one at least of each kind.
+    const LINES: &str = r#"
+{"event":"seen","job":"a","at":"2026-01-31T02:30:00Z"}
+{"event":"began","run":"a@2026-02-01T02:30:00.000000012Z","job":"a","at":"2026-02-01T02:30:00.000000012Z","due":"2026-02-01T02:30:00Z","missed":2,"tries":1}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"hooked","program":"pg_dump","output":"a \"b\"\n\u001b"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"backedup","source":"/home","snapshot":"0123456789abcdef00000000000000f0","entries":3,"errors":1,"bytes_read":9,"bytes_added":8}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"backedup","source":"/etc","snapshot":null,"entries":3,"errors":0,"bytes_read":9,"bytes_added":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"found","source":"/var","snapshot":"0123456789abcdef00000000000000f0","errors":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"suspect","source":"/home","snapshot":"0123456789abcdef00000000000000f0","reason":"half of it is gone"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"pruned","kept":3,"removed":1}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"held","removals":9,"delete_max":5}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"maintained","bytes_freed":7}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"verified","packs":4,"packs_read":2,"bytes_read":6,"damages":0,"packs_due":1,"oldest":"2026-01-01T00:00:00Z","all_in":86400}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"drilled","snapshot":"0123456789abcdef00000000000000f0","entries":1,"bytes":2,"errors":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"replicated","target":"@far","copied":1,"bytes":2,"lacking":0,"lag_bytes":0,"seconds":4,"newest_there":"2026-02-01T02:30:00Z","newest_here":"2026-02-01T02:30:00Z","behind_since":null}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"proven","target":"@far","until":null,"packs_read":1,"damages":0}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"vanished","target":"@far","gone":3,"vanish_max":2}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"mirrored","target":"s3://b","cut":"0123456789abcdef00000000000000f0","cut_made":"2026-02-01T02:30:00Z","held":"foreign","new":1,"changed":2,"same":3,"removed":4,"kept":5,"missing":6,"foreign":7,"extra":8,"lacking":9,"bytes":10,"lost":{"posix:mode":11}}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"failed","doing":"pruning","reason":"no room"}}
+{"event":"step","run":"a@2026-02-01T02:30:00.000000012Z","step":{"did":"spent","bill":{"spent":{"list":1,"get":2,"head":3,"put":4,"delete":5,"bytes_up":6,"bytes_down":7},"amount":{"millionths":8,"currency":"USD","date":"2026-01-01"},"unpriced":0}}}
+{"event":"ended","run":"a@2026-02-01T02:30:00.000000012Z","job":"a","at":"2026-02-01T02:31:00Z","due":"2026-02-01T02:30:00Z","ending":"failed","tries_left":1,"reason":"pruning: no room"}
+{"event":"began","run":"a@2026-02-02T02:30:00Z","job":"a","at":"2026-02-02T02:30:00Z","missed":0,"tries":0}
+{"event":"ended","run":"a@2026-02-02T02:30:00Z","job":"a","at":"2026-02-02T02:31:00Z","ending":"done"}
+{"event":"skipped","job":"a","at":"2026-02-03T02:30:00Z","due":"2026-02-03T02:30:00Z","count":1,"why":"paused"}
+{"event":"told","at":"2026-02-03T02:30:00Z","to":"ops","notice":{"id":"1","at":"2026-02-03T02:30:00Z","word":"failed","subject":{"of":"job","job":"a"},"text":"t"},"failed":"gone"}
+"#;
+
+    #[test]
+    fn lines_that_are_on_disks_are_read_and_are_written_still() {
+        for line in LINES.trim().lines() {
+            let record: Record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        }
+        let (folder, log) = log();
+        fs::write(folder.path().join("log.jsonl"), LINES).unwrap();
+        let past = log.past(Some("a"), usize::MAX).unwrap();
+        assert_eq!(past.iter().map(|past| past.steps.len()).collect::<Vec<_>>(), [0, 0, 16]);
+        assert!(matches!(past[2].steps[..], [Step::Hooked { .. }, .., Step::Spent { .. }]), "as they were done");
+    }
+
+    #[test]
+    fn what_older_versions_did_not_write_is_nothing() {
+        let step = |step: &str| {
+            let line = format!(r#"{{"event":"step","run":"a@1","step":{step}}}"#);
+            match serde_json::from_str::<Record>(&line) {
+                Ok(Record::Step { step, .. }) => step,
+                other => panic!("{other:?}: {line}"),
+            }
+        };
+        let found = step(r#"{"did":"found","source":"/","snapshot":"0123456789abcdef00000000000000f0"}"#);
+        assert!(matches!(found, Step::Found { errors: 0, .. }), "{found:?}");
+        let carried = r#"{"did":"replicated","target":"t","copied":1,"bytes":2,"lacking":0,"seconds":4,"newest_there":null,"newest_here":null,"behind_since":null}"#;
+        let carried = step(carried);
+        assert!(matches!(&carried, Step::Replicated(done) if done.lag_bytes == 0), "{carried:?}");
+        let spent = r#"{"list":0,"get":0,"head":0,"put":0,"delete":0,"bytes_up":0,"bytes_down":0}"#;
+        let spent = step(&format!(r#"{{"bill":{{"spent":{spent}}},"did":"spent"}}"#));
+        assert_eq!(spent, Step::Spent { bill: crate::cost::Bill::default() }, "in whichever order");
+    }
+
+    #[test]
+    fn runs_are_handed_out_for_as_long_as_more_are_wanted() {
+        let (_folder, log) = log();
+        for at in 0..5 {
+            log.add(&began("a", at)).unwrap();
+        }
+        let taken = |most: usize, wanted: usize| {
+            let mut taken = 0;
+            log.each_past(Some("a"), most, |_| {
+                taken += 1;
+                taken < wanted
+            })
+            .unwrap();
+            taken
+        };
+        assert_eq!([taken(0, 9), taken(3, 9), taken(9, 2), taken(9, 9)], [0, 3, 2, 5]);
+    }
+
     #[test]
     fn a_run_whose_process_ended_is_put_on_record_once_and_is_due_again() {
         let (_folder, log) = log();
@@ -348,6 +477,17 @@ mod tests {
         assert_eq!(log.past(Some("a"), 1).unwrap()[0].ending, Some(Ending::Lost));
         let jobs = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         assert_eq!(log.served(&jobs).unwrap(), BTreeMap::from([("a".to_owned(), time(100))]));
+    }
+
+    #[test]
+    fn a_run_that_ends_while_the_log_is_read_is_not_lost() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        let has_just_ended = |_: &str| {
+            log.add(&ended("a", 100, Ending::Done)).unwrap();
+            false
+        };
+        assert_eq!(log.close_lost(has_just_ended, time(300)).unwrap(), []);
     }
 
     #[test]
@@ -389,7 +529,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_under_the_log_is_said() {
-        let log = Log { path: PathBuf::from("/dev/full"), old: PathBuf::from("/nowhere") };
+        let log = Log { path: PathBuf::from("/dev/full"), ..Log::in_folder(Path::new("/nowhere")) };
         let error = log.add(&began("a", 100)).unwrap_err();
         assert!(error.to_string().contains("/dev/full cannot be written"), "{error}");
     }
@@ -410,6 +550,29 @@ mod tests {
         log.add(&ended("a", 100, Ending::Done)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         assert_eq!(log.past(None, 10).unwrap()[0].ending, Some(Ending::Done));
+    }
+
+    #[test]
+    fn a_log_that_becomes_the_old_one_while_both_are_opened_is_gone_through_once() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        fs::hard_link(&log.path, &log.old).unwrap();
+        assert_eq!(log.past(None, 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn of_two_that_find_the_log_too_large_one_makes_it_the_old_one() {
+        let (_folder, log) = log();
+        log.add(&began("a", 100)).unwrap();
+        OpenOptions::new().write(true).open(&log.path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        let other = Held::take(&log.lock, "the log").unwrap();
+        log.add(&ended("a", 100, Ending::Done)).unwrap();
+        assert!(!log.old.exists(), "the other one does it");
+        drop(other);
+        log.add(&began("b", 200)).unwrap();
+        assert!(log.old.exists());
+        let past = log.past(None, 10).unwrap();
+        assert_eq!((past.len(), past[1].ending), (2, Some(Ending::Done)));
     }
 
     #[test]

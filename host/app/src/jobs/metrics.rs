@@ -22,10 +22,11 @@ use super::log::Past;
 use super::look::book::{Book, Known};
 use super::notify::Word;
 use super::outcome::{Ending, Replicated, Step};
+use super::remembered::remembered;
 use super::replicate::alarm;
 use super::state::State;
 
-/// Runs that are looked back at.
+/// Runs that are looked back at, beside [those before](remembered) that are the last of their job.
 const PAST_MAX: usize = 5000;
 
 /// A figure: its name, what it is, and its value for a job that has run.
@@ -97,7 +98,7 @@ pub fn publish(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<(), Job
 /// # Errors
 /// When the log cannot be read.
 pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, JobsError> {
-    let past = state.log().past(None, PAST_MAX)?;
+    let past = remembered(&state.log(), jobs, PAST_MAX)?;
     let mut text = String::new();
     let of_work = |work: Work<'_>| past.iter().filter(|past| past.job == work.name()).collect();
     let runs: Vec<(&str, Vec<&Past>)> = jobs.works().map(|work| (work.name(), of_work(work))).collect();

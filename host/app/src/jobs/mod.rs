@@ -32,6 +32,7 @@ pub mod preflight;
 pub mod promise;
 mod reader;
 mod recording;
+mod remembered;
 pub mod replicate;
 pub mod run;
 pub mod runner;

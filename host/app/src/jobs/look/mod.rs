@@ -34,6 +34,7 @@ use super::file::{Job, JobsFile, Work};
 use super::log::{Past, Record};
 use super::notify::change::Found;
 use super::notify::{CarryError, Notice, Section, Subject, Target, Word, carry};
+use super::remembered::remembered;
 use super::replicate::alarm;
 use super::replicate::silence::silence;
 use super::runner::Runner;
@@ -50,7 +51,7 @@ const AGAIN_MAX: Duration = Duration::from_hours(1);
 const GIVEN_UP: Duration = Duration::from_hours(72);
 /// Another process looks; it will not take long.
 const BUSY_WAIT: Duration = Duration::from_mins(1);
-/// Runs that are looked back at.
+/// Runs that are looked back at, beside [those before](remembered) that are the last of their job.
 const PAST_MAX: usize = 1000;
 /// And where nothing is known.
 const PAST_MAX_FIRST: usize = 10_000;
@@ -194,7 +195,7 @@ impl Looking<'_> {
     fn runs(&mut self) -> Result<Vec<Past>, JobsError> {
         let now = self.look.now();
         let most = if self.book.runs.is_empty() { PAST_MAX_FIRST } else { PAST_MAX };
-        let past = self.look.runner.state.log().past(None, most)?;
+        let past = remembered(&self.look.runner.state.log(), self.look.jobs, most)?;
         for work in self.look.jobs.works() {
             let name = work.name();
             let ended: Vec<&Past> = past.iter().filter(|past| past.job == name && past.ending.is_some()).collect();

@@ -389,10 +389,13 @@ impl History {
             return Ok(Exit::Done);
         }
         let log = state.log();
-        for past in log.past(self.name.as_deref(), self.number)? {
+        let mut printed = Ok(());
+        log.each_past(self.name.as_deref(), self.number, |past| {
             let is_under_way = past.is_open() && state.runs(&past.job);
-            session.reporter.result(&PastLine::new(past, is_under_way, &zone))?;
-        }
+            printed = session.reporter.result(&PastLine::new(past, is_under_way, &zone));
+            printed.is_ok()
+        })?;
+        printed?;
         Ok(Exit::Done)
     }
 }

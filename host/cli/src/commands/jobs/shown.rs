@@ -172,30 +172,28 @@ pub(crate) const fn word(ending: Ending) -> &'static str {
 /// A run that was.
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "run")]
-pub(super) struct PastLine {
+pub(super) struct PastLine<'a> {
     #[serde(flatten)]
     past: Past,
     running: bool,
     #[serde(skip)]
-    shown: String,
+    zone: &'a Zone,
 }
 
-impl PastLine {
-    pub(super) fn new(past: Past, is_under_way: bool, zone: &Zone) -> Self {
-        let mut shown = format!("{}  {:<16} {}", zone.seconds(past.began), past.job, ended(&past, is_under_way));
-        if past.missed > 0 {
-            shown.push_str(&format!("; {} due times before it passed without a run", past.missed));
-        }
-        for step in &past.steps {
-            shown.push_str(&format!("\n    {}", StepLine { step }));
-        }
-        Self { past, running: is_under_way, shown }
+impl<'a> PastLine<'a> {
+    pub(super) const fn new(past: Past, is_under_way: bool, zone: &'a Zone) -> Self {
+        Self { past, running: is_under_way, zone }
     }
 }
 
-impl Display for PastLine {
+impl Display for PastLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        let Self { past, running, zone } = self;
+        write!(f, "{}  {:<16} {}", zone.seconds(past.began), past.job, ended(past, *running))?;
+        if past.missed > 0 {
+            write!(f, "; {} due times before it passed without a run", past.missed)?;
+        }
+        past.steps.iter().try_for_each(|step| write!(f, "\n    {}", StepLine { step }))
     }
 }
 
@@ -285,7 +283,9 @@ impl Display for StepLine<'_> {
 
 /// The first digits of an id.
 fn short(id: &SnapshotId) -> String {
-    id.to_string().chars().take(DIGITS).collect()
+    let mut text = id.to_string();
+    text.truncate(DIGITS);
+    text
 }
 
 /// What was carried to a target.
