@@ -28,8 +28,6 @@ use crate::{Error, Result, Stop};
 const WINDOW_ENTRIES: usize = 4096;
 /// Plaintext of a window of several contents, or of a part of a long one.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
-/// Windows of which the course hears before their turn, so that what the last of them needs is asked for while the first is read.
-const WINDOWS_AHEAD: usize = 8;
 /// Windows of which the chunks that lie by themselves are loaded at once, and windows that get their metadata while the next is written.
 const WINDOWS_AT_ONCE: usize = 2;
 /// How much of a long content is planned at once: some packs.
@@ -77,7 +75,7 @@ async fn write_small(loader: &Arc<BlobLoader>, records: Vec<Record>, writer: &Re
         left.extend(writer.stop().unless(writer.sift(items)).await??);
     }
     let course = Course::plan(loader, left.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
-    let windows = Windows { course, left, ahead: VecDeque::new(), is_looking };
+    let windows = Windows { course, left, is_looking };
     let (to_write, fetched) = mpsc::channel(1);
     let fetching = async {
         let loaded = windows.taken(writer).map(|taken| async {
@@ -134,8 +132,6 @@ async fn drained(done: impl Stream<Item = Result<()>>, stop: &Stop) -> Result<()
 struct Windows {
     course: Course,
     left: VecDeque<Item>,
-    /// Those of which it is known to the course that they come soon.
-    ahead: VecDeque<Vec<Item>>,
     /// Whether each of them was looked for at the destination.
     is_looking: bool,
 }
@@ -143,7 +139,10 @@ struct Windows {
 impl Windows {
     fn taken<'a>(self, writer: &'a RestoreWriter<'_>) -> impl Stream<Item = Result<(Vec<Item>, Taken)>> + 'a {
         futures_util::stream::try_unfold(self, move |mut this| async move {
-            let Some(mut items) = this.next() else { return Ok(None) };
+            let mut items = this.cut();
+            if items.is_empty() {
+                return Ok(None);
+            }
             if writer.is_looking() && !this.is_looking {
                 items = writer.stop().unless(writer.sift(items)).await??;
             }
@@ -152,16 +151,7 @@ impl Windows {
         })
     }
 
-    /// The next window; what those behind it need is begun.
-    fn next(&mut self) -> Option<Vec<Item>> {
-        while self.ahead.len() <= WINDOWS_AHEAD && !self.left.is_empty() {
-            let window = self.cut();
-            self.course.begin(window.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
-            self.ahead.push_back(window);
-        }
-        self.ahead.pop_front()
-    }
-
+    /// The next window, empty when nothing is left.
     fn cut(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         let mut bytes = 0;
