@@ -13,8 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
-use credenza_connect::Store;
+use credenza_connect::file::FileSource;
 use credenza_connect::memory::MemoryStore;
+use credenza_connect::{Source, Store};
+use credenza_engine::RunContext;
+use credenza_engine::backup::{self, BackupOptions};
 use link::Link;
 
 const MIB: u64 = 1024 * 1024;
@@ -27,7 +30,7 @@ fn files(count: u64, bytes: u64) -> Files {
 }
 
 /// The time on the link of a first backup, and that in which a restore of it fetched its data packs.
-fn times(latency: Duration, files: &Files) -> (Duration, Duration) {
+fn times(latency: Duration, source: Arc<dyn Source>, files: &Files) -> (Duration, Duration) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let store = MemoryStore::new();
@@ -35,16 +38,20 @@ fn times(latency: Duration, files: &Files) -> (Duration, Duration) {
         let link = Arc::new(Link::new(Arc::new(store.clone()), latency, BYTES_PER_SECOND));
         let far = open(Arc::clone(&link) as Arc<dyn Store>, &key_file()).await;
         let began = link.now();
-        let snapshot = backup(&far, "a", files).await.unwrap();
+        let report = backup::run(&far, source, &BackupOptions::default(), &RunContext::default()).await.unwrap();
         let backed_up = link.now();
-        restores(&far, snapshot, files).await.unwrap();
+        restores(&far, report.snapshot.unwrap(), files).await.unwrap();
         (backed_up - began, link.data_lasted().unwrap())
     })
 }
 
 /// The shares of the link that are used while data are on their way. Of a backup, what is done once, however much there is, is left out.
 fn shares(latency: Duration, (few, many): (u64, u64), bytes: u64) -> (f64, f64) {
-    let (less, more) = (times(latency, &files(few, bytes)), times(latency, &files(many, bytes)));
+    let times = |count: u64| {
+        let files = files(count, bytes);
+        times(latency, Arc::new(source(&files)), &files)
+    };
+    let (less, more) = (times(few), times(many));
     let ideal = |count: u64| (count * bytes) as f64 / BYTES_PER_SECOND as f64;
     let shares = (ideal(many - few) / (more.0 - less.0).as_secs_f64(), ideal(many) / more.1.as_secs_f64());
     println!("{latency:?}: {less:?}, {more:?}: {shares:?} of the link");
@@ -63,9 +70,23 @@ fn a_backup_and_a_restore_use_nine_tenths_of_a_link_of_200_ms() {
     assert!(backup >= 0.9 && restore >= 0.9, "{backup}, {restore}");
 }
 
-/// A file that is longer than a window is restored part by part.
+/// Contents that are longer than a window are restored part by part. Those of a bucket are read side by side, and lie among each other in pieces of a
+/// megabyte, each of which is a request.
 #[test]
-fn a_long_file_uses_nine_tenths_of_a_link_of_200_ms() {
-    let (backup, restore) = shares(Duration::from_millis(200), (1, 4), 64 * MIB);
-    assert!(backup >= 0.9 && restore >= 0.9, "{backup}, {restore}");
+fn a_restore_of_long_objects_uses_half_of_a_link_of_20_ms() {
+    let (backup, restore) = shares(Duration::from_millis(20), (1, 4), 48 * MIB);
+    assert!(backup >= 0.9 && restore >= 0.5, "{backup}, {restore}");
+}
+
+/// Those of a folder lie one behind the other; what the last one waits for once is a fifth of this little.
+#[test]
+fn a_restore_of_long_files_uses_three_quarters_of_a_link_of_200_ms() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(4, 48 * MIB);
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+    let source = FileSource::new(folder.path()).unwrap();
+    let (_, restore) = times(Duration::from_millis(200), Arc::new(source), &files);
+    let share = (4 * 48 * MIB) as f64 / BYTES_PER_SECOND as f64 / restore.as_secs_f64();
+    println!("long files: {share} of the link");
+    assert!(share >= 0.75, "{share}");
 }

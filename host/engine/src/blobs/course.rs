@@ -39,8 +39,8 @@ const RUN_BYTES: u64 = 2 * 1024 * 1024;
 const RUN_PLAIN_BYTES: u64 = 4 * 1024 * 1024;
 /// Runs of a stretch that are opened before they are asked for.
 const RUNS_AHEAD: usize = 2;
-/// Stretches read at once: the second has answered before the first has ended.
-const STRETCHES_OPEN_MAX: usize = 4;
+/// Stretches read at once: one is at its end, one is taken from, and two are on their way from a store that answers late.
+pub(crate) const STRETCHES_OPEN_MAX: usize = 4;
 /// A shorter one is no more than one range, which the loader reads as well, beside others.
 const STRETCH_BYTES_MIN: u64 = 1024 * 1024;
 /// Where so much of what lies between the first and the last wanted byte of a pack is wanted, all of it is read.
@@ -97,6 +97,8 @@ pub(crate) struct Course {
     ahead: VecDeque<(u64, usize)>,
     /// Plaintext that was taken.
     position: u64,
+    /// Stretches that may be open at once.
+    open_max: usize,
     /// The one that was used last is the last.
     readers: VecDeque<Reader>,
     held: Held,
@@ -104,7 +106,9 @@ pub(crate) struct Course {
 
 impl Course {
     /// Plans to read chunks, which are named in the order in which they are to be taken; nothing is asked for yet.
-    pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>) -> Self {
+    ///
+    /// At most `open_max` of [`STRETCHES_OPEN_MAX`] stretches are read at once: who makes several courses shares them out.
+    pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>, open_max: usize) -> Self {
         let index = loader.index();
         let ids: Vec<ChunkId> = ids.collect();
         // An index that cannot be read is met by the loader, which is asked for all that is not planned.
@@ -116,6 +120,7 @@ impl Course {
             stops: HashMap::new(),
             ahead: VecDeque::new(),
             position: 0,
+            open_max,
             readers: VecDeque::new(),
             held: Held::default(),
         };
@@ -153,7 +158,7 @@ impl Course {
 
     /// Begins to read the stretches that are come to next, if there is room.
     fn begin_ahead(&mut self) {
-        while self.readers.len() < STRETCHES_OPEN_MAX
+        while self.readers.len() < self.open_max
             && let Some((at, stretch)) = self.ahead.front().copied()
             && at <= self.position + AHEAD_BYTES
         {
@@ -207,7 +212,7 @@ impl Course {
         let mut chosen = Vec::new();
         for (_, _, stretch) in ranks {
             let ids = wanted.remove(&stretch).unwrap_or_default();
-            match chosen.len() < STRETCHES_OPEN_MAX {
+            match chosen.len() < self.open_max {
                 true => chosen.push((stretch, ids)),
                 false => rest.extend(ids.into_keys()),
             }
@@ -287,7 +292,7 @@ impl Course {
             let reading = read_runs(Arc::clone(&self.loader), pack.clone(), (Arc::clone(runs), *next), to);
             Some(Reader { stretch, opened, _reading: task::spawn(reading) })
         });
-        while self.readers.len() >= STRETCHES_OPEN_MAX {
+        while self.readers.len() >= self.open_max {
             self.readers.pop_front();
         }
         self.readers.extend(reader);
