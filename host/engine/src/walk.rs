@@ -10,7 +10,7 @@ use bytes::Bytes;
 use credenza_format::{Child, Node, TreeRoot};
 use credenza_model::{ChunkId, Key, Record};
 
-use crate::blobs::{BlobLoader, Course};
+use crate::blobs::{BlobLoader, Course, STRETCHES_OPEN_MAX};
 use crate::parts::{Parts, Spans};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
@@ -209,7 +209,7 @@ impl Records {
         let window = if depth == 0 { LEAVES_IN_WINDOW } else { 1 };
         if depth == 0 && self.in_one_go && self.course.is_none() {
             let queued = self.levels.first().into_iter().flatten().map(|child| child.id);
-            self.course = Some(Course::plan(&self.loader, queued));
+            self.course = Some(Course::plan(&self.loader, queued, STRETCHES_OPEN_MAX));
         }
         let children: Vec<Child> = match self.levels.get_mut(depth) {
             Some(queue) => queue.drain(..queue.len().min(window)).collect(),

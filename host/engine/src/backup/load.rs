@@ -160,6 +160,11 @@ impl Loader {
         }
     }
 
+    /// Whether its entries are files of this machine.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.local
+    }
+
     /// Whether the source still answers.
     pub(crate) const fn liveness(&self) -> &Arc<Liveness> {
         &self.liveness

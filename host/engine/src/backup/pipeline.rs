@@ -18,7 +18,7 @@ use credenza_model::limits::INLINE_BYTES_MAX;
 use credenza_model::{ChunkRef, Content, Entry, EntryStatus, Record, SkippedEntry};
 use futures_util::StreamExt;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
@@ -32,6 +32,12 @@ pub(crate) const GROUP_BYTES: usize = 1024 * 1024;
 /// Groups being hashed and compressed at once: two per core keep every core busy while results are collected.
 fn groups_in_flight(cores: usize) -> usize {
     cores * 2
+}
+
+/// Large local files being cut at once. What is cut side by side lies among each other in packs, of which a restore of one file then needs little pieces: so
+/// no more than it takes to keep the cores busy that hash and compress.
+fn local_files_at_once(cores: usize) -> usize {
+    (cores / 4).max(1)
 }
 
 /// What becomes of an entry.
@@ -65,6 +71,8 @@ pub(crate) struct ChunkPipeline {
     level: i32,
     keepers: Mutex<Vec<GroupKeeper>>,
     groups: Arc<Semaphore>,
+    /// Large contents being cut.
+    feeds: Semaphore,
     /// Buffers of groups that were worked on: fresh ones cost a page fault for every 4 KiB that is read.
     spare: Mutex<Vec<Vec<u8>>>,
     events: Arc<dyn Listener>,
@@ -113,6 +121,7 @@ impl ChunkPipeline {
         level: i32,
         (cores, events): (usize, Arc<dyn Listener>),
     ) -> Arc<Self> {
+        let feeds = if loader.is_local() { local_files_at_once(cores) } else { Semaphore::MAX_PERMITS };
         Arc::new(Self {
             dedup,
             loader,
@@ -120,6 +129,7 @@ impl ChunkPipeline {
             level,
             keepers: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
+            feeds: Semaphore::new(feeds),
             spare: Mutex::default(),
             events,
         })
@@ -172,7 +182,7 @@ impl ChunkPipeline {
             let body = opened.body;
             let kept = match body.reader {
                 BodyReader::Blocking(mut reader) => self.keep_reader(keeper, slicer, &mut *reader, policy),
-                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy, &mut self.telling())),
+                BodyReader::Stream(_) => handle.block_on(self.keep_stream(body, policy, &mut self.telling(), None)),
             };
             let again = match &kept {
                 Err(Broken::Source(cause)) => handle.block_on(self.loader.yields_to(&entry, cause, &mut policy))?,
@@ -224,11 +234,13 @@ impl ChunkPipeline {
     async fn work_large(self: &Arc<Self>, entry: Entry) -> Result<Chunked> {
         let (mut policy, mut reported) = (ReadPolicy::strict(), self.telling());
         let chunked = loop {
+            // It is opened in its turn: what waited may have changed.
+            let turn = self.feeds.acquire().await.map_err(|_| Error::Cancelled)?;
             let (opened, status) = match self.loader.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => break without_content(lost.recorded(entry)),
             };
-            let kept = self.keep_stream(opened.body, policy, &mut reported).await;
+            let kept = self.keep_stream(opened.body, policy, &mut reported, Some(turn)).await;
             let again = match &kept {
                 Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut policy).await?,
                 _ => false,
@@ -250,10 +262,14 @@ impl ChunkPipeline {
         body: Body,
         policy: ReadPolicy,
         reported: &mut Progress<'_>,
+        turn: Option<SemaphorePermit<'_>>,
     ) -> Result<Kept, Broken> {
         let list = Some(ListBuilder::new(self.dedup.keys()));
         let mut line = GroupLine { pipeline: Arc::clone(self), list, working: VecDeque::new() };
-        match self.feed(&mut line, body, policy, reported).await {
+        let fed = self.feed(&mut line, body, policy, reported).await;
+        // The next is cut while the last groups of this one are worked on.
+        drop(turn);
+        match fed {
             Ok(Fed { tiny: Some(bytes), total, torn }) => {
                 Ok(Kept { content: Content::Inline(bytes), bytes: total, torn })
             }

@@ -4,7 +4,8 @@
 //! chunks, and what comes along before its turn. Refused here: damage, absent packs and stores that fail. What a stretch does not give, whatever the
 //! reason, is named to the caller, who asks the loader for it. Called by `restore` and `walk`.
 //!
-//! Chunks are to be taken more or less in the order of their places: what is behind is not read again.
+//! Chunks are to be taken more or less in the order of their places, and in that of the plan: what is behind is not read again, and what the plan names
+//! next is asked for while what comes before it is read, so that a store far away is not waited for at each pack.
 //!
 //! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, of [`RUN_PLAIN_BYTES`] and a
 //! frame at most, [`HELD_BYTES_MAX`] of chunks whose turn comes later, and some 170 bytes for each chunk of the plan.
@@ -38,16 +39,19 @@ const RUN_BYTES: u64 = 2 * 1024 * 1024;
 const RUN_PLAIN_BYTES: u64 = 4 * 1024 * 1024;
 /// Runs of a stretch that are opened before they are asked for.
 const RUNS_AHEAD: usize = 2;
-/// Stretches read at once: the second has answered before the first has ended.
-const STRETCHES_OPEN_MAX: usize = 3;
+/// Stretches read at once: one is at its end, one is taken from, and two are on their way from a store that answers late.
+pub(crate) const STRETCHES_OPEN_MAX: usize = 4;
 /// A shorter one is no more than one range, which the loader reads as well, beside others.
 const STRETCH_BYTES_MIN: u64 = 1024 * 1024;
 /// Where so much of what lies between the first and the last wanted byte of a pack is wanted, all of it is read.
 const WANTED_PERCENT_MIN: u64 = 60;
-/// Runs that a stretch is read ahead over to reach a chunk; what they hold is held for later.
-const LEAP_RUNS: usize = 4;
-/// Plaintext of chunks that came along and whose turn comes later.
-const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Plaintext that is taken at most between the opening of a stretch and its first chunk: a server lets go of who does not read for long.
+const AHEAD_BYTES: u64 = 256 * 1024 * 1024;
+/// Runs that a stretch is read ahead over to reach a chunk; what they hold is held for later. A backup reads several files at once, whose chunks lie among
+/// each other in a pack.
+const LEAP_RUNS: usize = 12;
+/// Plaintext of chunks that came along and whose turn comes later: what [`LEAP_RUNS`] hold where nothing shrinks.
+const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 /// A part of a pack that one request reads.
 struct Stretch {
@@ -64,6 +68,7 @@ struct Stop {
     run: usize,
     /// What it takes in its pack.
     stored: u32,
+    plain: u32,
 }
 
 /// What is wanted of each stretch: chunks, and the runs that they lie in.
@@ -88,22 +93,34 @@ pub(crate) struct Course {
     loader: Arc<BlobLoader>,
     stretches: Vec<Stretch>,
     stops: HashMap<ChunkId, Stop>,
+    /// Stretches in the order in which they are come to, each with the plaintext that is taken before.
+    ahead: VecDeque<(u64, usize)>,
+    /// Plaintext that was taken.
+    position: u64,
+    /// Stretches that may be open at once.
+    open_max: usize,
     /// The one that was used last is the last.
     readers: VecDeque<Reader>,
     held: Held,
 }
 
 impl Course {
-    /// Plans to read chunks; nothing is asked for yet.
-    pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>) -> Self {
+    /// Plans to read chunks, which are named in the order in which they are to be taken; nothing is asked for yet.
+    ///
+    /// At most `open_max` of [`STRETCHES_OPEN_MAX`] stretches are read at once: who makes several courses shares them out.
+    pub(crate) fn plan(loader: &Arc<BlobLoader>, ids: impl Iterator<Item = ChunkId>, open_max: usize) -> Self {
         let index = loader.index();
+        let ids: Vec<ChunkId> = ids.collect();
         // An index that cannot be read is met by the loader, which is asked for all that is not planned.
-        let places = ids.filter_map(|id| Some((id, index.get(&id).ok().flatten()?)));
+        let places = ids.iter().filter_map(|id| Some((*id, index.get(id).ok().flatten()?)));
         let runs = coalesce_to(places.collect(), RUN_BYTES, RUN_PLAIN_BYTES);
         let mut course = Self {
             loader: Arc::clone(loader),
             stretches: Vec::new(),
             stops: HashMap::new(),
+            ahead: VecDeque::new(),
+            position: 0,
+            open_max,
             readers: VecDeque::new(),
             held: Held::default(),
         };
@@ -113,26 +130,41 @@ impl Course {
                 course.add(pack.clone(), runs);
             }
         }
+        course.order(&ids);
         course
     }
 
     fn add(&mut self, pack: IndexedPack, runs: &[Run]) {
         let stretch = self.stretches.len();
         for (run, blobs) in runs.iter().map(|run| &run.blobs).enumerate() {
-            let stop = |place: &BlobPlace| Stop { stretch, run, stored: place.stored };
+            let stop = |place: &BlobPlace| Stop { stretch, run, stored: place.stored, plain: place.plain };
             self.stops.extend(blobs.iter().map(|(id, place)| (*id, stop(place))));
         }
         self.stretches.push(Stretch { pack, runs: runs.into(), next: 0 });
     }
 
-    /// Begins to read what chunks lie in that are taken soon, if there is room.
-    pub(crate) fn begin(&mut self, ids: impl Iterator<Item = ChunkId>) {
-        for id in ids {
-            if self.readers.len() >= STRETCHES_OPEN_MAX {
-                return;
+    /// Notes where in the plan each stretch is come to.
+    fn order(&mut self, ids: &[ChunkId]) {
+        let mut is_known = vec![false; self.stretches.len()];
+        let mut position = 0;
+        for stop in ids.iter().filter_map(|id| self.stops.get(id)) {
+            if let Some(is_known) = is_known.get_mut(stop.stretch).filter(|is_known| !**is_known) {
+                *is_known = true;
+                self.ahead.push_back((position, stop.stretch));
             }
-            if let Some(stop) = self.within_reach(&id) {
-                self.open(stop.stretch);
+            position += u64::from(stop.plain);
+        }
+    }
+
+    /// Begins to read the stretches that are come to next, if there is room.
+    fn begin_ahead(&mut self) {
+        while self.readers.len() < self.open_max
+            && let Some((at, stretch)) = self.ahead.front().copied()
+            && at <= self.position + AHEAD_BYTES
+        {
+            self.ahead.pop_front();
+            if self.stretches.get(stretch).is_some_and(|stretch| stretch.next == 0) {
+                self.open(stretch);
             }
         }
     }
@@ -144,6 +176,7 @@ impl Course {
             self.leap(stop);
         }
         let mut wanted = Wanted::new();
+        let passed: u64 = ids.iter().filter_map(|id| self.stops.get(id)).map(|stop| u64::from(stop.plain)).sum();
         for id in ids {
             if taken.fetched.contains_key(&id) {
                 continue;
@@ -156,9 +189,13 @@ impl Course {
                 taken.rest.push(id);
             }
         }
-        for (stretch, ids) in self.chosen(wanted, &mut taken.rest) {
+        let chosen = self.chosen(wanted, &mut taken.rest);
+        chosen.iter().for_each(|(stretch, _)| self.open(*stretch));
+        self.begin_ahead();
+        for (stretch, ids) in chosen {
             self.read(stretch, ids, &mut taken).await;
         }
+        self.position += passed;
         taken
     }
 
@@ -175,7 +212,7 @@ impl Course {
         let mut chosen = Vec::new();
         for (_, _, stretch) in ranks {
             let ids = wanted.remove(&stretch).unwrap_or_default();
-            match chosen.len() < STRETCHES_OPEN_MAX {
+            match chosen.len() < self.open_max {
                 true => chosen.push((stretch, ids)),
                 false => rest.extend(ids.into_keys()),
             }
@@ -255,7 +292,7 @@ impl Course {
             let reading = read_runs(Arc::clone(&self.loader), pack.clone(), (Arc::clone(runs), *next), to);
             Some(Reader { stretch, opened, _reading: task::spawn(reading) })
         });
-        while self.readers.len() >= STRETCHES_OPEN_MAX {
+        while self.readers.len() >= self.open_max {
             self.readers.pop_front();
         }
         self.readers.extend(reader);

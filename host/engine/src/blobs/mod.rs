@@ -7,7 +7,7 @@
 //! a pack held is looked for by a successor with the index as it is then.
 //!
 //! Bound: the index, and once more for a successor; one call holds the plaintext of the chunks asked for, which its caller limits (`WINDOW_BYTES`); all calls of a
-//! loader together read and open [`FETCHES_IN_FLIGHT`] runs of [`RUN_BYTES_MAX`] at a time. What a `course` holds comes on top.
+//! loader together read and open [`FETCH_BYTES`] at a time. What a `course` holds comes on top.
 
 mod course;
 mod fetch;
@@ -25,7 +25,7 @@ use credenza_model::{ChunkId, ObjectId};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use course::{Course, Taken};
+pub(crate) use course::{Course, STRETCHES_OPEN_MAX, Taken};
 use fetch::open_run;
 pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
@@ -41,8 +41,10 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const RUN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes between two wanted chunks that are cheaper to read than a further request: at 100 MB/s, 256 KiB cost 2.5 ms, less than any round trip to an object store.
 pub(crate) const GAP_BYTES_MAX: u64 = 256 * 1024;
-/// Ranges read and opened at once, over all calls of one loader.
-pub(crate) const FETCHES_IN_FLIGHT: usize = 3;
+/// Bytes of ranges that are read and opened at once, over all calls of one loader: three of the longest.
+const FETCH_BYTES: u64 = 3 * RUN_BYTES_MAX;
+/// Ranges read at once, however short they are: a store that is far away answers as many in the time of one.
+const FETCHES_IN_FLIGHT: u32 = 32;
 /// Trees that are remembered: two are compared at once, and more are looked into one after the other.
 const TREES_MAX: usize = 8;
 
@@ -91,7 +93,7 @@ impl Repository {
 impl BlobLoader {
     /// A loader that reads from one of the two stores of a repository.
     pub(crate) fn new(repository: Repository, store: Arc<dyn Store>, index: Arc<BlobIndex>) -> Self {
-        let (permits, age) = (Semaphore::new(FETCHES_IN_FLIGHT), Mutex::default());
+        let (permits, age) = (Semaphore::new(FETCH_BYTES as usize), Mutex::default());
         Self { repository, store, index, permits, age, liveness: None, trees: std::sync::Mutex::default() }
     }
 
@@ -175,7 +177,7 @@ impl BlobLoader {
         let mut tried = HashSet::new();
         while !places.is_empty() {
             let runs = coalesce(places.clone()).into_iter().map(|run| self.fetch(run));
-            let mut answers = futures_util::stream::iter(runs).buffer_unordered(FETCHES_IN_FLIGHT);
+            let mut answers = futures_util::stream::iter(runs).buffer_unordered(FETCHES_IN_FLIGHT as usize);
             while let Some(answer) = answers.next().await {
                 fetched.extend(answer?);
             }
@@ -224,7 +226,7 @@ impl BlobLoader {
     }
 
     async fn fetch(&self, run: Run) -> Result<Fetched> {
-        let _permit = self.permits.acquire().await.map_err(|_| Error::Cancelled)?;
+        let _permit = self.permits.acquire_many(room(run.length)).await.map_err(|_| Error::Cancelled)?;
         let pack = self.index.pack(run.pack);
         if let Some((tally, pack)) = self.repository.unread(pack).zip(pack) {
             return Ok(forged::fetched(tally, pack, &run));
@@ -297,6 +299,12 @@ impl BlobLoader {
         let passed = tokio::task::spawn_blocking(move || copy_run(&keys, &pack, &run, sealed, |frame| keep(frame)));
         passed.await.map_err(Error::worker("open"))?
     }
+}
+
+/// What a range takes of [`FETCH_BYTES`]: its bytes, and however few they are, so much that no more than [`FETCHES_IN_FLIGHT`] are read at once.
+fn room(bytes: u64) -> u32 {
+    let least = FETCH_BYTES / u64::from(FETCHES_IN_FLIGHT);
+    u32::try_from(bytes.clamp(least, FETCH_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Takes chunks of a [`pass`](BlobLoader::pass); it may see one twice.

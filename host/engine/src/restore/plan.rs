@@ -6,7 +6,8 @@
 //!
 //! Owned here: the order, the windows, and that comparing, fetching and writing go on side by side. Called by `restore::run` and `replay`.
 //!
-//! Bound: the plaintext of six windows of [`SMALL_BYTES`], of which one content may make one of [`WINDOW_BYTES`], and what a course holds.
+//! Bound: the plaintext of six windows of [`SMALL_BYTES`], of which one content may make one of [`WINDOW_BYTES`], or of four parts of each of
+//! [`LONG_AT_ONCE`] long contents, and what a course holds, or two that share its stretches.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::work::{Item, Window};
 use super::writer::RestoreWriter;
-use crate::blobs::{BlobLoader, Course, Fetched, Taken};
+use crate::blobs::{BlobLoader, Course, Fetched, STRETCHES_OPEN_MAX, Taken};
 use crate::contents::ContentChunks;
 use crate::view::never_read;
 use crate::window::{WINDOW_BYTES, weight};
@@ -28,10 +29,10 @@ use crate::{Error, Result, Stop};
 const WINDOW_ENTRIES: usize = 4096;
 /// Plaintext of a window of several contents, or of a part of a long one.
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
-/// Windows of which the course hears before their turn, so that what the last of them needs is asked for while the first is read.
-const WINDOWS_AHEAD: usize = 8;
 /// Windows of which the chunks that lie by themselves are loaded at once, and windows that get their metadata while the next is written.
 const WINDOWS_AT_ONCE: usize = 2;
+/// Long contents written at once, so that the second has begun to come when the first ends.
+const LONG_AT_ONCE: usize = 2;
 /// How much of a long content is planned at once: some packs.
 const PORTION_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -56,13 +57,14 @@ impl Planner {
     pub(super) async fn write_all(self, writer: &RestoreWriter<'_>) -> Result<()> {
         let Self { loader, small, large } = self;
         write_small(&loader, small, writer).await?;
-        for record in large {
+        let written = futures_util::stream::iter(large).map(|record| async {
             let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
             for item in left {
                 write_large(&loader, item, writer).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        drained(written.buffered(LONG_AT_ONCE), writer.stop()).await
     }
 }
 
@@ -76,8 +78,9 @@ async fn write_small(loader: &Arc<BlobLoader>, records: Vec<Record>, writer: &Re
         let items = records.by_ref().take(WINDOW_ENTRIES).map(item).collect();
         left.extend(writer.stop().unless(writer.sift(items)).await??);
     }
-    let course = Course::plan(loader, left.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
-    let windows = Windows { course, left, ahead: VecDeque::new(), is_looking };
+    let planned = left.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of);
+    let course = Course::plan(loader, planned, STRETCHES_OPEN_MAX);
+    let windows = Windows { course, left, is_looking };
     let (to_write, fetched) = mpsc::channel(1);
     let fetching = async {
         let loaded = windows.taken(writer).map(|taken| async {
@@ -134,8 +137,6 @@ async fn drained(done: impl Stream<Item = Result<()>>, stop: &Stop) -> Result<()
 struct Windows {
     course: Course,
     left: VecDeque<Item>,
-    /// Those of which it is known to the course that they come soon.
-    ahead: VecDeque<Vec<Item>>,
     /// Whether each of them was looked for at the destination.
     is_looking: bool,
 }
@@ -143,7 +144,10 @@ struct Windows {
 impl Windows {
     fn taken<'a>(self, writer: &'a RestoreWriter<'_>) -> impl Stream<Item = Result<(Vec<Item>, Taken)>> + 'a {
         futures_util::stream::try_unfold(self, move |mut this| async move {
-            let Some(mut items) = this.next() else { return Ok(None) };
+            let mut items = this.cut();
+            if items.is_empty() {
+                return Ok(None);
+            }
             if writer.is_looking() && !this.is_looking {
                 items = writer.stop().unless(writer.sift(items)).await??;
             }
@@ -152,16 +156,7 @@ impl Windows {
         })
     }
 
-    /// The next window; what those behind it need is begun.
-    fn next(&mut self) -> Option<Vec<Item>> {
-        while self.ahead.len() <= WINDOWS_AHEAD && !self.left.is_empty() {
-            let window = self.cut();
-            self.course.begin(window.iter().filter(|item| !item.replaces).flat_map(needed).map(id_of));
-            self.ahead.push_back(window);
-        }
-        self.ahead.pop_front()
-    }
-
+    /// The next window, empty when nothing is left.
     fn cut(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         let mut bytes = 0;
@@ -227,7 +222,7 @@ async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWrite
         loader: Arc::clone(loader),
         chunks: ContentChunks::new(Arc::clone(loader), &record.content),
         planned: VecDeque::new(),
-        course: Course::plan(loader, std::iter::empty()),
+        course: Course::plan(loader, std::iter::empty(), 0),
         offset: 0,
         replaced: replaces.then_some(&record.entry.key),
     };
@@ -263,7 +258,7 @@ impl Long<'_> {
             self.planned = self.chunks.next(PORTION_BYTES).await?.into();
             // Of what is replaced, the most is there.
             let planned = self.planned.iter().filter(|_| self.replaced.is_none());
-            self.course = Course::plan(&self.loader, planned.map(id_of));
+            self.course = Course::plan(&self.loader, planned.map(id_of), STRETCHES_OPEN_MAX / LONG_AT_ONCE);
         }
         let mut refs = Vec::new();
         let mut bytes = 0;

@@ -36,6 +36,8 @@ struct State {
     ends: BinaryHeap<Reverse<(Duration, u64)>>,
     waiting: std::collections::HashMap<u64, oneshot::Sender<()>>,
     requests: u64,
+    /// When the first data pack was asked for, and when the last had come.
+    data: Option<(Duration, Duration)>,
 }
 
 impl Link {
@@ -49,6 +51,12 @@ impl Link {
     /// The time on its clock.
     pub(crate) fn now(&self) -> Duration {
         self.state.lock().unwrap().now
+    }
+
+    /// How long data packs were on their way, the wait for the first byte of the first left out.
+    pub(crate) fn data_lasted(&self) -> Option<Duration> {
+        let (first, last) = self.state.lock().unwrap().data?;
+        Some(last - first - self.latency)
     }
 
     /// Waits as long as a request takes that sends and receives so many bytes.
@@ -146,7 +154,13 @@ impl Store for Link {
 
     async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
         let body = self.inner.get(key, range, version).await;
+        let asked = self.now();
         self.take(0, body.as_ref().ok().and_then(|body| body.length).unwrap_or(0)).await;
+        if key.as_str().starts_with("data/") {
+            let mut state = self.state.lock().unwrap();
+            let first = state.data.map_or(asked, |(first, _)| first.min(asked));
+            state.data = Some((first, state.now));
+        }
         body
     }
 

@@ -12,7 +12,7 @@ use crate::contents::ContentChunks;
 use crate::repository::Repository;
 use crate::testing::{handle, noise, repository, secret, snapshot};
 
-const LENGTH: usize = 14_000_000;
+const LENGTH: usize = 30_000_000;
 
 /// A repository in memory, and the chunks of its one content.
 async fn laid() -> (MemoryStore, Repository, Vec<ChunkRef>) {
@@ -36,7 +36,7 @@ async fn loader(repository: &Repository, store: Arc<dyn Store>) -> Arc<BlobLoade
 async fn taken(loader: &Arc<BlobLoader>, windows: impl Iterator<Item = &[ChunkRef]>) -> Fetched {
     let windows: Vec<&[ChunkRef]> = windows.collect();
     let ids = |refs: &[ChunkRef]| refs.iter().map(|chunk| chunk.id).collect::<Vec<_>>();
-    let mut course = Course::plan(loader, windows.iter().flat_map(|refs| ids(refs)));
+    let mut course = Course::plan(loader, windows.iter().flat_map(|refs| ids(refs)), STRETCHES_OPEN_MAX);
     let mut fetched = Fetched::new();
     for refs in windows {
         let window = loader.complete(course.take(ids(refs)).await).await.unwrap();
@@ -96,7 +96,7 @@ async fn what_is_far_ahead_is_leapt_to() {
     let (store, repository, refs) = laid().await;
     let store = Recorder::new(Arc::new(store));
     let loader = loader(&repository, Arc::new(store.clone())).await;
-    let mut course = Course::plan(&loader, refs.iter().map(|chunk| chunk.id));
+    let mut course = Course::plan(&loader, refs.iter().map(|chunk| chunk.id), STRETCHES_OPEN_MAX);
     let last = *course.stops.iter().max_by_key(|(_, stop)| stop.run).unwrap().0;
     let taken = course.take(vec![last]).await;
     assert!(taken.rest.is_empty() && taken.fetched[&last].is_ok());
@@ -104,30 +104,55 @@ async fn what_is_far_ahead_is_leapt_to() {
     assert!(gets.len() == 1 && gets[0] < LENGTH as u64 / 2, "{gets:?}");
 }
 
-#[tokio::test]
-async fn of_more_packs_than_are_open_at_once_the_others_are_left_to_the_loader() {
+/// A repository in memory with contents of 2 MB in a pack each, and their chunks.
+async fn laid_apart(contents: u64) -> (MemoryStore, Repository, Vec<Vec<ChunkId>>) {
     let store = MemoryStore::new();
     let repository = repository(Arc::new(store.clone()), secret(), None).await;
     let source = MemorySource::new();
     let mut trees = Vec::new();
-    for number in 0..4_u64 {
+    for number in 0..contents {
         source.put(format!("{number}").as_str(), noise(number, 2_000_000));
         let id = snapshot(&repository, &source).await;
         trees.push(handle(&repository, id).await.snapshot.tree);
     }
-    let loader = loader(&repository, Arc::new(store)).await;
+    let loader = loader(&repository, Arc::new(store.clone())).await;
     let mut walk = repository.walk(&loader, trees.last().unwrap(), b"");
-    let (mut all, mut window) = (Vec::new(), Vec::new());
-    for _ in 0..4 {
-        let record = walk.next().await.unwrap().unwrap();
+    let mut all = Vec::new();
+    while let Some(record) = walk.next().await.unwrap() {
         let refs = ContentChunks::new(Arc::clone(&loader), &record.content).next(u64::MAX).await.unwrap();
-        let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id).collect();
-        window.extend_from_slice(&ids[..10]);
-        all.extend(ids);
+        all.push(refs.iter().map(|chunk| chunk.id).collect());
     }
-    let mut course = Course::plan(&loader, all.into_iter());
+    (store, repository, all)
+}
+
+#[tokio::test]
+async fn of_more_packs_than_are_open_at_once_the_others_are_left_to_the_loader() {
+    let (store, repository, contents) = laid_apart(4).await;
+    let loader = loader(&repository, Arc::new(store)).await;
+    let window = contents.iter().flat_map(|ids| ids[..10].to_vec()).collect();
+    let mut course = Course::plan(&loader, contents.concat().into_iter(), 3);
     assert_eq!(course.stretches.len(), 4);
     let taken = course.take(window).await;
     assert_eq!((taken.fetched.len(), taken.rest.len()), (30, 10));
     assert_eq!(loader.complete(taken).await.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn packs_that_come_next_are_asked_for_while_one_is_taken_from() {
+    let (store, repository, contents) = laid_apart(5).await;
+    let store = Recorder::new(Arc::new(store));
+    let loader = loader(&repository, Arc::new(store.clone())).await;
+    let before = gets(&store).len();
+    let asked = async |packs: usize| {
+        while gets(&store).len() < before + packs {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut course = Course::plan(&loader, contents.concat().into_iter(), 3);
+    assert!(course.take(vec![contents[0][0]]).await.rest.is_empty());
+    asked(3).await;
+    assert!(course.take(contents[0].clone()).await.rest.len() <= 1, "the first chunk is behind");
+    assert!(course.take(vec![contents[1][0]]).await.rest.is_empty());
+    asked(4).await;
+    assert_eq!(gets(&store).len(), before + 4);
 }
