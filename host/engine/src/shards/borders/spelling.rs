@@ -205,7 +205,7 @@ impl Spelling {
 
 /// What is possible at each place, by what was seen there and anywhere.
 fn digits(seen: &BTreeMap<Place, BTreeSet<char>>, anywhere: &BTreeSet<char>) -> BTreeMap<Place, Alphabet> {
-    let (mut behind, mut depth) = (BTreeSet::new(), None);
+    let (mut behind, mut depth) = (BTreeSet::<char>::new(), None);
     let possible = |(place, own): (&Place, &BTreeSet<char>)| {
         if depth.replace(place.0) != Some(place.0) {
             behind.clear();
