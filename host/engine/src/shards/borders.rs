@@ -31,6 +31,8 @@ const PROBES: usize = 192;
 const PROBE_ENTRIES: usize = 1000;
 /// The part of a page at either end that tells how it goes on there: the rest may be of other folders.
 const END_PARTS: usize = 8;
+/// And of one that has grown together of many no more than that.
+const END_ENTRIES: usize = PROBE_ENTRIES / END_PARTS;
 /// Of a page one key of so many tells how keys are spelled.
 const SPELLED: usize = 20;
 /// One probe of so many looks for what is unseen, however little is expected there.
@@ -98,7 +100,9 @@ impl Page {
 
     /// Its last keys.
     fn end(&self) -> &[Key] {
-        self.keys.get(self.keys.len() / END_PARTS * (END_PARTS - 1)..).unwrap_or_default()
+        let keys = self.keys.len();
+        let from = (keys / END_PARTS * (END_PARTS - 1)).max(keys.saturating_sub(END_ENTRIES));
+        self.keys.get(from..).unwrap_or_default()
     }
 
     /// Of its last keys those in a folder that lie as deep as the last one: what lies elsewhere goes on in other ways.
@@ -110,7 +114,7 @@ impl Page {
 
     /// Of its first keys those in a folder that lie as deep as the first one.
     fn start_in(&self, folder: &[char]) -> Vec<Vec<char>> {
-        alike(self.keys.iter().take(self.keys.len().div_ceil(END_PARTS)), folder)
+        alike(self.keys.iter().take(self.keys.len().div_ceil(END_PARTS).min(END_ENTRIES)), folder)
     }
 
     /// Some of its keys in a folder, by which one sees how they are spelled.
