@@ -33,8 +33,8 @@ const PROBE_ENTRIES: usize = 1000;
 const END_PARTS: usize = 8;
 /// And of one that has grown together of many no more than that.
 const END_ENTRIES: usize = PROBE_ENTRIES / END_PARTS;
-/// Of a page one key of so many tells how keys are spelled.
-const SPELLED: usize = 20;
+/// Keys of a page, spread over it, that tell how keys are spelled.
+const SPELLED: usize = 50;
 /// One probe of so many looks for what is unseen, however little is expected there.
 const UNSEEN_EVERY: usize = 4;
 /// Where fewer keys are expected, it is looked last.
@@ -119,7 +119,7 @@ impl Page {
 
     /// Some of its keys in a folder, by which one sees how they are spelled.
     fn spelled_in(&self, folder: &[char]) -> impl Iterator<Item = Vec<char>> {
-        let some = self.keys.iter().step_by(SPELLED).chain(self.keys.last());
+        let some = self.keys.iter().step_by(self.keys.len().div_ceil(SPELLED).max(1)).chain(self.keys.last());
         some.map(characters).filter(move |key| key.starts_with(folder))
     }
 }
