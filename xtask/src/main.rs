@@ -21,8 +21,8 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask TASK
   audit               hold the licences, duplicates and sources of all code of others against deny.toml
-  bench [start|overhead|ready|folder|parity|copy|mount|serve|scale]...
-                      what a start, the sandbox, daily work, the copy of a bucket and looking into snapshots cost, and how that grows
+  bench [start|overhead|ready|folder|parity|copy|mount|serve|shards|scale]...
+                      what a start, the sandbox, daily work, the copy of a bucket, looking into snapshots and sharing a backup cost, and how that grows
   bench peers         what borg, bupstash and restic take for the same: writes docs/peers.md and docs/peers.svg
   demo [--ui]         the main job, end to end, against an S3 server in memory; with --ui its page is served at the end
   dist                pack the program for release: an archive, a .deb, an SBOM and their digests in target/dist

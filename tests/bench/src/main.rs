@@ -1,5 +1,5 @@
-//! Figures that are ratios and counts: what a start, the sandbox, daily work, parity, a copy of a bucket and looking into snapshots cost, how that grows, and what
-//! other programs take for the same.
+//! Figures that are ratios and counts: what a start, the sandbox, daily work, parity, a copy of a bucket, looking into snapshots and sharing a backup
+//! cost, how that grows, and what other programs take for the same.
 //!
 //! `cargo xtask bench [MEASUREMENT]...` builds what this needs and runs it; without a word it measures all but `peers`, which takes a release build and installs
 //! programs. `CREDENZA_BINARY` names another binary for all but `overhead`, `ready` and `scale`; `copy` and `serve` need what `tests/servers/install.sh` installs.
@@ -20,6 +20,7 @@ mod report;
 mod scale;
 mod serve;
 mod server;
+mod shards;
 mod start;
 
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ use anyhow::{Result, bail};
 /// A measurement prints its figures and says whether their limits hold.
 type Measurement = fn() -> Result<bool>;
 
-const MEASUREMENTS: [(&str, Measurement); 10] = [
+const MEASUREMENTS: [(&str, Measurement); 11] = [
     ("start", start::measure),
     ("overhead", overhead::measure),
     ("ready", ready::measure),
@@ -38,6 +39,7 @@ const MEASUREMENTS: [(&str, Measurement); 10] = [
     ("copy", copy::measure),
     ("mount", mount::measure),
     ("serve", serve::measure),
+    ("shards", shards::measure),
     ("scale", scale::measure),
     (PEERS, peers::measure),
 ];

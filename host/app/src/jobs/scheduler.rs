@@ -4,7 +4,8 @@
 //! Owned here: what is due, what was missed, single flight for each repository, tries and the wait between them, and parked repositories. Refused here:
 //! runs (`run`) and their record (`log`). Called by `daemon`.
 //!
-//! - One run at a time in each repository, and beside it one that verifies and one that carries copies; what comes due meanwhile waits, and several due times of one job make one run.
+//! - One run at a time in each repository, and beside it one that verifies and one of each policy that carries copies from it; what comes due meanwhile waits, and several due
+//!   times of one job make one run.
 //! - A source that fails is tried again as often as its job says. A repository that fails is *parked*: one run tries it with growing waits, until it
 //!   answers; all others of that repository wait, and none of them is tried in vain. Where that job is paused or backs up elsewhere by now, another
 //!   one that waits takes its place.
@@ -32,7 +33,7 @@ const BUSY_WAIT: Duration = Duration::from_mins(1);
 pub struct Rules {
     /// When it is due.
     pub schedule: Schedule,
-    /// Where it works: those of one lane with the same one do not run together.
+    /// Where it works: those of one lane with the same one do not run together, but for policies, which only read there and have targets of their own.
     pub repository: String,
     /// What it does there.
     pub lane: Lane,
@@ -71,10 +72,14 @@ impl From<Work<'_>> for Rules {
 }
 
 impl Rules {
-    fn place(&self) -> (String, Lane) {
-        (self.repository.clone(), self.lane)
+    fn place(&self, job: &str) -> Place {
+        let policy = (self.lane == Lane::Replicate).then(|| job.to_owned());
+        (self.repository.clone(), self.lane, policy)
     }
 }
+
+/// What one run at a time has: a repository, a lane there, and in that of copies the policy.
+type Place = (String, Lane, Option<String>);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +127,8 @@ pub enum Skipped {
 #[derive(Debug, Default)]
 pub struct Scheduler {
     jobs: BTreeMap<String, Tracked>,
-    /// By repository and lane: which job works there.
-    running: BTreeMap<(String, Lane), String>,
+    /// Which job works at each place.
+    running: BTreeMap<Place, String>,
     /// By repository: which job tries it, and when again.
     parked: BTreeMap<String, Parked>,
     paused: BTreeSet<String>,
@@ -212,7 +217,7 @@ impl Scheduler {
     /// A run has ended.
     pub fn ended(&mut self, start: &Start, ending: Ending, now: Timestamp) {
         let ran_in =
-            self.running.iter().find(|(_, job)| **job == start.job).map(|((repository, _), _)| repository.clone());
+            self.running.iter().find(|(_, job)| **job == start.job).map(|((repository, ..), _)| repository.clone());
         self.running.retain(|_, job| *job != start.job);
         let Some(job) = self.jobs.get_mut(&start.job) else { return };
         // Another version of the file may name another repository meanwhile.
@@ -256,7 +261,7 @@ impl Scheduler {
         let dues = self.jobs.values().filter_map(|job| job.rules.schedule.next_after(job.served.max(now)));
         let pending = self.jobs.iter().filter_map(|(name, job)| {
             let pending = job.pending.as_ref()?;
-            let is_free = !self.running.contains_key(&job.rules.place()) && !self.paused.contains(name);
+            let is_free = !self.running.contains_key(&job.rules.place(name)) && !self.paused.contains(name);
             let parked = self.parked.get(&job.rules.repository);
             match parked {
                 _ if !is_free => None,
@@ -294,7 +299,7 @@ impl Scheduler {
                 let pending = job.pending.as_ref().filter(|_| job.rules.repository == *repository)?;
                 (!paused.contains(name)).then_some(pending.due)
             };
-            let is_tried = running.iter().any(|((place, _), job)| place == repository && *job == parked.job)
+            let is_tried = running.iter().any(|((place, ..), job)| place == repository && *job == parked.job)
                 || jobs.get(&parked.job).is_some_and(|job| waits(&parked.job, job).is_some());
             if is_tried {
                 return true;
@@ -323,11 +328,11 @@ impl Scheduler {
         let mut starts = Vec::new();
         for (due, name) in wanted {
             let Some(job) = self.jobs.get_mut(&name) else { continue };
-            if self.running.contains_key(&job.rules.place()) {
+            if self.running.contains_key(&job.rules.place(&name)) {
                 continue;
             }
             let Some(Pending { missed, tries, .. }) = job.pending.take() else { continue };
-            self.running.insert(job.rules.place(), name.clone());
+            self.running.insert(job.rules.place(&name), name.clone());
             let is_late = now.duration_since(due) > LATE;
             starts.push(Start { job: name, due, missed, tries, is_late });
         }
@@ -441,6 +446,24 @@ mod tests {
         scheduler.ended(&starts[0], Ending::Done, time("2027-01-01T01:04:00Z"));
         let starts = started(scheduler.tick(time("2027-01-01T01:05:00Z")));
         assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["verify.too"]);
+    }
+
+    #[test]
+    fn a_policy_whose_run_takes_long_holds_up_no_other_policy_of_its_origin() {
+        let carry = || Rules { lane: Lane::Replicate, ..rules(every(Duration::from_hours(1)), "r") };
+        let jobs = [("replicate.far", carry()), ("replicate.near", carry())];
+        let mut scheduler = of(&jobs, "2027-01-01T00:30:00Z");
+        let mut starts = started(scheduler.tick(time("2027-01-01T01:00:00Z")));
+        assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["replicate.far", "replicate.near"]);
+        let far = starts.remove(0);
+        for hour in 1..5 {
+            scheduler.ended(&starts.remove(0), Ending::Done, time(&format!("2027-01-01T0{hour}:20:00Z")));
+            starts = started(scheduler.tick(time(&format!("2027-01-01T0{}:00:00Z", hour + 1))));
+            assert_eq!(starts.iter().map(|start| &*start.job).collect::<Vec<_>>(), ["replicate.near"]);
+        }
+        scheduler.ended(&far, Ending::Done, time("2027-01-01T05:01:00Z"));
+        let starts = started(scheduler.tick(time("2027-01-01T05:01:00Z")));
+        assert_eq!((starts.len(), &*starts[0].job, starts[0].missed), (1, "replicate.far", 3));
     }
 
     #[test]

@@ -299,13 +299,37 @@ fn shown(f: &mut fmt::Formatter<'_>, status: &TargetStatus, zone: &Zone) -> fmt:
         (Some(days), _) => write!(f, "; locks for {days} days")?,
         (None, _) => {}
     }
-    for lock in &status.locks {
-        let ClassLocked { class, days_asked, snapshots, days } = lock;
+    status.locks.iter().try_for_each(|lock| write!(f, "; {}", Locked(lock)))?;
+    if status.is_here { Ok(()) } else { f.write_str("; carried to by another machine") }
+}
+
+/// How long a target locks what a rule keeps.
+struct Locked<'a>(&'a ClassLocked);
+
+impl Display for Locked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ClassLocked { class, days_asked, snapshots, locked, days } = self.0;
         match days {
-            Some(days) if days < days_asked => write!(f, "; {class} LOCKED FOR {days} DAYS OF {days_asked}")?,
-            Some(days) => write!(f, "; {snapshots} {class} locked for {days} days")?,
-            None => write!(f, "; no {class} to lock yet")?,
+            Some(days) if days < days_asked => {
+                write!(f, "{class} LOCKED FOR {days} DAYS OF {days_asked}: {locked} of {snapshots} for as long")
+            }
+            Some(days) => write!(f, "{snapshots} {class} locked for {days} days"),
+            None => write!(f, "no {class} to lock yet for {days_asked} days"),
         }
     }
-    if status.is_here { Ok(()) } else { f.write_str("; carried to by another machine") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_of_a_rule_is_told_with_how_far_it_is_set() {
+        let lock = ClassLocked { class: "monthly", days_asked: 400, snapshots: 3, locked: 1, days: Some(30) };
+        assert_eq!(Locked(&lock).to_string(), "monthly LOCKED FOR 30 DAYS OF 400: 1 of 3 for as long");
+        let all = ClassLocked { locked: 3, days: Some(410), ..lock };
+        assert_eq!(Locked(&all).to_string(), "3 monthly locked for 410 days");
+        let none = ClassLocked { snapshots: 0, locked: 0, days: None, ..all };
+        assert_eq!(Locked(&none).to_string(), "no monthly to lock yet for 400 days");
+    }
 }

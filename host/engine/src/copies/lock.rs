@@ -33,6 +33,8 @@ pub struct ClassLocked {
     pub days_asked: u32,
     /// How many there are, of spans that are over.
     pub snapshots: u64,
+    /// How many of them are locked for as long.
+    pub locked: u64,
     /// The shortest lock of any of them, in days since it came; nothing where there is none.
     pub days: Option<u32>,
 }
@@ -79,8 +81,13 @@ pub async fn locked(
         let is_of = |class: Bucket| class == lock.class;
         let kept = plan.decisions().filter(|decision| decision.settled_spans(now).any(is_of));
         let found: Vec<u32> = kept.map(|decision| days(&decision.snapshot)).collect();
-        let (class, snapshots) = (lock.class.name(), found.len() as u64);
-        ClassLocked { class, days_asked: lock.days, snapshots, days: found.into_iter().min() }
+        ClassLocked {
+            class: lock.class.name(),
+            days_asked: lock.days,
+            snapshots: found.len() as u64,
+            locked: found.iter().filter(|days| **days >= lock.days).count() as u64,
+            days: found.into_iter().min(),
+        }
     };
     Ok(locks.iter().map(of).collect())
 }

@@ -306,10 +306,12 @@ async fn what_a_rule_keeps_is_locked_for_longer_with_all_that_it_stands_on() {
     let stop = Stop::default();
     let before = locked(&target, (&plan().await, at(20)), &MONTHS).await.unwrap();
     assert_eq!((before[0].class, before[0].snapshots, before[0].days), ("monthly", 1, Some(30)));
+    assert_eq!(before[0].locked, 0, "30 days are no 400");
     assert_eq!(lock(&target, (&plan().await, at(20)), &MONTHS, &stop).await.unwrap(), 1);
     assert_eq!(lock(&target, (&plan().await, at(20)), &MONTHS, &stop).await.unwrap(), 0, "it is locked");
     let after = locked(&target, (&plan().await, at(20)), &MONTHS).await.unwrap();
     assert_eq!((after[0].snapshots, after[0].days), (1, Some(400)), "the month of the other is not over");
+    assert_eq!(after[0].locked, 1);
     // Somebody with every right comes when all else may be deleted.
     let left = left_at(&store, at(399)).await;
     let ids: Vec<SnapshotId> = left.snapshots().await.unwrap().whole.iter().map(|handle| handle.snapshot.id).collect();

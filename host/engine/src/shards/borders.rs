@@ -1,15 +1,16 @@
 //! Borders: keys that cut a source without a snapshot before into ranges of about equally many entries, by probes of its listing.
 //!
-//! A probe asks for the keys behind a point. Its page tells how close keys lie there, by how they are spelled (`spelling`), and so how many may lie
-//! between it and the next page. Every other probe looks for what nobody has seen: behind the folder that a page ends in, behind all that begins as the last
-//! key does, behind characters at places where no other was seen. The others look where the most keys are expected, and last where few are.
+//! A probe asks for the keys behind a point. Its page tells how close keys lie there, by how those of the same folder are spelled (`spelling`), and so how many
+//! may lie between it and the next page: other folders have other letters, and tell nothing of that. A probe that looks where nobody has looked goes behind the folder
+//! that a page ends in, behind all that begins as the last key does, behind characters at places of a name where no other was seen; one that looks for keys goes to
+//! the middle. Most go where the most keys are expected, one in [`UNSEEN_EVERY`] to what is unseen in the highest folder, the last where few keys are.
 //! Borders are right however wrong that is: then some machines have more to do than others.
 //!
 //! Every process finds the same where it is told the same. All points are made of characters that keys have, and of those next to them.
 //!
 //! Owned here: that. Refused here: whether the ranges met in the end (`merge`), and ranges by a snapshot (`share`). Called by `shards`.
 //!
-//! Bound: the keys of [`PROBES`] pages and one, and the borders.
+//! Bound: the keys of [`PROBES`] pages and one, how some of each page are spelled, and the borders.
 
 mod spelling;
 #[cfg(test)]
@@ -30,8 +31,12 @@ const PROBES: usize = 192;
 const PROBE_ENTRIES: usize = 1000;
 /// The part of a page at either end that tells how it goes on there: the rest may be of other folders.
 const END_PARTS: usize = 8;
-/// Of a page one key of so many tells how keys are spelled.
-const SPELLED: usize = 5;
+/// And of one that has grown together of many no more than that.
+const END_ENTRIES: usize = PROBE_ENTRIES / END_PARTS;
+/// Keys of a page, spread over it, that tell how keys are spelled.
+const SPELLED: usize = 50;
+/// One probe of so many looks for what is unseen, however little is expected there.
+const UNSEEN_EVERY: usize = 4;
 /// Where fewer keys are expected, it is looked last.
 const EXPECTED_MIN: f64 = 10.0;
 /// Probes in a gap that find nothing before the next looks right behind the page.
@@ -80,13 +85,13 @@ struct Page {
     keys: Vec<Key>,
     /// Probes behind it since then that found nothing.
     vain: u32,
-    /// The probe that could come next behind it.
-    look: Option<Look>,
+    /// What lies behind it; none where the next begins there.
+    gap: Option<Gap>,
 }
 
 impl Page {
     const fn new(from: Key, keys: Vec<Key>) -> Self {
-        Self { from, keys, vain: 0, look: None }
+        Self { from, keys, vain: 0, gap: None }
     }
 
     fn last(&self) -> &Key {
@@ -95,28 +100,52 @@ impl Page {
 
     /// Its last keys.
     fn end(&self) -> &[Key] {
-        self.keys.get(self.keys.len() / END_PARTS * (END_PARTS - 1)..).unwrap_or_default()
+        let keys = self.keys.len();
+        let from = (keys / END_PARTS * (END_PARTS - 1)).max(keys.saturating_sub(END_ENTRIES));
+        self.keys.get(from..).unwrap_or_default()
     }
 
-    /// Its first keys.
-    fn start(&self) -> &[Key] {
-        self.keys.get(..self.keys.len().div_ceil(END_PARTS)).unwrap_or_default()
+    /// Of its last keys those in a folder that lie as deep as the last one: what lies elsewhere goes on in other ways.
+    fn end_in(&self, folder: &[char]) -> Vec<Vec<char>> {
+        let mut end = alike(self.end().iter().rev(), folder);
+        end.reverse();
+        end
     }
+
+    /// Of its first keys those in a folder that lie as deep as the first one.
+    fn start_in(&self, folder: &[char]) -> Vec<Vec<char>> {
+        alike(self.keys.iter().take(self.keys.len().div_ceil(END_PARTS).min(END_ENTRIES)), folder)
+    }
+
+    /// Some of its keys in a folder, by which one sees how they are spelled.
+    fn spelled_in(&self, folder: &[char]) -> impl Iterator<Item = Vec<char>> {
+        let some = self.keys.iter().step_by(self.keys.len().div_ceil(SPELLED).max(1)).chain(self.keys.last());
+        some.map(characters).filter(move |key| key.starts_with(folder))
+    }
+}
+
+/// Keys in a folder, up to the first that lies elsewhere or not as deep as those before.
+fn alike<'a>(keys: impl Iterator<Item = &'a Key>, folder: &[char]) -> Vec<Vec<char>> {
+    let depth = |key: &[char]| key.iter().filter(|character| **character == '/').count();
+    let mut wanted = None;
+    keys.map(characters)
+        .take_while(|key| key.starts_with(folder) && *wanted.get_or_insert_with(|| depth(key)) == depth(key))
+        .collect()
 }
 
 /// Between which keys nothing is known, and how many keys are expected there.
 struct Gap {
     from: Vec<char>,
     to: Vec<char>,
+    /// How keys are spelled in the folder that it is in.
+    spelling: Spelling,
+    /// Folders above that.
+    depth: usize,
+    /// None where no page beside it tells.
+    density: Option<f64>,
     expected: f64,
-}
-
-/// A probe that could come next.
-struct Look {
+    /// The probe that could come next.
     point: Key,
-    /// Characters that the ends of the gap share.
-    shared: usize,
-    expected: f64,
     aim: Aim,
 }
 
@@ -131,47 +160,74 @@ enum Aim {
     Rest,
 }
 
+impl Gap {
+    /// Where to look in it first, and what for.
+    fn look(&self, page: &Page) -> (Key, Aim) {
+        let Self { from, to, spelling, .. } = self;
+        let shared_by_ends = shared(from, to);
+        let skip = |place: usize| behind(from, place).filter(|point| from < point && point < to);
+        // All of the page's end lies in this folder: what comes behind it?
+        let in_folder = page.end().first().map_or(0, |first| shared(&characters(first), from));
+        let slash = (shared_by_ends..in_folder).find(|place| from.get(*place) == Some(&'/'));
+        let at_end = || (*to == [END]).then_some(shared_by_ends);
+        if let Some(point) = slash.and_then(skip).or_else(|| at_end().and_then(skip)) {
+            return (key_of(&point), Aim::Unseen);
+        }
+        let alone = spelling.only_one_seen(from, shared_by_ends.saturating_add(1));
+        let points: Vec<Vec<char>> = alone.into_iter().filter_map(skip).collect();
+        if let Some(point) = points.get(points.len() / 2) {
+            return (key_of(point), Aim::Unseen);
+        }
+        let aim = match self.density {
+            None => Aim::Unseen,
+            Some(_) if self.expected < EXPECTED_MIN => Aim::Rest,
+            Some(_) => Aim::Expected,
+        };
+        let is_middle = aim != Aim::Rest && page.vain < VAIN_MAX;
+        match is_middle.then(|| spelling.between(from, to, 0.5)).flatten() {
+            Some(middle) => (key_of(&middle), aim),
+            None if self.density.is_none() => (page.last().clone(), Aim::Rest),
+            None => (page.last().clone(), aim),
+        }
+    }
+}
+
+/// How many characters of a key are the folder that all between it and another lies in.
+fn folder_of(from: &[char], to: &[char]) -> usize {
+    let shared = shared(from, to);
+    let is_rest = from.get(shared) == Some(&'/') && behind(from, shared).is_some_and(|behind| behind == to);
+    let until = if is_rest { shared.saturating_add(1) } else { shared };
+    let slash = from.iter().take(until).rposition(|character| *character == '/');
+    slash.map_or(0, |slash| slash.saturating_add(1))
+}
+
 /// What is known of a listing.
 struct Known {
     /// In order; never empty.
     pages: Vec<Page>,
     /// No key lies behind it.
     end: Key,
-    spelling: Spelling,
 }
 
 impl Known {
     fn begin(keys: Vec<Key>) -> Self {
         let end = if keys.len() < PROBE_ENTRIES { keys.last().cloned().unwrap_or_default() } else { key_of(&[END]) };
-        let mut known = Self { pages: Vec::new(), end, spelling: Spelling::default() };
-        known.learn(&keys);
-        known.pages.push(Page::new(Key::default(), keys));
+        let mut known = Self { pages: vec![Page::new(Key::default(), keys)], end };
         known.look_again(0..1);
         known
     }
 
-    /// Whether anything of how they are spelled is new.
-    fn learn(&mut self, keys: &[Key]) -> bool {
-        self.spelling.learn(keys.iter().step_by(SPELLED).chain(keys.last()).map(characters))
-    }
-
-    /// Notes what could come next behind some pages.
+    /// Notes what lies behind some pages.
     fn look_again(&mut self, pages: Range<usize>) {
         for at in pages {
-            let look = self.look(at);
+            let gap = self.gap(at);
             if let Some(page) = self.pages.get_mut(at) {
-                page.look = look;
+                page.gap = gap;
             }
         }
     }
 
-    /// How many keys there are for each unit of distance, from a key to the last of these.
-    fn density(&self, from: &Key, keys: &[Key]) -> Option<f64> {
-        let width = self.spelling.distance(&characters(from), &characters(keys.last()?));
-        (width > 0.0).then(|| keys.len() as f64 / width)
-    }
-
-    /// What lies behind a page; none where the next begins there.
+    /// What lies behind a page, and where to look there first.
     fn gap(&self, at: usize) -> Option<Gap> {
         let (page, next) = (self.pages.get(at)?, self.pages.get(at.saturating_add(1)));
         let (from, to) = (page.last(), next.map_or(&self.end, |next| &next.from));
@@ -179,67 +235,44 @@ impl Known {
             return None;
         }
         let (from, to) = (characters(from), characters(to));
-        let inside = shared(&from, &to);
-        // What lies beyond all that the gap is in tells nothing of it.
-        let is_inside = |key: &Key| shared(&characters(key), &from) >= inside;
-        let before = page.end().first().and_then(|first| self.density(first, page.end()));
-        let next = next.filter(|next| next.keys.first().is_some_and(is_inside));
-        let after = next.and_then(|next| self.density(&next.from, next.start()));
-        // They may be of folders of other depths, and differ by orders of magnitude.
-        let density = match (before, after) {
-            (Some(before), Some(after)) => (before * after).sqrt(),
-            (one, other) => one.or(other).unwrap_or(0.0),
+        let folder = from.get(..folder_of(&from, &to))?;
+        let before = at.checked_sub(1).and_then(|before| self.pages.get(before));
+        let beside = before.into_iter().chain([page]).chain(next);
+        let spelled: Vec<Vec<char>> = beside.flat_map(|page| page.spelled_in(folder)).chain([from.clone()]).collect();
+        let spelling = Spelling::of(&spelled);
+        let density = |from: &[char], keys: &[Vec<char>]| {
+            let width = spelling.distance(from, keys.last().filter(|_| keys.len() > 1)?);
+            (width > 0.0).then(|| keys.len() as f64 / width)
         };
-        let expected = self.spelling.distance(&from, &to) * density;
-        Some(Gap { from, to, expected })
-    }
-
-    /// Where to look in a gap first.
-    fn look(&self, at: usize) -> Option<Look> {
-        let Gap { from, to, expected } = self.gap(at)?;
-        let page = self.pages.get(at)?;
-        let shared_by_ends = shared(&from, &to);
-        let look =
-            |point: Vec<char>| Look { point: key_of(&point), shared: shared_by_ends, expected, aim: Aim::Unseen };
-        let skip = |place: usize| behind(&from, place).filter(|point| from < *point && *point < to);
-        // All of the page's end lies in this folder: what comes behind it?
-        let in_folder = page.end().first().map_or(0, |first| shared(&characters(first), &from));
-        let slash = (shared_by_ends..in_folder).find(|place| from.get(*place) == Some(&'/'));
-        if let Some(point) = slash.and_then(skip) {
-            return Some(look(point));
-        }
-        if to == [END]
-            && let Some(point) = skip(shared_by_ends)
-        {
-            return Some(look(point));
-        }
-        let alone = self.spelling.only_one_seen(&from, shared_by_ends.saturating_add(1));
-        let points: Vec<Vec<char>> = alone.into_iter().filter_map(skip).collect();
-        if let Some(point) = points.get(points.len() / 2) {
-            return Some(look(point.clone()));
-        }
-        let aim = if expected < EXPECTED_MIN { Aim::Rest } else { Aim::Expected };
-        let is_middle = aim == Aim::Expected && page.vain < VAIN_MAX;
-        let middle = if is_middle { self.spelling.between(&from, &to, 0.5) } else { None };
-        let point = middle.map_or_else(|| page.last().clone(), |middle| key_of(&middle));
-        Some(Look { point, shared: shared_by_ends, expected, aim })
+        let end = page.end_in(folder);
+        let before = end.first().and_then(|first| density(first, &end));
+        let next = next.map(|next| (characters(&next.from), next)).filter(|(begin, _)| begin.starts_with(folder));
+        let after = next.and_then(|(begin, next)| density(&begin, &next.start_in(folder)));
+        // They may differ by orders of magnitude.
+        let density = match (before, after) {
+            (Some(before), Some(after)) => Some((before * after).sqrt()),
+            (one, other) => one.or(other),
+        };
+        let expected = spelling.distance(&from, &to) * density.unwrap_or(0.0);
+        let depth = folder.iter().filter(|character| **character == '/').count();
+        let point = page.last().clone();
+        let gap = Gap { from, to, spelling, depth, density, expected, point, aim: Aim::Rest };
+        let (point, aim) = gap.look(page);
+        Some(Gap { point, aim, ..gap })
     }
 
     /// The probe of that number: behind which page, and behind which key.
     fn next(&self, probe: usize) -> Option<(usize, Key)> {
-        let looks = |aim: Aim| {
-            let all = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.look.as_ref()?)));
-            all.filter(move |(_, look)| look.aim == aim)
-        };
+        let gaps = || self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.gap.as_ref()?)));
+        let fullest = |(_, one): &(usize, &Gap), (_, other): &(usize, &Gap)| one.expected.total_cmp(&other.expected);
+        let highest =
+            |one: &(usize, &Gap), other: &(usize, &Gap)| other.1.depth.cmp(&one.1.depth).then(fullest(one, other));
+        let unseen = || gaps().filter(|(_, gap)| gap.aim == Aim::Unseen).max_by(highest);
+        let chosen = if probe.is_multiple_of(UNSEEN_EVERY) { unseen() } else { None };
+        let chosen = chosen.or_else(|| gaps().filter(|(_, gap)| gap.aim != Aim::Rest).max_by(fullest));
         // What is shared least may hide most.
-        let widest = |aim: Aim| looks(aim).min_by_key(|(at, look)| (look.shared, *at));
-        let fullest = looks(Aim::Expected).max_by(|(_, a), (_, b)| a.expected.total_cmp(&b.expected));
-        let chosen = match probe % 2 {
-            0 => widest(Aim::Unseen).or(fullest),
-            _ => fullest.or_else(|| widest(Aim::Unseen)),
-        };
-        let chosen = chosen.or_else(|| widest(Aim::Rest));
-        chosen.map(|(at, look)| (at, look.point.clone()))
+        let chosen = chosen.or_else(|| gaps().min_by_key(|(at, gap)| (shared(&gap.from, &gap.to), *at)));
+        chosen.map(|(at, gap)| (at, gap.point.clone()))
     }
 
     /// Takes the keys that come behind a point in the gap behind a page.
@@ -249,7 +282,6 @@ impl Known {
         let limit = next.map_or(&self.end, |next| &next.from);
         let beyond = keys.iter().position(|key| key > limit);
         keys.truncate(beyond.unwrap_or(keys.len()));
-        let is_new = self.learn(&keys);
         if let Some(page) = self.pages.get_mut(at) {
             page.vain = if keys.is_empty() { page.vain.saturating_add(1) } else { 0 };
         }
@@ -268,32 +300,27 @@ impl Known {
                 self.pages.insert(at.saturating_add(1), Page::new(point, keys));
             }
         }
-        self.look_again(if is_new { 0..self.pages.len() } else { at..at.saturating_add(2) });
+        self.look_again(at..at.saturating_add(2));
     }
 
-    /// What lies behind each page. Where nobody has looked yet for what is unseen, as much is expected as elsewhere.
-    fn gaps(&self) -> Vec<Option<Gap>> {
-        let is_unseen = |page: &Page| page.look.as_ref().is_some_and(|look| look.aim == Aim::Unseen);
-        let looks = self.pages.iter().filter(|page| !is_unseen(page)).filter_map(|page| page.look.as_ref());
-        let expected: Vec<f64> = looks.map(|look| look.expected).collect();
-        let usual = expected.iter().sum::<f64>() / expected.len().max(1) as f64;
-        let gap = |(at, page)| {
-            let gap = self.gap(at)?;
-            let expected = if is_unseen(page) { gap.expected.min(usual) } else { gap.expected };
-            Some(Gap { expected, ..gap })
-        };
-        self.pages.iter().enumerate().map(gap).collect()
+    /// How many keys are taken to lie behind each page. Where nobody has looked yet for what is unseen, no more than elsewhere.
+    fn expected(&self) -> Vec<f64> {
+        let gaps = || self.pages.iter().map(|page| page.gap.as_ref());
+        let seen: Vec<f64> = gaps().flatten().filter(|gap| gap.aim == Aim::Expected).map(|gap| gap.expected).collect();
+        let usual = if seen.is_empty() { f64::INFINITY } else { seen.iter().sum::<f64>() / seen.len() as f64 };
+        let of = |gap: &Gap| if gap.aim == Aim::Unseen { gap.expected.min(usual) } else { gap.expected };
+        gaps().map(|gap| gap.map_or(0.0, of)).collect()
     }
 
     /// The keys that cut all into shares of about the same number.
     fn cut(&self, of: u32) -> Vec<Key> {
-        let gaps = self.gaps();
+        let expected = self.expected();
         let told: usize = self.pages.iter().map(|page| page.keys.len()).sum();
-        let guessed: f64 = gaps.iter().flatten().map(|gap| gap.expected).sum();
+        let guessed: f64 = expected.iter().sum();
         let share = (told as f64 + guessed) / f64::from(of);
         let mut cuts: Vec<Key> = Vec::new();
         let mut before = 0.0;
-        for (page, gap) in self.pages.iter().zip(gaps) {
+        for (page, expected) in self.pages.iter().zip(expected) {
             // How far behind what was passed the next border lies.
             let wanted = |cuts: &[Key], before: f64| {
                 (cuts.len() + 1 < of as usize).then(|| share * (cuts.len() + 1) as f64 - before)
@@ -305,9 +332,9 @@ impl Known {
                 cuts.push(key.clone());
             }
             before += keys;
-            let Some(Gap { from, to, expected }) = gap else { continue };
+            let Some(Gap { from, to, spelling, .. }) = &page.gap else { continue };
             while let Some(place) = wanted(&cuts, before).filter(|place| *place <= expected) {
-                let between = self.spelling.between(&from, &to, (place / expected.max(1.0)).min(1.0));
+                let between = spelling.between(from, to, (place / expected.max(1.0)).min(1.0));
                 cuts.push(between.map_or_else(|| page.last().clone(), |key| key_of(&key)));
             }
             before += expected;

@@ -16,6 +16,7 @@ use credenza_app::jobs::promise::Kept;
 use credenza_app::jobs::replicate::{self, Status, TargetStatus};
 use credenza_app::jobs::sections::replicate::Replicate;
 use credenza_app::shell::shell_word;
+use credenza_engine::copies::ClassLocked;
 use credenza_engine::replica::{self, Role};
 use credenza_model::Timestamp;
 use futures_util::future::try_join_all;
@@ -280,7 +281,6 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
     facts.push(("Not proven", target.unproven.to_string()));
     facts.push(("Verified until", time_or_never(site, target.verified_until)));
     facts.push(("Restored for trial", time_or_never(site, target.drilled)));
-    let days = |days: u32| count(u64::from(days), "day", "days");
     facts.push((
         "Locked for",
         match (target.lock_days, target.lock_days_asked) {
@@ -290,8 +290,29 @@ fn facts(site: &Site, target: &TargetStatus) -> Vec<(&'static str, String)> {
             (Some(has), _) => days(has),
         },
     ));
+    if !target.locks.is_empty() {
+        let locks: Vec<String> = target.locks.iter().map(locked).collect();
+        facts.push(("Locked by rule", locks.join("; ")));
+    }
     facts.push(("Carried by", if target.is_here { "this machine" } else { "another machine" }.to_owned()));
     facts
+}
+
+fn days(days: u32) -> String {
+    count(u64::from(days), "day", "days")
+}
+
+/// For how long what a rule keeps is to be locked, and how far it is.
+fn locked(lock: &ClassLocked) -> String {
+    let ClassLocked { class, days_asked, snapshots, locked, days: shortest } = lock;
+    let asked = days(*days_asked);
+    match shortest {
+        None => format!("{class} for {asked}: no snapshot to lock yet"),
+        Some(shortest) => {
+            let all = count(*snapshots, "snapshot", "snapshots");
+            format!("{class} for {asked}: {locked} of {all}, the shortest lock is {}", days(*shortest))
+        }
+    }
 }
 
 /// Where a target is promoted, which is a replica and open here or by the configuration.
@@ -309,6 +330,14 @@ async fn promotion(site: &Arc<Site>, word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_of_a_rule_is_told_with_how_far_it_is_set() {
+        let lock = ClassLocked { class: "monthly", days_asked: 400, snapshots: 3, locked: 1, days: Some(30) };
+        assert_eq!(locked(&lock), "monthly for 400 days: 1 of 3 snapshots, the shortest lock is 30 days");
+        let none = ClassLocked { snapshots: 0, locked: 0, days: None, ..lock };
+        assert_eq!(locked(&none), "monthly for 400 days: no snapshot to lock yet");
+    }
 
     #[test]
     fn what_a_target_has_alone_is_brought_by_a_command_that_a_shell_takes() {

@@ -61,6 +61,28 @@ async fn each_copy_says_how_far_it_is_behind_what_it_lacks_and_what_is_proven_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn locks_by_rule_stand_beside_the_lock_of_all_and_are_left_out_where_none_is_asked_for() {
+    let keep = "keep = { monthly = 12, yearly = 7 }";
+    let stand = with_policy(&format!(
+        "to = [ {{ target = \"@paris\", {keep}, lock = {{ monthly = \"400d\", yearly = \"7y\" }} }} ]"
+    ))
+    .await;
+    let page = stand.page("/replication").await;
+    let said = "<dt>Locked by rule</dt><dd>monthly for 400 days: no snapshot to lock yet; yearly for 2562 days: no snapshot to lock yet</dd>";
+    assert!(page.text().contains(said), "{}", page.text());
+    assert!(page.text().contains("<dt>Locked for</dt><dd>nothing is locked</dd>"), "{}", page.text());
+    write(
+        &stand,
+        &format!(
+            "{JOB}\n[replicate.main]\nfrom = \"@main\"\nevery = \"1h\"\nto = [ {{ target = \"@paris\", {keep} }} ]"
+        ),
+    );
+    let page = stand.page("/replication").await;
+    assert!(page.text().contains("<dt>Locked for</dt><dd>nothing is locked</dd>"), "{}", page.text());
+    assert!(!page.text().contains("Locked by rule"), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_gone_is_not_known_and_its_bad_days_say_what_was_said_when() {
     let stand = with_policy("to = [ { target = \"@paris\" } ]").await;
     let folder = |name: &str| stand.folder.path().join(name);

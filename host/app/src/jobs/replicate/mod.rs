@@ -289,7 +289,7 @@ impl Run<'_, '_> {
         if let Some(settled) = settled.filter(|_| !self.whole.is_vanishing_meant)
             && seen(&target.repository, Extent::Everything).await.is_ok_and(|now| now == settled.target)
         {
-            self.tell_lock(to, target);
+            self.tell_lock(to, &origin.open.repository, target);
             self.recording.did(settled.step(&to.target));
             return Ok(());
         }
@@ -337,7 +337,7 @@ impl Run<'_, '_> {
         if let Some(heads) = &report.heads {
             self.runner.app.remember_heads(target, heads);
         }
-        self.tell_lock(to, target);
+        self.tell_lock(to, &origin.repository, target);
         // Before it is looked at again: what changes from here on is looked at by the next run. Another may have carried what was missing, or removed what was there.
         // Whose keys may list single folders alone remembers nothing.
         let target_seen = seen(&target.repository, Extent::Everything).await.ok();
@@ -459,8 +459,20 @@ impl Run<'_, '_> {
         Ok(sync::run(&origin.repository, &target.repository, &options, &self.context()).await?)
     }
 
-    /// Says where a target locks for a shorter time than asked.
-    fn tell_lock(&mut self, to: &To, target: &OpenRepository) {
+    /// Says where a target locks for a shorter time than asked, and what its retention keeps nothing of that it is to lock.
+    fn tell_lock(&mut self, to: &To, origin: &Repository, target: &OpenRepository) {
+        // Rules of its own were looked at when the file was read; those of the origin may be others by now.
+        if let Ok(Some(kept)) = policy_of(self.policy, to, origin) {
+            let is_kept = |class: &str| kept.counts().any(|(rule, _)| rule == class);
+            let classes = to.locks.iter().map(|lock| lock.class.name());
+            let spurned: Vec<&str> = classes.filter(|class| !is_kept(class)).collect();
+            if !spurned.is_empty() {
+                let (target, from, spurned) = (&to.target, &self.policy.from, spurned.join(", "));
+                self.recording.worsen(Ending::Incomplete, || {
+                    format!("{target} is to lock what the retention of {from} keeps as {spurned}, which is nothing: see credenza at {} policy, or ask for no such lock", shell_word(from))
+                });
+            }
+        }
         let has = target.repository.config().retain_days.unwrap_or(0);
         if has == 0 && !to.locks.is_empty() {
             let target = &to.target;

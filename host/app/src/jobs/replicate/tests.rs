@@ -32,10 +32,16 @@ struct Bed {
 
 impl Bed {
     async fn new(targets: &[&str]) -> Self {
+        Self::locking(targets, None).await
+    }
+
+    /// All repositories lock what they store for so many days.
+    async fn locking(targets: &[&str], retain_days: Option<u32>) -> Self {
+        let store = || if retain_days.is_some() { MemoryStore::versioned() } else { MemoryStore::new() };
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let names = || ["main"].iter().chain(targets);
-        let sites = names().map(|name| (at(name), Site::new(MemoryStore::new()))).collect();
+        let sites = names().map(|name| (at(name), Site::new(store()))).collect();
         let millis = Arc::new(AtomicU64::new(BEGIN * 1000));
         let simulated = Simulated { millis, sites: Arc::new(sites), only_read: Vec::new() };
         let configuration = at("configuration");
@@ -58,7 +64,7 @@ impl Bed {
                 label: String::new(),
                 chunker: ChunkerParams::default(),
                 compression: 1,
-                retain_days: None,
+                retain_days,
                 parity: None,
             };
             bed.app.create_repository(&place, &options, false).await.unwrap();
@@ -88,8 +94,12 @@ impl Bed {
         whole.iter().map(|handle| handle.snapshot.id).collect()
     }
 
-    /// Runs a policy that carries to these targets, each with these lines.
-    async fn run(&self, targets: &[(&str, &str)], heard: &dyn Heard) -> Ending {
+    /// Does something with a policy that carries to these targets, each with these lines.
+    async fn with_policy<T>(
+        &self,
+        targets: &[(&str, &str)],
+        work: impl AsyncFnOnce(&Runner<'_>, &Replicate) -> T,
+    ) -> T {
         let to = |(name, lines): &(&str, &str)| format!("[[replicate.main.to]]\ntarget = \"@{name}\"\n{lines}\n");
         let text =
             format!("version = 1\n[replicate.main]\nfrom = \"@main\"\n{}", targets.iter().map(to).collect::<String>());
@@ -98,8 +108,24 @@ impl Bed {
         let state = State::of(&path, Some(self.folder.path().join("state"))).unwrap();
         let stop = Stop::default();
         let runner = Runner { app: &self.app, state: &state, clock: &self.simulated, stop: &stop };
-        let policy = file.replicate("main").unwrap();
-        run(&runner, policy, false, &Occasion::default(), heard).await.unwrap()
+        work(&runner, file.replicate("main").unwrap()).await
+    }
+
+    /// Runs it.
+    async fn run(&self, targets: &[(&str, &str)], heard: &dyn Heard) -> Ending {
+        let work = async |runner: &Runner<'_>, policy: &Replicate| {
+            run(runner, policy, false, &Occasion::default(), heard).await.unwrap()
+        };
+        self.with_policy(targets, work).await
+    }
+
+    /// How far the first lock of its first target is set: of how many snapshots, of how many as long as asked, and the shortest, in days.
+    async fn locked(&self, targets: &[(&str, &str)]) -> (u64, u64, Option<u32>) {
+        let work = async |runner: &Runner<'_>, policy: &Replicate| status(runner, policy).await.unwrap();
+        let status = self.with_policy(targets, work).await;
+        let lock = &status.targets[0].locks[0];
+        assert_eq!((lock.class, lock.days_asked), ("monthly", 400), "{status:?}");
+        (lock.snapshots, lock.locked, lock.days)
     }
 
     fn pass(&self, seconds: u64) {
@@ -256,4 +282,52 @@ async fn whatever_changes_on_either_side_is_seen_by_the_next_run() {
         run().await;
         assert_eq!(run().await, (Ending::Done, 0), "{lost} is back");
     }
+}
+
+/// What is kept of a month is to be locked for more than a year.
+const MONTHS: &str = "keep = { daily = 30, monthly = 12 }\nlock = { monthly = \"400d\" }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_locks_for_longer_what_a_rule_keeps_and_the_status_says_how_far() {
+    let (bed, targets) = (Bed::locking(&["paris"], Some(30)).await, [("paris", MONTHS)]);
+    bed.back_up("January").await;
+    assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Done);
+    assert_eq!(bed.locked(&targets).await, (0, 0, None), "the month is not over");
+    bed.pass(20 * DAY);
+    bed.back_up("February").await;
+    let (snapshots, locked, days) = bed.locked(&targets).await;
+    assert!((snapshots, locked) == (1, 0) && days.is_some_and(|days| (30..400).contains(&days)), "{days:?}");
+    assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Done);
+    assert_eq!(bed.locked(&targets).await, (1, 1, Some(400)));
+    // A month more: what was locked already stays, and the next comes to it.
+    bed.pass(30 * DAY);
+    bed.back_up("March").await;
+    assert_eq!(bed.locked(&targets).await.0, 2);
+    assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Done);
+    assert_eq!(bed.locked(&targets).await, (2, 2, Some(400)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_locks_nothing_is_told_by_each_run_and_the_status_says_that_none_is_locked() {
+    let (bed, targets) = (Bed::new(&["paris"]).await, [("paris", MONTHS)]);
+    bed.back_up("January").await;
+    bed.pass(20 * DAY);
+    for _ in 0..2 {
+        assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Incomplete);
+    }
+    assert_eq!(bed.locked(&targets).await.1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_to_lock_and_that_the_origin_has_not_is_told_by_each_run() {
+    let bed = Bed::locking(&["paris"], Some(30)).await;
+    let targets = [("paris", "keep = \"same\"\nlock = { monthly = \"400d\" }")];
+    bed.back_up("dear reader").await;
+    let keeps = async |policy: Policy| bed.open("main").await.set_policy(Some(policy)).await.unwrap();
+    keeps(Policy { daily: 3, ..Policy::default() }).await;
+    for _ in 0..2 {
+        assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Incomplete, "nothing is kept as monthly there");
+    }
+    keeps(Policy { daily: 3, monthly: 2, ..Policy::default() }).await;
+    assert_eq!(bed.run(&targets, &Ear::default()).await, Ending::Done);
 }

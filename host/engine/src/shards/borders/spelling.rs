@@ -1,8 +1,8 @@
-//! Spelling: how keys are spelled, by those that were seen, so that it can be said how far apart two others are, and which lies between them.
+//! Spelling: how the keys of one folder are spelled, by some that were seen, so that it can be said how far apart two others are, and which lies between them.
 //!
 //! Keys are numbers between 0 and 1 whose digits are the characters that were seen at a place: the depth of a folder, and how far behind its slash. So a folder
-//! with a counter is as evenly filled as one with digests, and letters of any script are as close to each other as digits are. At a place of which little
-//! was seen there may be what was seen behind it in names of its depth, and whatever was seen anywhere between its first and last character.
+//! with a counter is as evenly filled as one with digests. At a place of which little was seen there may be what was seen behind it in names of its depth, and
+//! whatever was seen anywhere between its first and last character. Of a script with thousands of letters few are ever seen: those between them are possible too.
 //!
 //! Called by `borders`. Bound: the characters of [`DEPTH_MAX`] depths of [`NAME_MAX`] places.
 
@@ -16,19 +16,80 @@ const NAME_MAX: usize = 128;
 const DIGITS: usize = 24;
 /// A rest that is less is left out of a key between two.
 const REST: f64 = 0.02;
+/// Letters behind the controls that lie closer are of one script.
+const SCRIPT: u32 = 512;
 
 /// A place in a key: the depth of the folder, and how far behind its slash.
 type Place = (usize, usize);
 
 /// The characters of keys, by their places.
-#[derive(Default)]
 pub(super) struct Spelling {
     seen: BTreeMap<Place, BTreeSet<char>>,
     /// Where keys end.
     ends: BTreeSet<Place>,
-    anywhere: BTreeSet<char>,
     /// What is taken to be possible.
-    digits: BTreeMap<Place, Vec<char>>,
+    digits: BTreeMap<Place, Alphabet>,
+}
+
+/// Characters in their order, as runs without a gap.
+#[derive(Default)]
+struct Alphabet {
+    runs: Vec<Run>,
+    length: usize,
+}
+
+struct Run {
+    first: char,
+    last: char,
+    /// How many are in the runs before.
+    before: usize,
+}
+
+impl Run {
+    fn length(&self) -> usize {
+        u32::from(self.last).abs_diff(u32::from(self.first)) as usize + 1
+    }
+}
+
+impl Alphabet {
+    fn of(characters: &BTreeSet<char>) -> Self {
+        let mut alphabet = Self::default();
+        for character in characters.iter().copied() {
+            match alphabet.runs.last_mut() {
+                Some(run) if is_next(run.last, character) => run.last = character,
+                _ => {
+                    alphabet.length = alphabet.runs.last().map_or(0, |run| run.before + run.length());
+                    alphabet.runs.push(Run { first: character, last: character, before: alphabet.length });
+                }
+            }
+        }
+        alphabet.length = alphabet.runs.last().map_or(0, |run| run.before + run.length());
+        alphabet
+    }
+
+    /// How many of its characters come before one.
+    fn rank(&self, character: char) -> usize {
+        let at = self.runs.partition_point(|run| run.last < character);
+        match self.runs.get(at) {
+            None => self.length,
+            Some(run) if character <= run.first => run.before,
+            Some(run) => run.before + u32::from(character).abs_diff(u32::from(run.first)) as usize,
+        }
+    }
+
+    /// The one that comes behind so many.
+    fn get(&self, rank: usize) -> Option<char> {
+        let at = self.runs.partition_point(|run| run.before + run.length() <= rank);
+        let run = self.runs.get(at)?;
+        char::from_u32(u32::from(run.first).checked_add(u32::try_from(rank.checked_sub(run.before)?).ok()?)?)
+    }
+}
+
+/// Whether all between two characters is possible where both were seen.
+fn is_next(one: char, other: char) -> bool {
+    let apart = u32::from(other).abs_diff(u32::from(one));
+    // Surrogates, which are no characters, are more.
+    apart == 1 || one >= '\u{a0}' && apart < SCRIPT
 }
 
 /// The characters of a key and then its end, with their places.
@@ -63,60 +124,41 @@ pub(super) fn behind(key: &[char], at: usize) -> Option<Vec<char>> {
 }
 
 impl Spelling {
-    /// Takes in how more keys are spelled. Whether any of that is new.
-    pub(super) fn learn(&mut self, keys: impl Iterator<Item = Vec<char>>) -> bool {
-        let mut is_new = false;
-        for key in keys {
-            for (place, character) in places(&key) {
-                is_new |= match character {
-                    Some(character) => {
-                        self.anywhere.insert(character);
-                        self.seen.entry(place).or_default().insert(character)
-                    }
-                    None => self.ends.insert(place),
-                };
+    /// How these keys are spelled.
+    pub(super) fn of(keys: &[Vec<char>]) -> Self {
+        let (mut seen, mut ends, mut anywhere) =
+            (BTreeMap::<Place, BTreeSet<char>>::new(), BTreeSet::new(), BTreeSet::new());
+        for (place, character) in keys.iter().flat_map(|key| places(key)) {
+            match character {
+                Some(character) => {
+                    anywhere.insert(character);
+                    seen.entry(place).or_default().insert(character);
+                }
+                None => {
+                    ends.insert(place);
+                }
             }
         }
-        if is_new {
-            self.allow();
-        }
-        is_new
+        let digits = digits(&seen, &anywhere);
+        Self { seen, ends, digits }
     }
 
-    /// What is possible, by what was seen.
-    fn allow(&mut self) {
-        self.digits.clear();
-        let (mut behind, mut depth) = (BTreeSet::new(), None);
-        for (place, own) in self.seen.iter().rev() {
-            if depth.replace(place.0) != Some(place.0) {
-                behind.clear();
-            }
-            let mut all: BTreeSet<char> = match (own.first(), own.last()) {
-                (Some(first), Some(last)) => self.anywhere.range(*first..=*last).copied().collect(),
-                _ => BTreeSet::new(),
-            };
-            all.extend(behind.iter());
-            behind.clone_from(&all);
-            behind.remove(&'/');
-            self.digits.insert(*place, all.into_iter().collect());
-        }
-    }
-
-    /// Of a key the characters from one on at whose places nothing else was seen, by their numbers.
+    /// Of a name in a key, which begins with one of its characters, those at whose places nothing else was seen, by their numbers.
     pub(super) fn only_one_seen(&self, key: &[char], from: usize) -> Vec<usize> {
         let is_alone = |place: &Place| self.seen.get(place).is_none_or(|seen| seen.len() <= 1);
         let all = places(key).take(key.len()).enumerate().skip(from);
-        all.filter(|(_, (place, _))| is_alone(place)).map(|(at, _)| at).collect()
+        let name = all.take_while(|(_, (_, character))| *character != Some('/'));
+        name.filter(|(_, (place, _))| is_alone(place)).map(|(at, _)| at).collect()
     }
 
     /// What is possible at a place, and 1 if the end of a key is, which comes before it.
-    fn possible(&self, place: Place) -> (&[char], usize) {
-        (self.digits.get(&place).map_or(&[], Vec::as_slice), usize::from(self.ends.contains(&place)))
+    fn possible(&self, place: Place) -> (Option<&Alphabet>, usize) {
+        (self.digits.get(&place), usize::from(self.ends.contains(&place)))
     }
 
     fn base(&self, place: Place) -> usize {
         let (digits, end) = self.possible(place);
-        digits.len().saturating_add(end).max(1)
+        digits.map_or(0, |digits| digits.length).saturating_add(end).max(1)
     }
 
     /// The key behind so many characters, as a number.
@@ -125,8 +167,8 @@ impl Spelling {
         for (place, character) in places(key).skip(from).take(DIGITS) {
             unit /= self.base(place) as f64;
             let (digits, end) = self.possible(place);
-            let rank = character.map_or(0, |own| digits.partition_point(|digit| *digit < own).saturating_add(end));
-            number += unit * rank as f64;
+            let before = |own: char| digits.map_or(0, |digits| digits.rank(own)).saturating_add(end);
+            number += unit * character.map_or(0, before) as f64;
         }
         number
     }
@@ -151,14 +193,31 @@ impl Spelling {
             rest *= self.base(place) as f64;
             let rank = (rest.max(0.0) as usize).min(self.base(place).saturating_sub(1));
             rest -= rank as f64;
-            let Some(digit) = rank.checked_sub(end).and_then(|rank| digits.get(rank)) else { break };
-            key.push(*digit);
+            let Some(digit) = rank.checked_sub(end).and_then(|rank| digits?.get(rank)) else { break };
+            key.push(digit);
             if is_between(&key) && rest < REST {
                 break;
             }
         }
         is_between(&key).then_some(key)
     }
+}
+
+/// What is possible at each place, by what was seen there and anywhere.
+fn digits(seen: &BTreeMap<Place, BTreeSet<char>>, anywhere: &BTreeSet<char>) -> BTreeMap<Place, Alphabet> {
+    let (mut behind, mut depth) = (BTreeSet::<char>::new(), None);
+    let possible = |(place, own): (&Place, &BTreeSet<char>)| {
+        if depth.replace(place.0) != Some(place.0) {
+            behind.clear();
+        }
+        if let (Some(first), Some(last)) = (own.first(), own.last()) {
+            behind.extend(anywhere.range(*first..=*last));
+        }
+        let alphabet = Alphabet::of(&behind);
+        behind.remove(&'/');
+        (*place, alphabet)
+    };
+    seen.iter().rev().map(possible).collect()
 }
 
 #[cfg(test)]
@@ -171,8 +230,7 @@ mod tests {
 
     #[test]
     fn in_a_folder_with_a_counter_keys_are_as_far_apart_as_their_numbers() {
-        let mut spelling = Spelling::default();
-        spelling.learn((0..1000).map(|number| key(&format!("folder/{number:06}"))));
+        let spelling = Spelling::of(&(0..1000).map(|number| key(&format!("folder/{number:06}"))).collect::<Vec<_>>());
         let distance = |from: &str, to: &str| spelling.distance(&key(from), &key(to));
         let page = distance("folder/000000", "folder/000999") / 999.0;
         let far = distance("folder/000000", "folder/700000") / 700_000.0;
@@ -183,6 +241,19 @@ mod tests {
         assert_eq!(middle, "folder/5");
         let half = distance("folder/000999", &middle) / distance("folder/000999", "folder/999999");
         assert!((half - 0.5).abs() < 0.01, "{half}");
+    }
+
+    #[test]
+    fn letters_of_a_script_are_possible_that_were_not_seen_and_others_are_not() {
+        let alphabet = Alphabet::of(&"09az\u{4e00}\u{4f00}\u{9fa5}".chars().collect());
+        assert_eq!((alphabet.length, alphabet.rank('9'), alphabet.rank('b'), alphabet.rank('z')), (262, 1, 3, 3));
+        assert_eq!((alphabet.rank('\u{4e80}'), alphabet.rank('\u{9000}'), alphabet.rank('\u{ffff}')), (132, 261, 262));
+        for rank in 0..262 {
+            assert_eq!(alphabet.rank(alphabet.get(rank).unwrap()), rank);
+        }
+        assert_eq!(alphabet.get(262), None);
+        let next = [('\u{d7ff}', '\u{e000}'), ('!', '#'), ('~', '\u{a0}')].map(|(one, other)| is_next(one, other));
+        assert_eq!((next, is_next('a', 'b'), is_next('\u{4e00}', '\u{4e10}')), ([false; 3], true, true));
     }
 
     #[test]
