@@ -116,9 +116,16 @@ impl Destination for FileDestination {
         }
     }
 
+    /// Leaves the calling thread only for what has not got its metadata as it was written.
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        let (tree, entries) = (Arc::clone(&self.tree), entries.to_vec());
-        let set = move || entries.iter().map(|entry| tree.set_metadata(entry)).collect();
+        let described = |entry: &Entry| self.tree.take_described(entry).ok_or_else(|| entry.clone());
+        let described: Vec<Result<Vec<String>, Entry>> = entries.iter().map(described).collect();
+        let (tree, is_done) = (Arc::clone(&self.tree), described.iter().all(Result::is_ok));
+        let set = move |one: Result<Vec<String>, Entry>| one.or_else(|entry| tree.set_metadata(&entry));
+        let set = move || described.into_iter().map(set).collect();
+        if is_done {
+            return Ok(set());
+        }
         tokio::task::spawn_blocking(set).await.map_err(|e| {
             Error::new(ErrorClass::Internal, "file.thread", format!("the thread that set metadata ended early: {e}"))
         })

@@ -301,9 +301,10 @@ impl Tree {
         Some(metadata::apply_to(file, &status, entry, None))
     }
 
-    /// Notes a file that is described as its entry says.
-    pub(super) fn note_described(&self, entry: &Entry, missed: Vec<String>) {
-        let described = Described { modified: entry.modified, attributes: entry.attributes.clone(), missed };
+    /// Notes a file that is described as its entry says, whose attributes it takes.
+    pub(super) fn note_described(&self, entry: &mut Entry, missed: Vec<String>) {
+        let attributes = std::mem::take(&mut entry.attributes);
+        let described = Described { modified: entry.modified, attributes, missed };
         lock_unpoisoned(&self.described).insert(entry.key.clone(), described);
     }
 
@@ -313,7 +314,7 @@ impl Tree {
     }
 
     /// What could not be set of a file that is described as the entry says; `None` when it is not.
-    fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
+    pub(super) fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
         let described = lock_unpoisoned(&self.described).remove(&entry.key)?;
         let is_so = entry.kind == EntryKind::File
             && described.modified == entry.modified
@@ -364,10 +365,8 @@ impl Tree {
         published.map(drop)
     }
 
+    /// Sets the metadata of what is not [described](Self::take_described) yet.
     pub(super) fn set_metadata(&self, entry: &Entry) -> Result<Vec<String>> {
-        if let Some(missed) = self.take_described(entry) {
-            return Ok(missed);
-        }
         let failed = |e| from_errno("cannot set the metadata of", &entry.key, e);
         if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
             return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));
@@ -375,7 +374,10 @@ impl Tree {
         if entry.kind == EntryKind::Directory {
             let folder = self.folder(&folder_key(&entry.key), false).map_err(failed)?;
             let folder = folder.ok_or_else(|| failed(Errno::NOENT))?;
-            let missed = apply(&folder, b".", entry, &folder.path).map_err(failed)?;
+            let status = status_of(folder.descriptor.as_fd(), b"").map_err(failed)?;
+            let (more, renamed) = renamed_as(entry, &folder.path);
+            let mut missed = metadata::apply_to(&folder.descriptor, &status, entry, more);
+            missed.extend(renamed);
             self.forget(&folder_key(&entry.key), &folder, entry);
             return Ok(missed);
         }
@@ -433,11 +435,17 @@ impl Drop for Tree {
 
 /// Sets the metadata of what has a name in a folder and is at this path.
 fn apply(folder: &Folder, name: &[u8], entry: &Entry, path: &[u8]) -> Result<Vec<String>, Errno> {
-    let renamed = renaming(entry, path);
-    let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
-    let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, key)?;
+    let (more, renamed) = renamed_as(entry, path);
+    let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, more)?;
     missed.extend(renamed);
     Ok(missed)
+}
+
+/// What is kept of the key, and reported, where the name had to be changed.
+fn renamed_as(entry: &Entry, path: &[u8]) -> (Option<Attribute>, Option<String>) {
+    let renamed = renaming(entry, path);
+    let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
+    (key, renamed)
 }
 
 /// The key of the folder that a key is in, and the rest of it.
