@@ -33,7 +33,6 @@ use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
     Writer, ability,
 };
-use place::folder_key;
 use tree::{Tree, exists};
 use writer::FileWriter;
 
@@ -95,8 +94,8 @@ impl Destination for FileDestination {
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
         self.tree.make_root()?;
         if entry.kind == EntryKind::Directory {
-            let made = self.tree.folder(&folder_key(&entry.key), true);
-            return made.map(|_| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
+            let made = self.tree.make_folder(&entry.key);
+            return made.map(|()| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
         }
         // A file that may replace nothing finds out when it gets its name whether that is free; the name of a hard link is given without asking.
         let asks_later = entry.kind == EntryKind::File && !overwrite && entry.attribute("posix.hardlink").is_none();

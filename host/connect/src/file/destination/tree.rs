@@ -132,6 +132,19 @@ impl Tree {
         Ok(Some(folder))
     }
 
+    /// Makes the folder of a key. One that is new is not opened: whoever writes in it does that, and many are made before.
+    pub(super) fn make_folder(&self, key: &Key) -> Result<(), Errno> {
+        let (above, segment) = parted(key.as_bytes().strip_suffix(b"/").unwrap_or(key.as_bytes()));
+        if !key.as_bytes().is_empty()
+            && let Some(parent) = self.folder(above, true)?
+            && let [name] = names_of(segment).as_slice()
+            && mkdirat(&parent.descriptor, name, Mode::RWXU).is_ok()
+        {
+            return Ok(());
+        }
+        self.folder(&folder_key(key), true).map(drop)
+    }
+
     fn open_to_write(&self, folder: &Folder) -> Result<(), Errno> {
         self.loosened.loosen(folder)?;
         let mut known = lock_unpoisoned(&self.file_systems);
@@ -174,7 +187,7 @@ impl Tree {
 
     /// Where the file of a key is, or would be; `None` when a folder is missing and none is to be made.
     pub(super) fn place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
-        let (parent, segment) = parted(key);
+        let (parent, segment) = parted(key.as_bytes());
         let Some(parent) = self.folder(parent, make)? else { return Ok(None) };
         for names in [names_of(segment), escaped_names_of(segment)] {
             let Some(place) = place_in(&parent, names, make)? else { return Ok(None) };
@@ -187,7 +200,7 @@ impl Tree {
 
     /// Where the file of a key is or would be, unless a folder has the name: who asks finds that out, and asks for its [`place`](Self::place) then.
     pub(super) fn unseen_place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
-        let (parent, segment) = parted(key);
+        let (parent, segment) = parted(key.as_bytes());
         match self.folder(parent, make)? {
             Some(parent) => unseen_place_in(&parent, names_of(segment), make),
             None => Ok(None),
@@ -448,9 +461,8 @@ fn renamed_as(entry: &Entry, path: &[u8]) -> (Option<Attribute>, Option<String>)
     (key, renamed)
 }
 
-/// The key of the folder that a key is in, and the rest of it.
-fn parted(key: &Key) -> (&[u8], &[u8]) {
-    let bytes = key.as_bytes();
+/// The key of the folder that a key is in, and the rest of it; of a folder without its `/`.
+fn parted(bytes: &[u8]) -> (&[u8], &[u8]) {
     let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
     bytes.split_at_checked(start).unwrap_or((b"", bytes))
 }
