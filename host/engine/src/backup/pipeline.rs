@@ -131,6 +131,9 @@ impl ChunkPipeline {
             let Some(Loaded::Streamed(entry)) = batch.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.work_large(entry).await?]);
         }
+        if batch.iter().all(Loaded::is_settled) {
+            return self.work_small(batch);
+        }
         let this = Arc::clone(&self);
         self.dedup.packs().workers().work("pipeline", move || this.work_small(batch)).await
     }
