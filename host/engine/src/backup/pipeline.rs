@@ -576,3 +576,41 @@ impl GroupLine {
         self.pipeline.dedup.packs().workers().work("list", work).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use credenza_format::{ChunkerParams, Keyring};
+    use credenza_model::RepositoryId;
+
+    use super::*;
+    use crate::testing::noise;
+
+    /// The chunks of a group.
+    fn chunks_of(group: &Group) -> Vec<Vec<u8>> {
+        let starts = std::iter::once(0).chain(group.cuts.iter().copied());
+        starts.zip(&group.cuts).map(|(start, end)| group.bytes[start..*end].to_vec()).collect()
+    }
+
+    #[test]
+    fn a_content_is_cut_alike_in_pieces_and_from_a_reader_whatever_the_buffer_held_before() {
+        let keys = Keyring::generate().unwrap().keys(RepositoryId::new([1; 16]));
+        let chunker = Chunker::new(&keys.gear(), ChunkerParams::default());
+        for length in [1, GROUP_BYTES - 1, GROUP_BYTES, GROUP_BYTES + 1, 3 * GROUP_BYTES + 7] {
+            let content = noise(1, length);
+            let mut fed = Slicer::over(vec![7; GROUP_BYTES]);
+            content.chunks(100_003).for_each(|piece| fed.feed(piece));
+            let expected = chunks_of(&fed.take_group(&chunker, Vec::new(), true));
+            assert_eq!(expected.concat(), content);
+            let (mut slicer, mut reader, mut read) = (Slicer::over(vec![7; GROUP_BYTES]), &content[..], Vec::new());
+            loop {
+                let (count, failed) = slicer.fill_from(&mut reader);
+                assert!(failed.is_none());
+                read.extend(chunks_of(&slicer.take_group(&chunker, vec![9; 5], count < GROUP_BYTES)));
+                if count < GROUP_BYTES {
+                    break;
+                }
+            }
+            assert!(read == expected, "{length}");
+        }
+    }
+}
