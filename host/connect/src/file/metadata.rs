@@ -1,7 +1,7 @@
 //! Giving a restored file its owner, extended attributes, mode and time, in the order in which none undoes another.
 //!
-//! Everything goes through one descriptor of the very file, opened without following links and without opening what is
-//! behind a device. Called by the destination; an attribute that cannot be set is returned, never fatal.
+//! Everything goes through one descriptor of the very file: the one that it was written by, or that of a folder; else one that is opened without
+//! following links and without opening what is behind a device. Called by the destination; an attribute that cannot be set is returned, never fatal.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -10,10 +10,13 @@ use credenza_model::{Attribute, AttributeValue, Entry, EntryKind};
 use super::attributes::kind_of;
 use super::foreign::{self, IMPLIED, IMPLIED_AS};
 use super::platform::posix::{
-    AtFlags, CWD, Errno, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, openat, statat,
-    utimensat,
+    AtFlags, CWD, Errno, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown,
+    fstat, futimens, openat, statat, utimensat,
 };
-use super::platform::{PLACE, Status, descriptor_path, has_extended, remove_extended, set_extended, status_of};
+use super::platform::{
+    PLACE, Status, descriptor_path, has_extended, has_extended_of, mark, remove_extended, remove_extended_of,
+    set_extended, status_of,
+};
 
 /// Attributes that other steps of a restore have used, or that only inform.
 const USED_ELSEWHERE: [&str; 7] =
@@ -41,36 +44,51 @@ pub(super) fn apply(
     if kind_of(&status) != entry.kind {
         return Err(Errno::STALE);
     }
-    Ok(apply_to(&file, &status, entry, more))
+    let way = Way::Named(descriptor_path(&file).into_bytes());
+    Ok(Target { way, is_link: entry.kind == EntryKind::Symlink }.apply(&status, entry, more))
 }
 
-/// The same for an open file of which the status is known to be that of what the entry says.
+/// The same for an open file or folder of which the status is known to be that of what the entry says.
 pub(super) fn apply_to(file: &impl AsFd, status: &Status, entry: &Entry, more: Option<Attribute>) -> Vec<String> {
-    let target = Target { path: descriptor_path(file).into_bytes(), is_link: entry.kind == EntryKind::Symlink };
-    let mut missed = Vec::new();
-    let owned = target.set_owner(entry, status, &mut missed);
-    target.drop_inherited(entry, &mut missed);
-    target.set_extended(entry.attributes.iter().chain(&more), &mut missed);
-    if entry.kind == EntryKind::Directory && entry.attribute(IMPLIED).is_none() {
-        target.is_meant();
-    }
-    target.set_mode(entry, owned, &mut missed);
-    target.set_time(entry, &mut missed);
-    missed
+    Target { way: Way::Open(file.as_fd()), is_link: false }.apply(status, entry, more)
 }
 
-struct Target {
-    /// The descriptor's own path: calls on it reach the file itself, also where that is a link (proc(5)).
-    path: Vec<u8>,
+/// The way to what is described.
+enum Way<'a> {
+    /// It is open.
+    Open(BorrowedFd<'a>),
+    /// Only its place is known, and this is the path of the descriptor: calls on it reach the file itself, also where that is a link (proc(5)).
+    Named(Vec<u8>),
+}
+
+struct Target<'a> {
+    way: Way<'a>,
     is_link: bool,
 }
 
-impl Target {
+impl Target<'_> {
+    fn apply(&self, status: &Status, entry: &Entry, more: Option<Attribute>) -> Vec<String> {
+        let mut missed = Vec::new();
+        let owned = self.set_owner(entry, status, &mut missed);
+        self.drop_inherited(entry, &mut missed);
+        self.set_extended(entry.attributes.iter().chain(&more), &mut missed);
+        if entry.kind == EntryKind::Directory && entry.attribute(IMPLIED).is_none() {
+            self.is_meant();
+        }
+        self.set_mode(entry, owned, &mut missed);
+        self.set_time(entry, &mut missed);
+        missed
+    }
+
     fn set_owner(&self, entry: &Entry, status: &Status, missed: &mut Vec<String>) -> Owned {
         let uid = number(entry, "posix.uid").filter(|uid| *uid != status.uid);
         let gid = number(entry, "posix.gid").filter(|gid| *gid != status.gid);
         let chown = |uid: Option<u32>, gid: Option<u32>| {
-            chownat(CWD, &self.path, uid.map(Uid::from_raw), gid.map(Gid::from_raw), AtFlags::empty())
+            let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+            match &self.way {
+                Way::Open(file) => fchown(file, uid, gid),
+                Way::Named(path) => chownat(CWD, path, uid, gid, AtFlags::empty()),
+            }
         };
         if (uid, gid) == (None, None) || chown(uid, gid).is_ok() {
             return Owned { by_user: true, by_group: true };
@@ -93,8 +111,11 @@ impl Target {
         let inherited = if entry.kind == EntryKind::Directory { &INHERITED } else { INHERITED_BY_FILES };
         for name in inherited {
             let kept = format!("xattr.{name}");
-            let is_there = || has_extended(&self.path, name);
-            if entry.attribute(&kept).is_none() && is_there() && remove_extended(&self.path, name).is_err() {
+            let is_there = || match &self.way {
+                Way::Open(file) => has_extended_of(file, name),
+                Way::Named(path) => has_extended(path, name),
+            };
+            if entry.attribute(&kept).is_none() && is_there() && self.remove_extended(name).is_err() {
                 missed.push(kept);
             }
         }
@@ -102,12 +123,22 @@ impl Target {
 
     /// Forgets that a folder was made because a key needed it: there is an entry of it.
     fn is_meant(&self) {
-        let _ = remove_extended(&self.path, IMPLIED_AS.0);
+        let _ = self.remove_extended(IMPLIED_AS.0);
+    }
+
+    fn remove_extended(&self, name: &str) -> Result<(), Errno> {
+        match &self.way {
+            Way::Open(file) => remove_extended_of(file, name),
+            Way::Named(path) => remove_extended(path, name),
+        }
     }
 
     fn set_extended<'a>(&self, attributes: impl Iterator<Item = &'a Attribute>, missed: &mut Vec<String>) {
         for (name, value) in attributes {
-            let keep = |name: &str, value: &[u8]| set_extended(&self.path, name, value).is_ok();
+            let keep = |name: &str, value: &[u8]| match &self.way {
+                Way::Open(file) => mark(file, name, value).is_ok(),
+                Way::Named(path) => set_extended(path, name, value).is_ok(),
+            };
             let set = match (name.strip_prefix("xattr."), value) {
                 (Some(name), AttributeValue::Blob(value)) => keep(name, value),
                 (Some(_), _) => false,
@@ -125,7 +156,11 @@ impl Target {
     fn set_mode(&self, entry: &Entry, owned: Owned, missed: &mut Vec<String>) {
         let Some(wanted) = number(entry, "posix.mode").filter(|_| !self.is_link) else { return };
         let mode = owned.granted(wanted & 0o7777);
-        let set = chmodat(CWD, &self.path, Mode::from_raw_mode(mode), AtFlags::empty());
+        let raw = Mode::from_raw_mode(mode);
+        let set = match &self.way {
+            Way::Open(file) => fchmod(file, raw),
+            Way::Named(path) => chmodat(CWD, path, raw, AtFlags::empty()),
+        };
         if set.is_err() || mode != wanted & 0o7777 || !self.has_mode(mode) {
             missed.push("posix.mode".to_owned());
         }
@@ -133,7 +168,11 @@ impl Target {
 
     /// The kernel passes over the set-gid bit of whoever is not in the group, and says nothing (chmod(2)).
     fn has_mode(&self, mode: u32) -> bool {
-        mode & SET_GID == 0 || statat(CWD, &self.path, AtFlags::empty()).is_ok_and(|found| found.st_mode & SET_GID != 0)
+        let found = || match &self.way {
+            Way::Open(file) => fstat(file),
+            Way::Named(path) => statat(CWD, path, AtFlags::empty()),
+        };
+        mode & SET_GID == 0 || found().is_ok_and(|found| found.st_mode & SET_GID != 0)
     }
 
     fn set_time(&self, entry: &Entry, missed: &mut Vec<String>) {
@@ -142,7 +181,11 @@ impl Target {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
             last_modification: Timespec { tv_sec: time.seconds, tv_nsec: i64::from(time.nanoseconds.min(999_999_999)) },
         };
-        if utimensat(CWD, &self.path, &times, AtFlags::empty()).is_err() {
+        let set = match &self.way {
+            Way::Open(file) => futimens(file, &times),
+            Way::Named(path) => utimensat(CWD, path, &times, AtFlags::empty()),
+        };
+        if set.is_err() {
             missed.push("modified".to_owned());
         }
     }

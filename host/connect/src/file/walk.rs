@@ -10,7 +10,7 @@ use credenza_model::limits::KEY_BYTES_MAX;
 use credenza_model::{Entry, EntryKind, Key, SkippedEntry};
 
 use super::accounts::Accounts;
-use super::attributes::{describe, extended};
+use super::attributes::{describe, extended, extended_of};
 use super::marker;
 use super::platform::posix::{Errno, FileType, Mode, OFlags, openat, readlinkat};
 use super::platform::{
@@ -217,7 +217,11 @@ impl Walk {
         }
         let is_left_to_read = self.options.lean && entry.fingerprint.is_some();
         if !is_left_to_read && self.plain_device != Some(status.device) {
-            match self.folder().and_then(|folder| extended(&path_through(&folder, name))) {
+            let read = |folder: BorrowedFd<'_>| match name {
+                b"." => extended_of(&folder, &entry.key).map(|all| all.read),
+                _ => extended(&path_through(&folder, name)),
+            };
+            match self.folder().and_then(read) {
                 Ok(more) => {
                     entry.attributes.extend(more);
                     entry.attributes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

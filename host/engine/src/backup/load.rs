@@ -70,6 +70,11 @@ pub(crate) enum Loaded {
 pub(crate) type Asked = Option<Result<(), Failed>>;
 
 impl Loaded {
+    /// Whether nothing of it is left to be read.
+    pub(crate) const fn is_settled(&self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::Skipped(_))
+    }
+
     /// What it weighs when work is dealt out in batches.
     pub(crate) fn weight(&self) -> u64 {
         match self {
@@ -201,7 +206,8 @@ impl Loader {
         match planned {
             Planned::Keep(record) => Ok(Loaded::Kept { record, asked: None }),
             Planned::Skipped(skipped) => Ok(Loaded::Skipped(skipped)),
-            Planned::Refresh { scanned, record } => self.refresh(scanned, *record).await,
+            // What is rare is apart: the future of every entry would be as large as it.
+            Planned::Refresh { scanned, record } => Box::pin(self.refresh(scanned, *record)).await,
             Planned::Read(entry) => self.read(entry).await,
         }
     }
@@ -209,7 +215,7 @@ impl Loader {
     async fn read(&self, entry: Entry) -> Result<Loaded> {
         match entry.size {
             Some(size) if size <= SMALL_BYTES_MAX && self.local => Ok(Loaded::Local(entry)),
-            Some(size) if size <= SMALL_BYTES_MAX => self.read_whole(entry).await,
+            Some(size) if size <= SMALL_BYTES_MAX => Box::pin(self.read_whole(entry)).await,
             _ => Ok(Loaded::Streamed(entry)),
         }
     }

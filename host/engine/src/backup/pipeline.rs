@@ -73,7 +73,7 @@ pub(crate) struct ChunkPipeline {
     groups: Arc<Semaphore>,
     /// Large contents being cut.
     feeds: Semaphore,
-    /// Buffers of groups that were worked on: fresh ones cost a page fault for every 4 KiB that is read.
+    /// Buffers of groups and batches that were worked on, all of their bytes in use: fresh ones cost a page fault for every 4 KiB that is read.
     spare: Mutex<Vec<Vec<u8>>>,
     events: Arc<dyn Listener>,
 }
@@ -141,6 +141,9 @@ impl ChunkPipeline {
             let Some(Loaded::Streamed(entry)) = batch.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.work_large(entry).await?]);
         }
+        if batch.iter().all(Loaded::is_settled) {
+            return self.work_small(batch);
+        }
         let this = Arc::clone(&self);
         self.dedup.packs().workers().work("pipeline", move || this.work_small(batch)).await
     }
@@ -148,7 +151,7 @@ impl ChunkPipeline {
     fn work_small(self: &Arc<Self>, batch: Vec<Loaded>) -> Result<Vec<Chunked>> {
         let handle = Handle::current();
         let mut keeper = self.keeper()?;
-        let mut slicer = Slicer::default();
+        let mut slicer = Slicer::over(self.spare());
         let chunked = batch
             .into_iter()
             .map(|loaded| match loaded {
@@ -163,6 +166,7 @@ impl ChunkPipeline {
             })
             .collect::<Result<Vec<_>>>()?;
         self.put_back(keeper)?;
+        lock_unpoisoned(&self.spare).push(slicer.buffer);
         Ok(chunked)
     }
 
@@ -290,8 +294,11 @@ impl ChunkPipeline {
         reported: &mut Progress<'_>,
     ) -> Result<Fed, Broken> {
         let announced = body.length;
-        let mut stream = body.into_stream();
-        let mut slicer = Slicer::default();
+        let mut stream = match body.reader {
+            BodyReader::Stream(stream) => stream,
+            BodyReader::Blocking(reader) => return self.feed_local(line, (reader, announced), policy, reported).await,
+        };
+        let mut slicer = Slicer::over(self.spare());
         let (mut total, mut torn) = (0_u64, false);
         while let Some(piece) = stream.next().await {
             let piece: Bytes = match piece {
@@ -308,25 +315,61 @@ impl ChunkPipeline {
                 reported.reach(total);
             }
         }
-        if announced.is_some_and(|length| length != total) {
-            return Err(Broken::Source(ConnectError::new(
-                ErrorClass::Transient,
-                "body.too-short",
-                format!("the object broke off after {total} of {} bytes", announced.unwrap_or(0)),
-            )));
-        }
+        require_whole(announced, total)?;
         if total <= INLINE_BYTES_MAX as u64 {
             return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn });
         }
-        line.push(slicer.take_group(&self.chunker, self.spare(), true)).await?;
+        line.push(slicer.take_group(&self.chunker, Vec::new(), true)).await?;
         Ok(Fed { tiny: None, total, torn })
     }
 
-    fn spare(&self) -> Vec<u8> {
-        lock_unpoisoned(&self.spare).pop().unwrap_or_else(|| Vec::with_capacity(GROUP_BYTES * 2))
+    /// As [`feed`](Self::feed) from a local reader, which is read straight into the group that is cut.
+    async fn feed_local(
+        self: &Arc<Self>,
+        line: &mut GroupLine,
+        (mut reader, announced): (Box<dyn Read + Send>, Option<u64>),
+        policy: ReadPolicy,
+        reported: &mut Progress<'_>,
+    ) -> Result<Fed, Broken> {
+        let mut slicer = Slicer::over(self.spare());
+        let mut total = 0_u64;
+        loop {
+            let this = Arc::clone(self);
+            let cut = move || {
+                let (read, failed) = slicer.fill_from(&mut *reader);
+                let ended = read < GROUP_BYTES;
+                let is_tiny = ended && total + read as u64 <= INLINE_BYTES_MAX as u64;
+                let spare = if ended { Vec::new() } else { this.spare() };
+                let group = (!is_tiny).then(|| slicer.take_group(&this.chunker, spare, ended));
+                (reader, slicer, group, read, failed)
+            };
+            let (read, failed, group);
+            (reader, slicer, group, read, failed) =
+                tokio::task::spawn_blocking(cut).await.map_err(Error::worker("read"))?;
+            total += read as u64;
+            let torn = match failed.map(unreadable) {
+                Some(cause) if policy.tolerate(&cause) => true,
+                Some(cause) => return Err(Broken::Source(cause)),
+                None => false,
+            };
+            let ended = read < GROUP_BYTES;
+            if ended {
+                require_whole(announced, total)?;
+            }
+            let Some(group) = group else { return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn }) };
+            line.push(group).await?;
+            if ended {
+                return Ok(Fed { tiny: None, total, torn });
+            }
+            reported.reach(total);
+        }
     }
 
-    fn keep_group(self: &Arc<Self>, mut group: Group) -> Result<Vec<ChunkRef>> {
+    fn spare(&self) -> Vec<u8> {
+        lock_unpoisoned(&self.spare).pop().unwrap_or_else(|| vec![0; GROUP_BYTES * 2])
+    }
+
+    fn keep_group(self: &Arc<Self>, group: Group) -> Result<Vec<ChunkRef>> {
         let mut keeper = self.keeper()?;
         let mut start = 0;
         let mut refs = Vec::with_capacity(group.cuts.len());
@@ -335,7 +378,6 @@ impl ChunkPipeline {
             start = *end;
         }
         self.put_back(keeper)?;
-        group.bytes.clear();
         lock_unpoisoned(&self.spare).push(group.bytes);
         Ok(refs)
     }
@@ -389,6 +431,17 @@ fn unreadable(cause: std::io::Error) -> ConnectError {
         .unwrap_or_else(|cause| ConnectError::new(ErrorClass::Denied, "file.read", format!("reading failed: {cause}")))
 }
 
+fn require_whole(announced: Option<u64>, total: u64) -> Result<(), Broken> {
+    match announced.filter(|length| *length != total) {
+        Some(length) => Err(Broken::Source(ConnectError::new(
+            ErrorClass::Transient,
+            "body.too-short",
+            format!("the object broke off after {total} of {length} bytes"),
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A content that was given to a line.
 struct Fed {
     /// What is too little to be cut.
@@ -399,10 +452,11 @@ struct Fed {
 }
 
 /// Bytes on their way through the chunker.
-#[derive(Default)]
 struct Slicer {
+    /// What is behind `end` was there before, so that nothing is cleared to be read into.
     buffer: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 struct Group {
@@ -411,26 +465,49 @@ struct Group {
 }
 
 impl Slicer {
+    const fn over(buffer: Vec<u8>) -> Self {
+        Self { buffer, start: 0, end: 0 }
+    }
+
     fn clear(&mut self) {
-        self.buffer.clear();
-        self.start = 0;
+        (self.start, self.end) = (0, 0);
     }
 
     fn rest(&self) -> &[u8] {
-        self.buffer.get(self.start..).unwrap_or_default()
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The place of so many bytes behind the last.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let end = self.end + bytes;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        self.buffer.get_mut(self.end..end).unwrap_or_default()
     }
 
     fn feed(&mut self, piece: &[u8]) {
-        self.buffer.extend_from_slice(piece);
+        self.room(piece.len()).copy_from_slice(piece);
+        self.end += piece.len();
     }
 
-    /// Makes room by dropping what was cut, then reads up to a group more: how much came, and what failed then.
+    /// Makes room by dropping what was cut, then reads up to a group more: how much came, and what failed then. Less than a group is the end.
     fn fill_from(&mut self, reader: &mut dyn Read) -> (usize, Option<std::io::Error>) {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let before = self.buffer.len();
-        let failed = reader.take(GROUP_BYTES as u64).read_to_end(&mut self.buffer).err();
-        (self.buffer.len() - before, failed)
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let mut read = 0;
+        while read < GROUP_BYTES {
+            match reader.read(self.room(GROUP_BYTES - read)) {
+                Ok(0) => break,
+                Ok(count) => {
+                    read += count;
+                    self.end += count;
+                }
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return (read, Some(cause)),
+            }
+        }
+        (read, None)
     }
 
     fn next_chunk(&mut self, chunker: &Chunker, ended: bool) -> Option<&[u8]> {
@@ -447,11 +524,9 @@ impl Slicer {
             self.start += length;
             cuts.push(self.start);
         }
-        let mut bytes = std::mem::replace(&mut self.buffer, spare);
-        self.buffer.extend_from_slice(bytes.get(self.start..).unwrap_or_default());
-        bytes.truncate(self.start);
-        self.start = 0;
-        Group { bytes, cuts }
+        let mut next = Self::over(spare);
+        next.feed(self.rest());
+        Group { bytes: std::mem::replace(self, next).buffer, cuts }
     }
 }
 
@@ -515,5 +590,43 @@ impl GroupLine {
             Ok(done)
         };
         self.pipeline.dedup.packs().workers().work("list", work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_format::{ChunkerParams, Keyring};
+    use credenza_model::RepositoryId;
+
+    use super::*;
+    use crate::testing::noise;
+
+    /// The chunks of a group.
+    fn chunks_of(group: &Group) -> Vec<Vec<u8>> {
+        let starts = std::iter::once(0).chain(group.cuts.iter().copied());
+        starts.zip(&group.cuts).map(|(start, end)| group.bytes[start..*end].to_vec()).collect()
+    }
+
+    #[test]
+    fn a_content_is_cut_alike_in_pieces_and_from_a_reader_whatever_the_buffer_held_before() {
+        let keys = Keyring::generate().unwrap().keys(RepositoryId::new([1; 16]));
+        let chunker = Chunker::new(&keys.gear(), ChunkerParams::default());
+        for length in [1, GROUP_BYTES - 1, GROUP_BYTES, GROUP_BYTES + 1, 3 * GROUP_BYTES + 7] {
+            let content = noise(1, length);
+            let mut fed = Slicer::over(vec![7; GROUP_BYTES]);
+            content.chunks(100_003).for_each(|piece| fed.feed(piece));
+            let expected = chunks_of(&fed.take_group(&chunker, Vec::new(), true));
+            assert_eq!(expected.concat(), content);
+            let (mut slicer, mut reader, mut read) = (Slicer::over(vec![7; GROUP_BYTES]), &content[..], Vec::new());
+            loop {
+                let (count, failed) = slicer.fill_from(&mut reader);
+                assert!(failed.is_none());
+                read.extend(chunks_of(&slicer.take_group(&chunker, vec![9; 5], count < GROUP_BYTES)));
+                if count < GROUP_BYTES {
+                    break;
+                }
+            }
+            assert!(read == expected, "{length}");
+        }
     }
 }

@@ -527,13 +527,11 @@ impl<'a> RestoreWriter<'a> {
             }
             outcome => outcome,
         };
-        let entry = self.account(item.record.entry.clone(), outcome)?;
-        if entry.is_some() {
-            lock_unpoisoned(&self.report).replaced += u64::from(item.replaces);
-            if self.options.verify {
-                lock_unpoisoned(&self.unverified).push(item.record);
-            }
-        }
+        let Item { record, replaces, .. } = item;
+        let to_verify = (self.options.verify && outcome.is_ok()).then(|| record.clone());
+        let entry = self.account(record.entry, outcome)?;
+        lock_unpoisoned(&self.report).replaced += u64::from(replaces && entry.is_some());
+        lock_unpoisoned(&self.unverified).extend(to_verify);
         Ok(entry)
     }
 

@@ -10,13 +10,14 @@
 //!
 //! An upload that failed fails every push and flush after it, so that the failure cannot be lost with the worker that met it.
 //!
-//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together; in a repository with parity that of each of them that is on its way.
+//! Bound: [`DATA_PACKS_IN_MEMORY`] data packs and [`META_PACKS_IN_MEMORY`] metadata packs, filling and on their way together, or their memory before the next is filled in it; in a repository with parity that of each of them that is on its way.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use credenza_format::{BlobKind, Frame, GroupFrame, PackBuilder, PackKind};
 use credenza_model::limits::{DATA_PACK_BYTES, META_PACK_BYTES};
 use tokio::runtime::Handle;
@@ -51,7 +52,11 @@ struct Lane {
     bytes_target: u64,
     permits: Arc<Semaphore>,
     slot: Mutex<Slot>,
+    memory: Memory,
 }
+
+/// What the last pack of a lane that arrived was held in, for the next: whoever lets go of a pack puts it here before its permit.
+type Memory = Arc<Mutex<Option<Bytes>>>;
 
 enum Slot {
     Empty,
@@ -62,12 +67,13 @@ enum Slot {
 struct Filling {
     pack: PackBuilder,
     permit: OwnedSemaphorePermit,
+    memory: Memory,
 }
 
 impl Lane {
     fn new(kind: PackKind, bytes_target: u64, packs_in_memory: usize) -> Self {
         let permits = Arc::new(Semaphore::new(packs_in_memory));
-        Self { kind, bytes_target, permits, slot: Mutex::new(Slot::Empty) }
+        Self { kind, bytes_target, permits, slot: Mutex::new(Slot::Empty), memory: Memory::default() }
     }
 }
 
@@ -123,19 +129,24 @@ impl PackWriter {
     fn begin_pack(&self, lane: &Lane) -> Result<Filling> {
         self.reap_finished()?;
         let permit = self.handle.block_on(lane.permits.clone().acquire_owned()).map_err(|_| Error::PacksClosed)?;
-        let pack = PackBuilder::new(self.record.keys(), lane.kind).map_err(Error::encode("opening a pack"))?;
-        Ok(Filling { pack, permit })
+        let mut pack = PackBuilder::new(self.record.keys(), lane.kind).map_err(Error::encode("opening a pack"))?;
+        // A store may still hold what it was given.
+        if let Some(Ok(memory)) = lock_unpoisoned(&lane.memory).take().map(Bytes::try_into_mut) {
+            pack = pack.within(memory.into());
+        }
+        Ok(Filling { pack, permit, memory: Arc::clone(&lane.memory) })
     }
 
     /// Seals a pack and begins its upload, while its lane is held: nobody can find it in neither place.
     fn dispatch(&self, full: Slot) -> Result<()> {
         let Slot::Filling(full) = full else { return Ok(()) };
-        let Filling { pack, permit } = *full;
+        let Filling { pack, permit, memory } = *full;
         let sealed = pack.finish().map_err(Error::encode("sealing a pack"))?;
         let parity = self.record.parity(&sealed)?;
-        let record = Arc::clone(&self.record);
+        let (record, piece) = (Arc::clone(&self.record), sealed.object.pieces().first().cloned());
         let upload = async move {
             let written = record.put_pack(sealed, parity).await;
+            *lock_unpoisoned(&memory) = piece;
             drop(permit);
             match written? {
                 Some(described) => record.describe(described).await,

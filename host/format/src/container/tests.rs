@@ -54,6 +54,21 @@ fn text(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251) as u8).collect()
 }
 
+#[test]
+fn an_object_in_the_memory_of_another_is_the_same() {
+    let (keys, plain) = (keys(Suite::Aes256Gcm), text(SEGMENT_BYTES * 2 + 9));
+    let sealed = |memory: Vec<u8>| {
+        let mut sealer = Sealer::with_salt(&keys, KIND, ID, plain.len(), [3; 32]).unwrap().within(memory);
+        sealer.write(&plain).unwrap();
+        sealer.finish().unwrap().into_pieces().concat()
+    };
+    let alone = sealed(Vec::new());
+    assert_eq!(open(&keys, &alone).unwrap(), plain);
+    for memory in [vec![7; 5], vec![7; plain.len() * 2]] {
+        assert_eq!(sealed(memory), alone);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

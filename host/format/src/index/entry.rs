@@ -63,8 +63,14 @@ const NEAR: usize = 16;
 /// Where the entries of a sorted run begin that are not below an id. Ids are spread evenly, as hashes are: it is looked for where it should be, and twice as
 /// far from there each time, which touches few lines of memory. Where they are not, that costs twice the steps of a search by halves.
 pub(super) fn start_of(run: &[Entry], id: &ChunkId) -> usize {
-    let is_below = |place: usize| run.get(place).is_some_and(|entry| entry.id < *id);
-    let expected = ((u128::from(prefix(id)) * run.len() as u128) >> 64) as usize;
+    let wanted = prefix(id);
+    // Two ids hardly ever begin alike.
+    let is_less = |entry: &Entry| match prefix(&entry.id) {
+        begin if begin == wanted => entry.id < *id,
+        begin => begin < wanted,
+    };
+    let is_below = |place: usize| run.get(place).is_some_and(is_less);
+    let expected = ((u128::from(wanted) * run.len() as u128) >> 64) as usize;
     let (mut low, mut high, mut width) = (0, run.len(), NEAR);
     if is_below(expected) {
         low = expected + 1;
@@ -87,7 +93,7 @@ pub(super) fn start_of(run: &[Entry], id: &ChunkId) -> usize {
             width *= 2;
         }
     }
-    low + run.get(low..high).unwrap_or_default().partition_point(|entry| entry.id < *id)
+    low + run.get(low..high).unwrap_or_default().partition_point(is_less)
 }
 
 #[cfg(test)]

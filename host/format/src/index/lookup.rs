@@ -184,8 +184,10 @@ impl BlobIndex {
     /// [`Error::Scratch`] when what is on disk cannot be read.
     pub fn get(&self, id: &ChunkId) -> Result<Option<BlobPlace>> {
         let ranked = |place: &BlobPlace| self.pack(place.pack).map(|pack| (pack.state, pack.id));
-        let places = self.places(id)?.into_iter().filter(|place| self.state(place.pack) < PackState::Gone);
-        Ok(places.min_by_key(ranked))
+        let mut on_disk = Vec::new();
+        self.paged.iter().try_for_each(|run| run.entries(id, &mut on_disk))?;
+        let places = self.entries_in_memory(id).chain(&on_disk).filter_map(Entry::place);
+        Ok(places.filter(|place| self.state(place.pack) < PackState::Gone).min_by_key(ranked))
     }
 
     /// How far a pack is to be relied on; one that is not known is not there.
@@ -209,13 +211,15 @@ impl BlobIndex {
     /// # Errors
     /// [`Error::Scratch`] when what is on disk cannot be read.
     pub fn places(&self, id: &ChunkId) -> Result<Vec<BlobPlace>> {
-        let mut found = Vec::new();
-        for run in &self.runs {
-            let start = start_of(run, id);
-            found.extend(run.iter().skip(start).take_while(|entry| entry.id == *id));
-        }
+        let mut found: Vec<Entry> = self.entries_in_memory(id).copied().collect();
         self.paged.iter().try_for_each(|run| run.entries(id, &mut found))?;
         Ok(found.iter().filter_map(Entry::place).collect())
+    }
+
+    fn entries_in_memory<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = &'a Entry> {
+        let entries_of =
+            move |run: &'a Vec<Entry>| run.iter().skip(start_of(run, id)).take_while(|entry| entry.id == *id);
+        self.runs.iter().flat_map(entries_of)
     }
 
     /// Every place of every blob, in no order. What is on disk and cannot be read is an [`Error::Scratch`] in between.

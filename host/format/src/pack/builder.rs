@@ -66,6 +66,12 @@ impl PackBuilder {
         Ok(Self::from_sealer(keys, kind, Sealer::new(keys, kind.object_kind(), id, usize::MAX)?))
     }
 
+    /// The same in the memory of a pack that is in the store.
+    #[must_use]
+    pub fn within(self, memory: Vec<u8>) -> Self {
+        Self { sealer: self.sealer.within(memory), ..self }
+    }
+
     pub(crate) fn from_sealer(keys: &Keys, kind: PackKind, sealer: Sealer) -> Self {
         Self { kind, suite: keys.suite(), sealer, blobs: Vec::new() }
     }

@@ -33,7 +33,6 @@ use crate::{
     Body, ByteRange, Check, Destination, DestinationInfo, Error, ErrorClass, Result, ScanOptions, Scanner, Source,
     Writer, ability,
 };
-use place::folder_key;
 use tree::{Tree, exists};
 use writer::FileWriter;
 
@@ -95,8 +94,8 @@ impl Destination for FileDestination {
     async fn create(&self, entry: &Entry, overwrite: bool) -> Result<Option<Box<dyn Writer>>> {
         self.tree.make_root()?;
         if entry.kind == EntryKind::Directory {
-            let made = self.tree.folder(&folder_key(&entry.key), true);
-            return made.map(|_| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
+            let made = self.tree.make_folder(&entry.key);
+            return made.map(|()| None).map_err(|e| from_errno("cannot make the folder", &entry.key, e));
         }
         // A file that may replace nothing finds out when it gets its name whether that is free; the name of a hard link is given without asking.
         let asks_later = entry.kind == EntryKind::File && !overwrite && entry.attribute("posix.hardlink").is_none();
@@ -116,9 +115,16 @@ impl Destination for FileDestination {
         }
     }
 
+    /// Leaves the calling thread only for what has not got its metadata as it was written.
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        let (tree, entries) = (Arc::clone(&self.tree), entries.to_vec());
-        let set = move || entries.iter().map(|entry| tree.set_metadata(entry)).collect();
+        let described = |entry: &Entry| self.tree.take_described(entry).ok_or_else(|| entry.clone());
+        let described: Vec<Result<Vec<String>, Entry>> = entries.iter().map(described).collect();
+        let (tree, is_done) = (Arc::clone(&self.tree), described.iter().all(Result::is_ok));
+        let set = move |one: Result<Vec<String>, Entry>| one.or_else(|entry| tree.set_metadata(&entry));
+        let set = move || described.into_iter().map(set).collect();
+        if is_done {
+            return Ok(set());
+        }
         tokio::task::spawn_blocking(set).await.map_err(|e| {
             Error::new(ErrorClass::Internal, "file.thread", format!("the thread that set metadata ended early: {e}"))
         })

@@ -132,6 +132,19 @@ impl Tree {
         Ok(Some(folder))
     }
 
+    /// Makes the folder of a key. One that is new is not opened: whoever writes in it does that, and many are made before.
+    pub(super) fn make_folder(&self, key: &Key) -> Result<(), Errno> {
+        let (above, segment) = parted(key.as_bytes().strip_suffix(b"/").unwrap_or(key.as_bytes()));
+        if !key.as_bytes().is_empty()
+            && let Some(parent) = self.folder(above, true)?
+            && let [name] = names_of(segment).as_slice()
+            && mkdirat(&parent.descriptor, name, Mode::RWXU).is_ok()
+        {
+            return Ok(());
+        }
+        self.folder(&folder_key(key), true).map(drop)
+    }
+
     fn open_to_write(&self, folder: &Folder) -> Result<(), Errno> {
         self.loosened.loosen(folder)?;
         let mut known = lock_unpoisoned(&self.file_systems);
@@ -174,7 +187,7 @@ impl Tree {
 
     /// Where the file of a key is, or would be; `None` when a folder is missing and none is to be made.
     pub(super) fn place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
-        let (parent, segment) = parted(key);
+        let (parent, segment) = parted(key.as_bytes());
         let Some(parent) = self.folder(parent, make)? else { return Ok(None) };
         for names in [names_of(segment), escaped_names_of(segment)] {
             let Some(place) = place_in(&parent, names, make)? else { return Ok(None) };
@@ -187,7 +200,7 @@ impl Tree {
 
     /// Where the file of a key is or would be, unless a folder has the name: who asks finds that out, and asks for its [`place`](Self::place) then.
     pub(super) fn unseen_place(&self, key: &Key, make: bool) -> Result<Option<Place>, Errno> {
-        let (parent, segment) = parted(key);
+        let (parent, segment) = parted(key.as_bytes());
         match self.folder(parent, make)? {
             Some(parent) => unseen_place_in(&parent, names_of(segment), make),
             None => Ok(None),
@@ -301,9 +314,10 @@ impl Tree {
         Some(metadata::apply_to(file, &status, entry, None))
     }
 
-    /// Notes a file that is described as its entry says.
-    pub(super) fn note_described(&self, entry: &Entry, missed: Vec<String>) {
-        let described = Described { modified: entry.modified, attributes: entry.attributes.clone(), missed };
+    /// Notes a file that is described as its entry says, whose attributes it takes.
+    pub(super) fn note_described(&self, entry: &mut Entry, missed: Vec<String>) {
+        let attributes = std::mem::take(&mut entry.attributes);
+        let described = Described { modified: entry.modified, attributes, missed };
         lock_unpoisoned(&self.described).insert(entry.key.clone(), described);
     }
 
@@ -313,7 +327,7 @@ impl Tree {
     }
 
     /// What could not be set of a file that is described as the entry says; `None` when it is not.
-    fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
+    pub(super) fn take_described(&self, entry: &Entry) -> Option<Vec<String>> {
         let described = lock_unpoisoned(&self.described).remove(&entry.key)?;
         let is_so = entry.kind == EntryKind::File
             && described.modified == entry.modified
@@ -364,10 +378,8 @@ impl Tree {
         published.map(drop)
     }
 
+    /// Sets the metadata of what is not [described](Self::take_described) yet.
     pub(super) fn set_metadata(&self, entry: &Entry) -> Result<Vec<String>> {
-        if let Some(missed) = self.take_described(entry) {
-            return Ok(missed);
-        }
         let failed = |e| from_errno("cannot set the metadata of", &entry.key, e);
         if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
             return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));
@@ -375,7 +387,10 @@ impl Tree {
         if entry.kind == EntryKind::Directory {
             let folder = self.folder(&folder_key(&entry.key), false).map_err(failed)?;
             let folder = folder.ok_or_else(|| failed(Errno::NOENT))?;
-            let missed = apply(&folder, b".", entry, &folder.path).map_err(failed)?;
+            let status = status_of(folder.descriptor.as_fd(), b"").map_err(failed)?;
+            let (more, renamed) = renamed_as(entry, &folder.path);
+            let mut missed = metadata::apply_to(&folder.descriptor, &status, entry, more);
+            missed.extend(renamed);
             self.forget(&folder_key(&entry.key), &folder, entry);
             return Ok(missed);
         }
@@ -433,16 +448,21 @@ impl Drop for Tree {
 
 /// Sets the metadata of what has a name in a folder and is at this path.
 fn apply(folder: &Folder, name: &[u8], entry: &Entry, path: &[u8]) -> Result<Vec<String>, Errno> {
-    let renamed = renaming(entry, path);
-    let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
-    let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, key)?;
+    let (more, renamed) = renamed_as(entry, path);
+    let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, more)?;
     missed.extend(renamed);
     Ok(missed)
 }
 
-/// The key of the folder that a key is in, and the rest of it.
-fn parted(key: &Key) -> (&[u8], &[u8]) {
-    let bytes = key.as_bytes();
+/// What is kept of the key, and reported, where the name had to be changed.
+fn renamed_as(entry: &Entry, path: &[u8]) -> (Option<Attribute>, Option<String>) {
+    let renamed = renaming(entry, path);
+    let key = renamed.is_some().then(|| (KEY.to_owned(), AttributeValue::Blob(entry.key.as_bytes().to_vec())));
+    (key, renamed)
+}
+
+/// The key of the folder that a key is in, and the rest of it; of a folder without its `/`.
+fn parted(bytes: &[u8]) -> (&[u8], &[u8]) {
     let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
     bytes.split_at_checked(start).unwrap_or((b"", bytes))
 }

@@ -83,7 +83,7 @@ impl Writer for FileWriter {
         let is_as_planned = self.tree.publish(&self.entry.key, unfinished, self.place.clone(), self.overwrite)?;
         self.published = true;
         if let Some(missed) = described.filter(|_| is_as_planned) {
-            self.tree.note_described(&self.entry, missed);
+            self.tree.note_described(&mut self.entry, missed);
         }
         Ok(Vec::new())
     }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{
-    XattrFlags, fgetxattr, flistxattr, fsetxattr, getxattr, lgetxattr, llistxattr, removexattr, setxattr,
+    XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, lgetxattr, llistxattr, removexattr, setxattr,
 };
 use rustix::io::Errno;
 
@@ -65,6 +65,19 @@ pub(in crate::file) fn set_extended(path: &[u8], name: &str, value: &[u8]) -> Re
 /// When it is not there or the right is lacking.
 pub(in crate::file) fn remove_extended(path: &[u8], name: &str) -> Result<(), Errno> {
     removexattr(path, name)
+}
+
+/// Whether an open file or folder has an attribute of that name.
+pub(in crate::file) fn has_extended_of(file: &impl AsFd, name: &str) -> bool {
+    fgetxattr(file, name, &mut [0; 0]).is_ok()
+}
+
+/// Takes an attribute of an open file or folder away.
+///
+/// # Errors
+/// As for [`remove_extended`].
+pub(in crate::file) fn remove_extended_of(file: &impl AsFd, name: &str) -> Result<(), Errno> {
+    fremovexattr(file, name)
 }
 
 /// Sets an attribute of an open file or folder.

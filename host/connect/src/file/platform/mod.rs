@@ -10,7 +10,7 @@
 //! | [`descriptor_path`], [`path_through`]: paths that reach the very file or folder that is open, whatever has its name by now | `/proc/self/fd` |
 //! | [`sorted_names`], [`first_names`], [`some_names`]: the names in a folder, with their types | `getdents64` |
 //! | [`Medium`]: a name given unless it is taken, and what was done made durable; [`sync_everything`] | `renameat2`, `syncfs` |
-//! | [`extended_names`], [`extended_value`], [`set_extended`], [`remove_extended`], [`mark`], [`has_default_access_list`] | `xattr(7)`, `acl(5)` |
+//! | [`extended_names`], [`extended_value`], [`has_extended`], [`set_extended`], [`remove_extended`], the same of what is open, [`mark`], [`has_default_access_list`] | `xattr(7)`, `acl(5)` |
 //! | [`make_special`]: pipes, sockets and devices | `mknodat` |
 //! | [`extent_at`], [`forget`]: where a file has holes, and reading it from its medium | `SEEK_HOLE`, `posix_fadvise` |
 //! | [`Watch`]: what changes below folders | `inotify(7)` |
@@ -35,8 +35,8 @@ pub(super) use beneath::{
 };
 pub(super) use content::{Extent, extent_at, forget};
 pub(super) use extended::{
-    extended_names, extended_names_of, extended_value, extended_value_of, has_default_access_list, has_extended, mark,
-    remove_extended, set_extended,
+    extended_names, extended_names_of, extended_value, extended_value_of, has_default_access_list, has_extended,
+    has_extended_of, mark, remove_extended, remove_extended_of, set_extended,
 };
 pub(super) use folder::{Name, first_names, some_names, sorted_names};
 pub use machine::host_name;
