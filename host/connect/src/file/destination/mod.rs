@@ -117,10 +117,10 @@ impl Destination for FileDestination {
 
     /// Leaves the calling thread only for what has not got its metadata as it was written.
     async fn set_metadata(&self, entries: &[Entry]) -> Result<Vec<Result<Vec<String>>>> {
-        let described = |entry: &Entry| self.tree.take_described(entry).ok_or_else(|| entry.clone());
-        let described: Vec<Result<Vec<String>, Entry>> = entries.iter().map(described).collect();
+        let described = |entry: &Entry| self.tree.take_described(entry).ok_or_else(|| Box::new(entry.clone()));
+        let described: Vec<Result<Vec<String>, Box<Entry>>> = entries.iter().map(described).collect();
         let (tree, is_done) = (Arc::clone(&self.tree), described.iter().all(Result::is_ok));
-        let set = move |one: Result<Vec<String>, Entry>| one.or_else(|entry| tree.set_metadata(&entry));
+        let set = move |one: Result<Vec<String>, Box<Entry>>| one.or_else(|entry| tree.set_metadata(&entry));
         let set = move || described.into_iter().map(set).collect();
         if is_done {
             return Ok(set());
