@@ -209,7 +209,7 @@ impl Records {
         let window = if depth == 0 { LEAVES_IN_WINDOW } else { 1 };
         if depth == 0 && self.in_one_go && self.course.is_none() {
             let queued = self.levels.first().into_iter().flatten().map(|child| child.id);
-            self.course = Some(Course::plan(&self.loader, queued, STRETCHES_OPEN_MAX));
+            self.course = Some(Course::plan(&self.loader, queued, STRETCHES_OPEN_MAX / 2));
         }
         let children: Vec<Child> = match self.levels.get_mut(depth) {
             Some(queue) => queue.drain(..queue.len().min(window)).collect(),

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::load::{Asked, Attempt, Loaded, Loader, ReadPolicy};
 use crate::poison::lock_unpoisoned;
+use crate::window::WINDOW_BYTES;
 use crate::write::{Deduplicator, GroupKeeper};
 use crate::{Error, Event, Listener, Result};
 
@@ -34,10 +35,10 @@ fn groups_in_flight(cores: usize) -> usize {
     cores * 2
 }
 
-/// Large local files being cut at once. What is cut side by side lies among each other in packs, of which a restore of one file then needs little pieces: so
-/// no more than it takes to keep the cores busy that hash and compress.
-fn local_files_at_once(cores: usize) -> usize {
-    (cores / 4).max(1)
+/// Long local files being cut at once. What is cut side by side lies among each other in packs, of which a restore of one file then needs little pieces. One
+/// that is cut keeps two cores busy that hash and compress.
+fn long_files_at_once(cores: usize) -> usize {
+    (cores / 2).max(1)
 }
 
 /// What becomes of an entry.
@@ -71,7 +72,7 @@ pub(crate) struct ChunkPipeline {
     level: i32,
     keepers: Mutex<Vec<GroupKeeper>>,
     groups: Arc<Semaphore>,
-    /// Large contents being cut.
+    /// Contents being cut that are longer than [`WINDOW_BYTES`], which a restore reads for themselves.
     feeds: Semaphore,
     /// Buffers of groups and batches that were worked on, all of their bytes in use: fresh ones cost a page fault for every 4 KiB that is read.
     spare: Mutex<Vec<Vec<u8>>>,
@@ -121,7 +122,7 @@ impl ChunkPipeline {
         level: i32,
         (cores, events): (usize, Arc<dyn Listener>),
     ) -> Arc<Self> {
-        let feeds = if loader.is_local() { local_files_at_once(cores) } else { Semaphore::MAX_PERMITS };
+        let feeds = if loader.is_local() { long_files_at_once(cores) } else { Semaphore::MAX_PERMITS };
         Arc::new(Self {
             dedup,
             loader,
@@ -239,12 +240,15 @@ impl ChunkPipeline {
         let (mut policy, mut reported) = (ReadPolicy::strict(), self.telling());
         let chunked = loop {
             // It is opened in its turn: what waited may have changed.
-            let turn = self.feeds.acquire().await.map_err(|_| Error::Cancelled)?;
+            let turn = match entry.size {
+                Some(size) if size <= WINDOW_BYTES => None,
+                _ => Some(self.feeds.acquire().await.map_err(|_| Error::Cancelled)?),
+            };
             let (opened, status) = match self.loader.open(&entry, &mut policy).await? {
                 Attempt::Opened(opened, status) => (opened, status),
                 Attempt::Lost(lost) => break without_content(lost.recorded(entry)),
             };
-            let kept = self.keep_stream(opened.body, policy, &mut reported, Some(turn)).await;
+            let kept = self.keep_stream(opened.body, policy, &mut reported, turn).await;
             let again = match &kept {
                 Err(Broken::Source(cause)) => self.loader.yields_to(&entry, cause, &mut policy).await?,
                 _ => false,
@@ -347,7 +351,7 @@ impl ChunkPipeline {
             (reader, slicer, group, read, failed) =
                 tokio::task::spawn_blocking(cut).await.map_err(Error::worker("read"))?;
             total += read as u64;
-            let torn = match failed.map(unreadable) {
+            let torn = match failed.map(ConnectError::from_io) {
                 Some(cause) if policy.tolerate(&cause) => true,
                 Some(cause) => return Err(Broken::Source(cause)),
                 None => false,

@@ -7,8 +7,9 @@
 //! Chunks are to be taken more or less in the order of their places, and in that of the plan: what is behind is not read again, and what the plan names
 //! next is asked for while what comes before it is read, so that a store far away is not waited for at each pack.
 //!
-//! Bound: [`STRETCHES_OPEN_MAX`] stretches, of each one run of [`RUN_BYTES`] that is read and [`RUNS_AHEAD`] that are opened, of [`RUN_PLAIN_BYTES`] and a
-//! frame at most, [`HELD_BYTES_MAX`] of chunks whose turn comes later, and some 170 bytes for each chunk of the plan.
+//! Bound of a course with [`STRETCHES_OPEN_MAX`] stretches, and the share of one with fewer: of each stretch one run of [`RUN_BYTES`] that is read and
+//! [`RUNS_AHEAD`] that are opened, of [`RUN_PLAIN_BYTES`] and a frame at most, and [`HELD_BYTES_MAX`] of chunks whose turn comes later; besides some 170 bytes
+//! for each chunk of the plan.
 
 #[cfg(test)]
 mod tests;
@@ -47,18 +48,27 @@ const STRETCH_BYTES_MIN: u64 = 1024 * 1024;
 const WANTED_PERCENT_MIN: u64 = 60;
 /// Plaintext that is taken at most between the opening of a stretch and its first chunk: a server lets go of who does not read for long.
 const AHEAD_BYTES: u64 = 256 * 1024 * 1024;
-/// Runs that a stretch is read ahead over to reach a chunk; what they hold is held for later. A backup reads several files at once, whose chunks lie among
-/// each other in a pack.
-const LEAP_RUNS: usize = 12;
-/// Plaintext of chunks that came along and whose turn comes later: what [`LEAP_RUNS`] hold where nothing shrinks.
+/// Plaintext of chunks that came along and whose turn comes later, and so of what a stretch is read ahead over to reach a chunk. A backup reads several files
+/// at once, whose chunks lie among each other in a pack.
 const HELD_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 /// A part of a pack that one request reads.
 struct Stretch {
     pack: IndexedPack,
     runs: Arc<[Run]>,
+    /// The plaintext of the runs before each.
+    before: Vec<u64>,
     /// The run that is taken next; those before are behind.
     next: usize,
+}
+
+impl Stretch {
+    /// Whether a run comes when no more than `plain` bytes have passed.
+    fn reaches(&self, run: usize, plain: usize) -> bool {
+        let before = |run: usize| self.before.get(run).copied();
+        let passed = before(run).zip(before(self.next)).and_then(|(run, next)| run.checked_sub(next));
+        passed.is_some_and(|passed| passed <= plain as u64)
+    }
 }
 
 /// Where a chunk is passed.
@@ -122,7 +132,7 @@ impl Course {
             position: 0,
             open_max,
             readers: VecDeque::new(),
-            held: Held::default(),
+            held: Held::within(HELD_BYTES_MAX * open_max / STRETCHES_OPEN_MAX),
         };
         for runs in runs.chunk_by(|a, b| a.pack == b.pack) {
             let Some(pack) = runs.first().and_then(|run| index.pack(run.pack)) else { continue };
@@ -140,7 +150,9 @@ impl Course {
             let stop = |place: &BlobPlace| Stop { stretch, run, stored: place.stored, plain: place.plain };
             self.stops.extend(blobs.iter().map(|(id, place)| (*id, stop(place))));
         }
-        self.stretches.push(Stretch { pack, runs: runs.into(), next: 0 });
+        let plain = |run: &Run| run.blobs.iter().map(|(_, place)| u64::from(place.plain)).sum::<u64>();
+        let before = runs.iter().scan(0, |sum, run| Some(std::mem::replace(sum, *sum + plain(run)))).collect();
+        self.stretches.push(Stretch { pack, runs: runs.into(), before, next: 0 });
     }
 
     /// Notes where in the plan each stretch is come to.
@@ -157,7 +169,7 @@ impl Course {
     }
 
     /// Begins to read the stretches that are come to next, if there is room.
-    fn begin_ahead(&mut self) {
+    pub(crate) fn begin_ahead(&mut self) {
         while self.readers.len() < self.open_max
             && let Some((at, stretch)) = self.ahead.front().copied()
             && at <= self.position + AHEAD_BYTES
@@ -174,6 +186,7 @@ impl Course {
         let mut taken = Taken::default();
         if let Some(stop) = ids.first().and_then(|id| self.stops.get(id)).copied() {
             self.leap(stop);
+            self.pass_over(stop);
         }
         let mut wanted = Wanted::new();
         let passed: u64 = ids.iter().filter_map(|id| self.stops.get(id)).map(|stop| u64::from(stop.plain)).sum();
@@ -223,17 +236,25 @@ impl Course {
     /// Where a chunk is passed, if that is not far ahead.
     fn within_reach(&self, id: &ChunkId) -> Option<Stop> {
         let stop = *self.stops.get(id)?;
-        let next = self.stretches.get(stop.stretch)?.next;
-        (next..next + LEAP_RUNS).contains(&stop.run).then_some(stop)
+        self.stretches.get(stop.stretch)?.reaches(stop.run, self.held.bytes_max).then_some(stop)
     }
 
     /// Goes on at a chunk that is far ahead.
     fn leap(&mut self, stop: Stop) {
         if let Some(stretch) = self.stretches.get_mut(stop.stretch)
-            && stop.run >= stretch.next + LEAP_RUNS
+            && stop.run > stretch.next
+            && !stretch.reaches(stop.run, self.held.bytes_max)
         {
             stretch.next = stop.run;
             self.readers.retain(|reader| reader.stretch != stop.stretch);
+        }
+    }
+
+    /// Lets go of stretches ahead before one to which the caller has come: what they hold was not taken.
+    fn pass_over(&mut self, stop: Stop) {
+        if let Some(place) = self.ahead.iter().position(|(_, stretch)| *stretch == stop.stretch) {
+            self.ahead.drain(..place);
+            self.position = self.position.max(self.ahead.front().map_or(0, |(at, _)| *at));
         }
     }
 
@@ -287,7 +308,7 @@ impl Course {
         let known = self.readers.iter().position(|reader| reader.stretch == stretch);
         let known = known.and_then(|place| self.readers.remove(place));
         let reader = known.or_else(|| {
-            let Stretch { pack, runs, next } = self.stretches.get(stretch)?;
+            let Stretch { pack, runs, next, .. } = self.stretches.get(stretch)?;
             let (to, opened) = mpsc::channel(RUNS_AHEAD);
             let reading = read_runs(Arc::clone(&self.loader), pack.clone(), (Arc::clone(runs), *next), to);
             Some(Reader { stretch, opened, _reading: task::spawn(reading) })
@@ -442,21 +463,25 @@ fn read_local(
 }
 
 /// Chunks that came before their turn; the oldest make room, and are read again then.
-#[derive(Default)]
 struct Held {
     chunks: HashMap<ChunkId, Bytes>,
     order: VecDeque<ChunkId>,
     bytes: usize,
+    bytes_max: usize,
 }
 
 impl Held {
+    fn within(bytes_max: usize) -> Self {
+        Self { chunks: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
     /// Keeps a copy: a chunk may be a slice of all that was read with it.
     fn put(&mut self, id: ChunkId, plain: &Bytes) {
         self.take(&id);
         self.bytes += plain.len();
         self.chunks.insert(id, Bytes::copy_from_slice(plain));
         self.order.push_back(id);
-        while self.bytes > HELD_BYTES_MAX {
+        while self.bytes > self.bytes_max {
             let Some(oldest) = self.order.pop_front() else { return };
             self.take(&oldest);
         }

@@ -437,22 +437,32 @@ async fn nothing_is_removed_where_something_was_not_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_one_file_stay_or_become_names_of_one_file() {
-    let bed = Bed::new(|source| {
-        write_at(&source.join("a"), &noise(3, 50_000), 5);
-        ["b", "c"].iter().for_each(|name| fs::hard_link(source.join("a"), source.join(name)).unwrap());
-    })
-    .await;
-    bed.restore(&options()).await.unwrap();
-    let inode = |path: &str| fs::metadata(bed.target(path)).unwrap().ino();
-    let expect_one = || assert!(inode("a") == inode("b") && inode("a") == inode("c"));
-    expect_one();
-    let again = bed.restore(&options()).await.unwrap();
-    assert_eq!((again.identical, again.entries, again.attributes, bed.fetched()), (4, 0, 0, 0));
-    fs::remove_file(bed.target("b")).unwrap();
-    fs::remove_file(bed.target("c")).unwrap();
-    fs::copy(bed.target("a"), bed.target("c")).unwrap();
-    bed.restore(&options()).await.unwrap();
-    expect_one();
+    for length in [50_000, 20_000_000] {
+        let bed = Bed::new(|source| {
+            write_at(&source.join("a"), &noise(3, length), 5);
+            ["b", "c"].iter().for_each(|name| fs::hard_link(source.join("a"), source.join(name)).unwrap());
+        })
+        .await;
+        let first = bed.restore(&options()).await.unwrap();
+        assert_eq!(first.failed, 0);
+        let inode = |path: &str| fs::metadata(bed.target(path)).unwrap().ino();
+        let expect_one = || {
+            assert!(inode("a") == inode("b") && inode("a") == inode("c"), "{length}");
+            assert!(fs::read(bed.target("c")).unwrap() == noise(3, length), "{length}");
+        };
+        expect_one();
+        let again = bed.restore(&options()).await.unwrap();
+        assert_eq!((again.identical, again.entries, again.attributes, bed.fetched()), (4, 0, 0, 0));
+        fs::remove_file(bed.target("b")).unwrap();
+        fs::remove_file(bed.target("c")).unwrap();
+        fs::copy(bed.target("a"), bed.target("c")).unwrap();
+        bed.restore(&options()).await.unwrap();
+        expect_one();
+        fs::remove_file(bed.target("a")).unwrap();
+        write_at(&bed.target("a"), &noise(4, length), 7);
+        bed.restore(&RestoreOptions { overwrite: Overwrite::Always, ..options() }).await.unwrap();
+        expect_one();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

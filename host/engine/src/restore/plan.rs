@@ -6,8 +6,8 @@
 //!
 //! Owned here: the order, the windows, and that comparing, fetching and writing go on side by side. Called by `restore::run` and `replay`.
 //!
-//! Bound: the plaintext of six windows of [`SMALL_BYTES`], of which one content may make one of [`WINDOW_BYTES`], or of four parts of each of
-//! [`LONG_AT_ONCE`] long contents, and what a course holds, or two that share its stretches.
+//! Bound: the plaintext of six windows of [`SMALL_BYTES`], of which one content may make one of [`WINDOW_BYTES`], and what a course holds, or two that
+//! share its stretches.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ const WINDOW_ENTRIES: usize = 4096;
 const SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Windows of which the chunks that lie by themselves are loaded at once, and windows that get their metadata while the next is written.
 const WINDOWS_AT_ONCE: usize = 2;
-/// Long contents written at once, so that the second has begun to come when the first ends.
-const LONG_AT_ONCE: usize = 2;
+/// Stretches of packs that a long content is read by: as many are left for the next one, which begins to come meanwhile.
+const LONG_STRETCHES: usize = STRETCHES_OPEN_MAX / 2;
 /// How much of a long content is planned at once: some packs.
 const PORTION_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -57,14 +57,7 @@ impl Planner {
     pub(super) async fn write_all(self, writer: &RestoreWriter<'_>) -> Result<()> {
         let Self { loader, small, large } = self;
         write_small(&loader, small, writer).await?;
-        let written = futures_util::stream::iter(large).map(|record| async {
-            let left = writer.sift(vec![Item { record, refs: Vec::new(), replaces: false }]).await?;
-            for item in left {
-                write_large(&loader, item, writer).await?;
-            }
-            Ok(())
-        });
-        drained(written.buffered(LONG_AT_ONCE), writer.stop()).await
+        write_long(&loader, &large, writer).await
     }
 }
 
@@ -215,17 +208,34 @@ fn missing(refs: &[ChunkRef], fetched: &Fetched) -> Vec<ChunkId> {
     refs.iter().map(id_of).filter(|id| !fetched.contains_key(id)).collect()
 }
 
+/// Contents larger than a window, one after the other: a further name of a file is made when that is whole. The next one begins to come while one is
+/// written, if it is certain to be needed.
+async fn write_long(loader: &Arc<BlobLoader>, records: &[Record], writer: &RestoreWriter<'_>) -> Result<()> {
+    let mut begun = None;
+    for (record, next) in records.iter().zip(records.iter().skip(1).map(Some).chain([None])) {
+        let ahead = async {
+            let next = next.filter(|next| writer.will_fetch(next))?;
+            // What cannot be read is met again in its turn.
+            writer.stop().unless(Long::new(loader, next, false).begun()).await.ok()?.ok()
+        };
+        let (written, ahead) = join(write_large(loader, record, begun.take(), writer), ahead).await;
+        written?;
+        begun = ahead;
+    }
+    Ok(())
+}
+
 /// One content larger than a window: its parts follow each other, the next being fetched while one is written.
-async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWriter<'_>) -> Result<()> {
-    let Item { record, replaces, .. } = item;
-    let long = Long {
-        loader: Arc::clone(loader),
-        chunks: ContentChunks::new(Arc::clone(loader), &record.content),
-        planned: VecDeque::new(),
-        course: Course::plan(loader, std::iter::empty(), 0),
-        offset: 0,
-        replaced: replaces.then_some(&record.entry.key),
-    };
+async fn write_large<'a>(
+    loader: &Arc<BlobLoader>,
+    record: &'a Record,
+    begun: Option<Long<'a>>,
+    writer: &RestoreWriter<'_>,
+) -> Result<()> {
+    let item = Item { record: record.clone(), refs: Vec::new(), replaces: false };
+    let Some(Item { replaces, .. }) = writer.sift(vec![item]).await?.pop() else { return Ok(()) };
+    let begun = begun.filter(|_| !replaces);
+    let long = begun.unwrap_or_else(|| Long::new(loader, record, replaces));
     let parts = futures_util::stream::try_unfold(long, |mut long| async move {
         let part = long.next(writer).await?;
         Ok::<_, Error>(part.map(|part| (part, long)))
@@ -235,7 +245,7 @@ async fn write_large(loader: &Arc<BlobLoader>, item: Item, writer: &RestoreWrite
         let fetched = loader.complete(taken).await?;
         Ok::<_, Error>((refs, fetched))
     });
-    writer.write_stream(&record, replaces, Box::pin(fetched.buffered(WINDOWS_AT_ONCE))).await
+    writer.write_stream(record, replaces, Box::pin(fetched.buffered(WINDOWS_AT_ONCE))).await
 }
 
 /// A content on its way, part by part.
@@ -251,14 +261,38 @@ struct Long<'a> {
     replaced: Option<&'a Key>,
 }
 
-impl Long<'_> {
+impl<'a> Long<'a> {
+    fn new(loader: &Arc<BlobLoader>, record: &'a Record, replaces: bool) -> Self {
+        Self {
+            loader: Arc::clone(loader),
+            chunks: ContentChunks::new(Arc::clone(loader), &record.content),
+            planned: VecDeque::new(),
+            course: Course::plan(loader, std::iter::empty(), LONG_STRETCHES),
+            offset: 0,
+            replaced: replaces.then_some(&record.entry.key),
+        }
+    }
+
+    /// Plans the next portion.
+    async fn plan(&mut self) -> Result<()> {
+        self.planned = self.chunks.next(PORTION_BYTES).await?.into();
+        // Of what is replaced, the most is there.
+        let planned = self.planned.iter().filter(|_| self.replaced.is_none());
+        self.course = Course::plan(&self.loader, planned.map(id_of), LONG_STRETCHES);
+        Ok(())
+    }
+
+    /// The same, of which the first packs are on their way.
+    async fn begun(mut self) -> Result<Self> {
+        self.plan().await?;
+        self.course.begin_ahead();
+        Ok(self)
+    }
+
     /// The chunks of the next part, those that the file in its place has there from the file, the others from the repository.
     async fn next(&mut self, writer: &RestoreWriter<'_>) -> Result<Option<(Vec<ChunkRef>, Taken)>> {
         if self.planned.is_empty() {
-            self.planned = self.chunks.next(PORTION_BYTES).await?.into();
-            // Of what is replaced, the most is there.
-            let planned = self.planned.iter().filter(|_| self.replaced.is_none());
-            self.course = Course::plan(&self.loader, planned.map(id_of), STRETCHES_OPEN_MAX / LONG_AT_ONCE);
+            self.plan().await?;
         }
         let mut refs = Vec::new();
         let mut bytes = 0;

@@ -14,7 +14,7 @@ use credenza_connect::{Destination, DestinationInfo, Error as ConnectError, abil
 use credenza_model::{ChunkRef, Entry, EntryKind, Key, Record};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::compare::{Alike, Comparer, Verdict};
+use super::compare::{Alike, Comparer, HARD_LINK, Verdict};
 use super::entry_writer::EntryWriter;
 use super::ground::Ground;
 use super::scope::Scope;
@@ -206,6 +206,12 @@ impl<'a> RestoreWriter<'a> {
             Some(verdict) => Ok(verdict),
             None => self.comparer.judge(record).await,
         }
+    }
+
+    /// Whether the content of an entry is certain to be asked for: nothing is there in its place, and it is no further name of a file, which may be whole by then.
+    pub(super) fn will_fetch(&self, record: &Record) -> bool {
+        let is_new = self.foreseen(&record.entry.key) == Some(Verdict::New);
+        is_new && !self.options.dry_run && never_read(record).is_none() && record.entry.attribute(HARD_LINK).is_none()
     }
 
     fn foreseen(&self, key: &Key) -> Option<Verdict> {
