@@ -166,8 +166,11 @@ pub struct Run {
 }
 
 impl Run {
-    /// Starts a command, and collects what it writes.
-    fn of(mut command: Command) -> Result<Self> {
+    /// Starts a command that a test has made, and collects what it writes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn of(mut command: Command) -> Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().map(collect);
