@@ -155,7 +155,8 @@ impl Rule {
         self
     }
 
-    /// No more than `n` requests for one key of a bucket, and as many for the bucket itself: who tries more often gets through, however the others fall.
+    /// No more than `n` requests for one key of a bucket, and `n` for the bucket itself: who tries more often gets through. Remembers each key that
+    /// it has struck.
     #[must_use]
     pub fn per_key(mut self, n: u64) -> Self {
         self.per_key = Some(PerKey { most: n, struck: BTreeMap::new() });
