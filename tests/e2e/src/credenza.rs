@@ -133,12 +133,8 @@ impl Credenza {
 
     fn spawn<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I, input: Stdio) -> Result<Run> {
         let mut command = self.command(arguments);
-        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let stdout = child.stdout.take().map(collect);
-        let stderr = child.stderr.take().map(collect);
-        let started = Instant::now();
-        Ok(Run { child, command: format!("{command:?}"), stdout, stderr, started, peak_rss_bytes: 0 })
+        command.stdin(input);
+        Run::of(command)
     }
 
     /// Runs to the end, whatever the exit code.
@@ -158,7 +154,7 @@ impl Credenza {
     }
 }
 
-/// A run that has not ended yet.
+/// A run that may go on; when dropped, it is killed, so that a test that fails leaves nothing at work.
 #[derive(Debug)]
 pub struct Run {
     child: Child,
@@ -170,6 +166,19 @@ pub struct Run {
 }
 
 impl Run {
+    /// Starts a command that a test has made, and collects what it writes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn of(mut command: Command) -> Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take().map(collect);
+        let stderr = child.stderr.take().map(collect);
+        let started = Instant::now();
+        Ok(Self { child, command: format!("{command:?}"), stdout, stderr, started, peak_rss_bytes: 0 })
+    }
+
     /// Sends a signal to this process.
     ///
     /// # Errors
@@ -297,11 +306,7 @@ impl Run {
             if let Some(status) = self.look()? {
                 break status;
             }
-            if self.started.elapsed() > RUN_MAX {
-                self.child.kill()?;
-                self.child.wait()?;
-                bail!("hangs: {}", self.command);
-            }
+            ensure!(self.started.elapsed() <= RUN_MAX, "hangs: {}", self.command);
             std::thread::sleep(LOOK_EVERY);
         };
         let text = |pipe: Option<Pipe>| pipe.map(Pipe::all).unwrap_or_default();
@@ -310,7 +315,7 @@ impl Run {
             stdout: text(self.stdout.take()),
             stderr: text(self.stderr.take()),
             peak_rss_bytes: self.peak_rss_bytes,
-            command: self.command,
+            command: std::mem::take(&mut self.command),
         })
     }
 
@@ -318,6 +323,14 @@ impl Run {
     fn look(&mut self) -> Result<Option<ExitStatus>> {
         self.peak_rss_bytes = self.peak_rss_bytes.max(memory(self.child.id(), Memory::Peak).unwrap_or(0));
         Ok(self.child.try_wait()?)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // One that has ended is left alone; a test that fails has more to say than what fails here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -453,4 +466,21 @@ fn tail(text: &str) -> String {
 pub fn number(line: &Value, path: &[&str]) -> Result<u64> {
     let found = path.iter().try_fold(line, |value, name| value.get(name));
     found.and_then(Value::as_u64).with_context(|| format!("no number {path:?} in {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::is_alive;
+
+    #[test]
+    fn a_run_that_is_dropped_is_killed_and_waited_for() {
+        let mut command = Command::new("sleep");
+        command.arg("1000").stdin(Stdio::null());
+        let run = Run::of(command).unwrap();
+        let id = run.child.id().to_string();
+        assert!(is_alive(&id));
+        drop(run);
+        assert!(!Path::new("/proc").join(&id).exists());
+    }
 }

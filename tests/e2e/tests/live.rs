@@ -1,7 +1,7 @@
 //! Buckets that somebody writes to while they are backed up: no object is torn, what could not be had as it was listed is marked, and a bucket
 //! that keeps versions is taken as it was at the start.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use credenza_e2e::s3::S3;
 use credenza_e2e::servers::{Kind, RealServer};
 use credenza_e2e::{Setup, memory_server_of_pages, tree};
@@ -62,34 +62,75 @@ fn keys_that(setup: &Setup, status: &str) -> Result<BTreeSet<String>> {
     Ok(of_status.filter_map(|entry| entry["key"].as_str()).map(str::to_owned).collect())
 }
 
-/// Runs `work` while `write` is called with 1, 2, 3 and so on.
-fn beside<T>(write: impl Fn(u64) -> Result<()> + Sync, work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Steps of the writer for which a run is held.
+const STEPS: u64 = 100;
+
+/// Between one step of the writer and the next, and between two looks whether a run is held.
+const STEP: Duration = Duration::from_millis(1);
+
+/// Runs `work` while `write` is called with 1, 2, 3 and so on. With a gate, that begins when `work` is held at it, which goes on after [`STEPS`].
+fn beside<T>(
+    hold: Option<&Hold>,
+    write: impl Fn(u64) -> Result<()> + Sync,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| -> Result<()> {
-            for step in 1.. {
-                if done.load(Ordering::Relaxed) {
-                    break;
-                }
-                write(step)?;
-                std::thread::sleep(Duration::from_millis(1));
+    let is_done = || done.load(Ordering::Relaxed);
+    let release = || {
+        if let Some(hold) = hold {
+            hold.release();
+        }
+    };
+    let write_on = || -> Result<()> {
+        while hold.is_some_and(|hold| hold.held() == 0) {
+            ensure!(!is_done(), "the run ended without being held");
+            std::thread::sleep(STEP);
+        }
+        for step in 1.. {
+            if is_done() {
+                break;
             }
-            Ok(())
+            write(step)?;
+            if step == STEPS {
+                release();
+            }
+            std::thread::sleep(STEP);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let written = write_on();
+            // A writer that has failed holds up nobody.
+            release();
+            written
         });
         let outcome = work();
         done.store(true, Ordering::Relaxed);
-        writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
-        outcome
+        let written = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+        // A run that has failed says more than a writer that waited for it.
+        let outcome = outcome?;
+        written?;
+        Ok(outcome)
     })
+}
+
+#[test]
+fn a_run_that_fails_before_it_is_held_is_told_as_that() {
+    let failed: Result<()> = beside(Some(&Hold::default()), |_| Ok(()), || bail!("no such bucket"));
+    assert_eq!(failed.unwrap_err().to_string(), "no such bucket");
+}
+
+#[test]
+fn a_run_that_is_never_held_is_told_as_well() {
+    let ended = beside(Some(&Hold::default()), |_| Ok(()), || Ok(()));
+    assert_eq!(ended.unwrap_err().to_string(), "the run ended without being held");
 }
 
 /// The object at whose read a run waits until enough was written beside it.
 fn held() -> String {
     key(7)
 }
-
-/// Steps of the writer for which a run waits.
-const STEPS: u64 = 100;
 
 fn start(create: impl FnOnce(&Server)) -> Result<(Server, S3, Setup, Hold)> {
     let (server, endpoint) = memory_server_of_pages(600)?;
@@ -126,16 +167,12 @@ fn a_bucket_without_versions_that_is_written_to_yields_no_torn_object_and_marks_
     let (server, s3, setup, hold) = start(|server| server.buckets.create("source"))?;
     let write = |step| {
         if step == 1 {
-            hold.wait_for(1)?;
             // It is listed, and not read.
             s3.delete("source", &held())?;
         }
-        if step == STEPS {
-            hold.release();
-        }
         change(&server, &s3, step)
     };
-    let failed = beside(write, || backup(&setup))?;
+    let failed = beside(Some(&hold), write, || backup(&setup))?;
     server.faults().clear();
     let (changed, vanished) = (keys_that(&setup, "changed")?, keys_that(&setup, "vanished")?);
     ensure!(changed.is_empty() && vanished.contains(&held()), "torn: {changed:?}, vanished: {vanished:?}");
@@ -164,16 +201,12 @@ fn a_bucket_with_versions_that_is_written_to_is_taken_as_it_was_at_the_start() -
     // A server's clock counts seconds: what is written within that of the start is of it or not.
     let write = |step| {
         if step == 1 {
-            hold.wait_for(1)?;
             std::thread::sleep(Duration::from_millis(1100));
-        }
-        if step == STEPS {
-            hold.release();
         }
         change(&server, &s3, step)
     };
     std::thread::sleep(Duration::from_millis(1100));
-    let failed = beside(write, || backup(&setup))?;
+    let failed = beside(Some(&hold), write, || backup(&setup))?;
     server.faults().clear();
     ensure!(failed.is_empty(), "{failed:?}");
     let others = (0..OBJECTS).map(key).filter(|key| server.buckets.versions("source", key).len() > 1);
@@ -203,7 +236,7 @@ fn a_real_server_that_is_written_to_yields_no_torn_object() -> Result<()> {
         }
     };
     for round in 0..3 {
-        beside(write, || backup(&setup))?;
+        beside(None, write, || backup(&setup))?;
         let target = setup.path(&format!("target-{round}"));
         setup.credenza.run(["restore", "latest", "--accept-loss", "--to", &target.to_string_lossy()])?;
         ensure!(generations(&target)?.len() > 200, "too much is missing");

@@ -39,26 +39,50 @@ impl Shared {
     }
 }
 
+/// Starts four processes, has each held in the midst of its work, and kills one; hands back the others, which go on. `gate` makes the rule for what
+/// is held at a gate.
+fn all_but(
+    killed: usize,
+    server: &Server,
+    gate: impl Fn(Hold) -> Rule,
+    start: impl Fn(u32) -> Result<Run>,
+) -> Result<Vec<Run>> {
+    let gates = (0..4).map(|number| {
+        // In the middle of a share lies a folder that no other process takes: who is held there is known.
+        let object = OBJECTS * (2 * number + 1) / 8;
+        let hold = Hold::default();
+        server.faults().add(gate(hold.clone()).under(&format!("dir-{:03}/", object / 200)));
+        hold
+    });
+    let holds: Vec<Hold> = gates.collect();
+    let others = kill_held(killed, &holds, start);
+    // Whatever came of it, nothing of this befalls what comes next on the server.
+    holds.iter().for_each(Hold::release);
+    server.faults().clear();
+    others
+}
+
+/// Kills one of four processes when all are held.
+fn kill_held(killed: usize, holds: &[Hold], start: impl Fn(u32) -> Result<Run>) -> Result<Vec<Run>> {
+    let mut runs = (0..4).map(start).collect::<Result<Vec<_>>>()?;
+    for (run, hold) in runs.iter_mut().zip(holds) {
+        run.held(hold, 1)?;
+    }
+    let victim = runs.remove(killed);
+    victim.signal(Signal::KILL)?;
+    let ended = victim.wait()?;
+    ensure!(ended.code.is_none(), "it ended before it was killed: {}", ended.whole());
+    Ok(runs)
+}
+
 #[test]
 fn processes_at_once_make_one_snapshot_though_one_is_killed_and_the_source_changes() -> Result<()> {
     let shared = Shared::new()?;
     let Shared { server, setup } = &shared;
     let mut report = Report::default();
     report.scenario("four processes at once, the third killed while it reads", || {
-        // None of them can read its share before the third is killed.
-        let hold = Hold::default();
-        let reads = Rule::new(Fault::Held(hold.clone())).in_bucket("source").on(&[Operation::GetObject]);
-        server.faults().add(reads.after(40));
-        let mut runs = Vec::new();
-        for number in 0..4 {
-            runs.push(shared.start("night", &format!("{number}/4"))?);
-        }
-        let mut victim = runs.remove(2);
-        victim.held(&hold, 1)?;
-        victim.signal(Signal::KILL)?;
-        victim.wait()?;
-        hold.release();
-        server.faults().clear();
+        let reads = |hold| Rule::new(Fault::Held(hold)).in_bucket("source").on(&[Operation::GetObject]);
+        let runs = all_but(2, server, reads, |number| shared.start("night", &format!("{number}/4")))?;
         server.buckets.put_object("source", "dir-000/late", "late", Attributes::default());
         for run in runs {
             run.wait()?.expect_code(0)?;
@@ -144,17 +168,8 @@ fn processes_at_once_restore_into_one_bucket_though_one_is_killed() -> Result<()
         let shard = format!("{number}/4");
         setup.credenza.start(["--json", "restore", &snapshot, "--to", "@copy", "--shard", &shard])
     };
-    // None of them can write its share before the second is killed.
-    let hold = Hold::default();
-    let writes = Rule::new(Fault::AnswerHeld(hold.clone())).in_bucket("copy").on(&[Operation::PutObject]);
-    server.faults().add(writes.after(40));
-    let mut runs = (0..4).map(start).collect::<Result<Vec<_>>>()?;
-    let mut victim = runs.remove(1);
-    victim.held(&hold, 1)?;
-    victim.signal(Signal::KILL)?;
-    victim.wait()?;
-    hold.release();
-    server.faults().clear();
+    let writes = |hold| Rule::new(Fault::AnswerHeld(hold)).in_bucket("copy").on(&[Operation::PutObject]);
+    let runs = all_but(1, server, writes, start)?;
     let mut entries = Vec::new();
     for run in runs {
         entries.push(number(&run.wait()?.expect_code(0)?.summary()?, &["entries"])?);

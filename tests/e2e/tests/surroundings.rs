@@ -2,7 +2,7 @@
 //! passphrase was saved, and who else may write where.
 
 use anyhow::{Context, Result, ensure};
-use credenza_e2e::{PASSPHRASE, Precious, Report, Setup, binary, memory_server, tree};
+use credenza_e2e::{PASSPHRASE, Precious, Report, Run, Setup, binary, memory_server, tree};
 use credenza_s3_server::{Fault, Hold, Operation, Rule, Server};
 use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::Signal;
@@ -153,12 +153,11 @@ fn a_run_that_was_started_by_nohup_outlives_its_terminal() -> Result<()> {
     let script = "trap '' HUP; exec \"$0\" at @store backup \"$1\"";
     let binary = binary();
     let words = ["-c", script, &binary.to_string_lossy(), &large];
-    let mut child = command(&precious.setup, "/bin/sh".as_ref(), &words).stdout(Stdio::null()).spawn()?;
-    hold.wait_for(1)?;
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).context("a process id")?;
-    rustix::process::kill_process(pid, Signal::HUP)?;
+    let mut run = Run::of(command(&precious.setup, "/bin/sh".as_ref(), &words))?;
+    run.held(&hold, 1)?;
+    run.signal(Signal::HUP)?;
     hold.release();
-    assert_eq!(child.wait()?.code(), Some(0));
+    run.wait()?.expect_code(0)?;
     assert_eq!(precious.setup.credenza.ok(["--json", "ls"])?.lines_of("snapshot")?.len(), 2);
     Ok(())
 }

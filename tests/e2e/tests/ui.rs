@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use credenza_e2e::browser::Ui;
@@ -22,6 +24,11 @@ const REPOSITORIES: [&str; 3] = ["one", "two", "three"];
 const NAMES: usize = 100_000;
 /// The most memory that the page may hold.
 const MEMORY_BYTES_MAX: u64 = 150 * 1000 * 1000;
+
+/// It only ends a test that hangs: what is waited for comes as soon as the machine gets to it.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How often is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a server answers.
 struct Answer {
@@ -109,22 +116,24 @@ impl Browser {
 
     /// The page of a run when it has ended.
     fn ended(&self, path: &str) -> Result<String> {
-        loop {
-            let page = self.page(path)?.text();
-            if !page.contains("data-events") {
-                return Ok(page);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        Ok(self.page_without("data-events", path, "the end of the run")?.text())
     }
 
     /// The overview, once no repository is left that a slow machine is still opening.
     fn overview(&self) -> Result<Answer> {
+        self.page_without("opening goes on", "/", "the opening of all repositories")
+    }
+
+    /// A page as soon as that is not in it any more, named for the message by what is waited for.
+    fn page_without(&self, text: &str, path: &str, wanted: &str) -> Result<Answer> {
+        let begun = Instant::now();
         loop {
-            let page = self.page("/")?;
-            if !page.text().contains("opening goes on") {
+            let page = self.page(path)?;
+            if !page.text().contains(text) {
                 return Ok(page);
             }
+            ensure!(begun.elapsed() <= PATIENCE, "{path} goes on without {wanted}: {}", page.text());
+            sleep(LOOK_EVERY);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::content::split_mix;
 use crate::{Hold, Operation};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One way to misbehave.
@@ -89,6 +90,23 @@ enum When {
     Share { per_mille: u64, seed: u64, seen: u64 },
 }
 
+/// How many requests for one key may be struck, and how many were, by bucket and key.
+#[derive(Debug, Clone)]
+struct PerKey {
+    most: u64,
+    struck: BTreeMap<(String, String), u64>,
+}
+
+impl PerKey {
+    /// Counts one more for a key, unless as many as may be were struck already.
+    fn take(&mut self, bucket: &str, key: &str) -> bool {
+        let struck = self.struck.entry((bucket.to_owned(), key.to_owned())).or_default();
+        let is_left = *struck < self.most;
+        *struck = self.most.min(struck.saturating_add(1));
+        is_left
+    }
+}
+
 /// A fault, which requests it befalls, and how often; by default every request, always.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -96,6 +114,7 @@ pub struct Rule {
     /// Matching requests that still pass before the first that may be struck.
     spared: u64,
     when: When,
+    per_key: Option<PerKey>,
     operations: Vec<Operation>,
     bucket: Option<String>,
     key_prefix: Option<String>,
@@ -104,7 +123,8 @@ pub struct Rule {
 impl Rule {
     /// `fault` on every request, until narrowed.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, spared: 0, when: When::Always, operations: Vec::new(), bucket: None, key_prefix: None }
+        let (operations, bucket, key_prefix) = (Vec::new(), None, None);
+        Self { fault, spared: 0, when: When::Always, per_key: None, operations, bucket, key_prefix }
     }
 
     /// None of the first `n` matching requests: what else is said of how often begins behind them.
@@ -132,6 +152,14 @@ impl Rule {
     #[must_use]
     pub fn share(mut self, per_mille: u64, seed: u64) -> Self {
         self.when = When::Share { per_mille, seed, seen: 0 };
+        self
+    }
+
+    /// No more than `n` requests for one key of a bucket, and `n` for the bucket itself: who tries more often gets through. Remembers each key that
+    /// it has struck.
+    #[must_use]
+    pub fn per_key(mut self, n: u64) -> Self {
+        self.per_key = Some(PerKey { most: n, struck: BTreeMap::new() });
         self
     }
 
@@ -168,12 +196,12 @@ impl Rule {
             && self.key_prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix))
     }
 
-    fn strikes(&mut self) -> bool {
+    fn strikes(&mut self, bucket: &str, key: &str) -> bool {
         if let Some(spared) = self.spared.checked_sub(1) {
             self.spared = spared;
             return false;
         }
-        match &mut self.when {
+        let strikes = match &mut self.when {
             When::Always => true,
             When::Next(left) => {
                 let strikes = *left > 0;
@@ -188,7 +216,8 @@ impl Rule {
                 *seen = seen.wrapping_add(1);
                 split_mix(*seed, *seen) % 1000 < *per_mille
             }
-        }
+        };
+        strikes && self.per_key.as_mut().is_none_or(|per_key| per_key.take(bucket, key))
     }
 }
 
@@ -221,7 +250,7 @@ impl Faults {
     pub(crate) fn strike(&self, operation: Operation, bucket: &str, key: &str) -> Option<Fault> {
         let mut inner = self.lock();
         let mut matching = inner.rules.iter_mut().filter(|rule| rule.matches(operation, bucket, key));
-        let fault = matching.find_map(|rule| rule.strikes().then(|| rule.fault.clone()))?;
+        let fault = matching.find_map(|rule| rule.strikes(bucket, key).then(|| rule.fault.clone()))?;
         inner.struck = inner.struck.saturating_add(1);
         Some(fault)
     }
@@ -276,6 +305,18 @@ mod tests {
         faults.add(Rule::new(Fault::Reset).next(1).after(2));
         let strikes = [(); 4].map(|()| faults.strike(Operation::GetObject, "b", "k").is_some());
         assert_eq!(strikes, [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_rule_with_a_limit_for_one_key_strikes_each_key_of_each_bucket_as_often_and_no_more() {
+        let faults = Faults::default();
+        faults.add(Rule::new(Fault::Reset).per_key(2));
+        let strikes = |bucket, key| [(); 4].map(|()| faults.strike(Operation::GetObject, bucket, key).is_some());
+        for (bucket, key) in [("b", "k"), ("b", "other"), ("c", "k"), ("b", "")] {
+            assert_eq!(strikes(bucket, key), [true, true, false, false], "{bucket}/{key}");
+        }
+        assert_eq!(strikes("b", "k"), [false; 4]);
+        assert_eq!(faults.struck(), 8);
     }
 
     #[test]

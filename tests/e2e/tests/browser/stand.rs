@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use credenza_e2e::browser::{Browser, Ui, View};
 use credenza_e2e::servers::{Kind, RealServer};
 use credenza_e2e::{PASSPHRASE, Setup, snapshot_of, tree, workspace};
@@ -24,6 +26,10 @@ pub(crate) const VAULT: &str = "vault";
 pub(crate) const MANY: &str = "many";
 /// How many.
 pub(crate) const NAMES: u64 = 100_000;
+/// It only ends a test that hangs: what is waited for comes as soon as the machine gets to it.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How often a page is loaded that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A PNG of 320 × 200 pixels.
 const PICTURE: &[u8] = include_bytes!("snow.png");
 
@@ -140,10 +146,16 @@ impl Stand {
     /// Shows a page, and again as long as there is a repository on it that a slow machine is still opening.
     pub(crate) fn show(&self, path: &str) -> Result<()> {
         self.browser.open(&self.ui.at(path))?;
-        while self.browser.text()?.contains("opening goes on") {
+        let begun = Instant::now();
+        loop {
+            let shown = self.browser.text()?;
+            if !shown.contains("opening goes on") {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() <= PATIENCE, "the repositories of {path} are not opened:\n{shown}");
+            sleep(LOOK_EVERY);
             self.browser.reload()?;
         }
-        Ok(())
     }
 
     /// Opens the repository that is locked, by its page.
