@@ -10,7 +10,7 @@ mod record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use credenza_model::Timestamp;
@@ -23,6 +23,16 @@ pub use record::{Past, Record, run_id};
 
 /// A log of more bytes becomes the old one.
 pub(super) const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// A log as it was at one moment: one that has another id has other lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogId {
+    device: u64,
+    /// Of the file on the device: a log that became the old one has another in its place.
+    inode: u64,
+    /// It is only added to.
+    bytes: u64,
+}
 
 /// The log of one file of jobs.
 #[derive(Debug, Clone)]
@@ -37,6 +47,12 @@ impl Log {
     pub(super) fn in_folder(folder: &Path) -> Self {
         let [path, old, lock] = ["log.jsonl", "log.old.jsonl", "log.lock"].map(|name| folder.join(name));
         Self { path, old, lock }
+    }
+
+    /// How it is now; none of one that is not there, or cannot be asked.
+    pub(super) fn id(&self) -> Option<LogId> {
+        let found = fs::metadata(&self.path).ok()?;
+        Some(LogId { device: found.dev(), inode: found.ino(), bytes: found.len() })
     }
 
     /// Adds a line, which is on the disk when this returns.

@@ -4,6 +4,9 @@
 //! after a restart. No label holds what changes from run to run. Refused here: the listener (`credenza-web`). Called at every end of a run and of a look, by
 //! `daemon` and by whoever runs one job.
 //!
+//! Whoever asks the daemon every few seconds has the log read again only where it or the file of the jobs has changed. Bound: the runs that are `remembered` stay in
+//! memory between two questions.
+//!
 //! A promise has the time at which it is broken where nothing comes, which is true in a file that nobody writes any more. Its slack is true when it is asked for.
 
 use std::fmt::Write as _;
@@ -18,7 +21,7 @@ use credenza_model::Timestamp;
 
 use super::error::JobsError;
 use super::file::{JobsFile, Work};
-use super::log::Past;
+use super::log::{LogId, Past};
 use super::look::book::{Book, Known};
 use super::notify::Word;
 use super::outcome::{Ending, Replicated, Step};
@@ -89,16 +92,12 @@ const FIGURES: [Figure; 8] = [
 /// When the log cannot be read or the file not be written.
 pub fn publish(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<(), JobsError> {
     let Some(path) = &jobs.textfile else { return Ok(()) };
-    let text = text(jobs, state, now)?;
-    replace(path, &text).map_err(|source| JobsError::State { path: path.clone(), doing: "written", source })
+    let past = remembered(&state.log(), jobs, PAST_MAX)?;
+    write(path, &text(jobs, state, &past, now))
 }
 
 /// The figures of each job that has run, of each promise that was measured, and of what is not well.
-///
-/// # Errors
-/// When the log cannot be read.
-pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, JobsError> {
-    let past = remembered(&state.log(), jobs, PAST_MAX)?;
+fn text(jobs: &JobsFile, state: &State, past: &[Past], now: Timestamp) -> String {
     let mut text = String::new();
     let of_work = |work: Work<'_>| past.iter().filter(|past| past.job == work.name()).collect();
     let runs: Vec<(&str, Vec<&Past>)> = jobs.works().map(|work| (work.name(), of_work(work))).collect();
@@ -118,9 +117,9 @@ pub fn text(jobs: &JobsFile, state: &State, now: Timestamp) -> Result<String, Jo
         }
     }
     spent(&mut text, &runs);
-    copies(&mut text, jobs, &past, now);
+    copies(&mut text, jobs, past, now);
     promises(&mut text, jobs, &Book::read(&state.notices()), now);
-    Ok(text)
+    text
 }
 
 /// What the last runs have asked of the repository and of all sources.
@@ -242,11 +241,20 @@ pub struct Figures {
     jobs: Mutex<Arc<JobsFile>>,
     state: State,
     clock: Arc<dyn Clock>,
+    /// What was read last.
+    read: Mutex<Option<Read>>,
+}
+
+/// The runs that a log told of the jobs of a file.
+struct Read {
+    jobs: Arc<JobsFile>,
+    log: LogId,
+    past: Arc<Vec<Past>>,
 }
 
 impl Figures {
     pub(super) fn new(jobs: JobsFile, state: State, clock: Arc<dyn Clock>) -> Self {
-        Self { jobs: Mutex::new(Arc::new(jobs)), state, clock }
+        Self { jobs: Mutex::new(Arc::new(jobs)), state, clock, read: Mutex::default() }
     }
 
     /// Goes by another version of the file from now on.
@@ -263,12 +271,32 @@ impl Figures {
     /// # Errors
     /// When the log cannot be read.
     pub fn text(&self) -> Result<String, JobsError> {
-        text(&self.jobs(), &self.state, self.clock.now().wall)
+        let jobs = self.jobs();
+        let past = self.past(&jobs)?;
+        Ok(text(&jobs, &self.state, &past, self.clock.now().wall))
     }
 
     /// Writes them where the file of the jobs says, if it does.
     pub(super) fn publish(&self) -> Result<(), JobsError> {
-        publish(&self.jobs(), &self.state, self.clock.now().wall)
+        match &self.jobs().textfile {
+            Some(path) => write(path, &self.text()?),
+            None => Ok(()),
+        }
+    }
+
+    /// The runs, as they were read last where neither the jobs nor the log have changed since.
+    fn past(&self, jobs: &Arc<JobsFile>) -> Result<Arc<Vec<Past>>, JobsError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = self.state.log();
+        // What is added while it is read is seen the next time.
+        let id = log.id();
+        let is_same = |read: &&Read| Some(read.log) == id && Arc::ptr_eq(&read.jobs, jobs);
+        if let Some(read) = read.as_ref().filter(is_same) {
+            return Ok(Arc::clone(&read.past));
+        }
+        let past = Arc::new(remembered(&log, jobs, PAST_MAX)?);
+        *read = id.map(|log| Read { jobs: Arc::clone(jobs), log, past: Arc::clone(&past) });
+        Ok(past)
     }
 }
 
@@ -298,10 +326,57 @@ const fn damages(step: &Step) -> Option<u64> {
     if let Step::Verified { damages, .. } = step { Some(*damages) } else { None }
 }
 
+fn write(path: &Path, text: &str) -> Result<(), JobsError> {
+    replace(path, text).map_err(|source| JobsError::State { path: path.to_owned(), doing: "written", source })
+}
+
 /// The exporter may look at any time, as another user.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(PermissionsExt::from_mode(0o644))?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use credenza_engine::SystemClock;
+
+    use super::super::log::{Record, run_id};
+    use super::*;
+
+    const FILE: &str = "version = 1\n[job.a]\nbackup = \"/a\"\nto = \"@r\"\nat = \"02:30\"\n";
+
+    #[test]
+    fn the_log_is_read_again_when_it_or_the_jobs_have_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(&folder.path().join("jobs.toml"), Some(folder.path().to_owned())).unwrap();
+        let jobs = || JobsFile::parse(Path::new("jobs.toml"), FILE, "2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let run = |began: i64, ending: Ending| {
+            let at = Timestamp { seconds: began, nanoseconds: 0 };
+            let (run, job) = (run_id("a", at), "a".to_owned());
+            let begin = Record::Began { run: run.clone(), job: job.clone(), at, due: None, missed: 0, tries: 0 };
+            let end = Record::Ended { run, job, at, due: None, ending, tries_left: 0, reason: None };
+            for record in [begin, end] {
+                state.log().add(&record).unwrap();
+            }
+        };
+        run(1, Ending::Done);
+        let figures = Figures::new(jobs(), state.clone(), Arc::new(SystemClock));
+        let is_ok = || figures.text().unwrap().contains("credenza_job_last_ok{job=\"a\"} 1");
+        assert!(is_ok());
+        // Nobody changes a line of the log: that the answer stays shows that nobody reads it.
+        let found = std::fs::read_dir(folder.path().join("jobs")).unwrap().next().unwrap().unwrap();
+        let path = found.path().join("log.jsonl");
+        let log = std::fs::read_to_string(&path).unwrap();
+        assert!(log.contains("\"done\""), "{log}");
+        std::fs::write(&path, log.replace("\"done\"", "\"lost\"")).unwrap();
+        assert!(is_ok(), "it is not read");
+        figures.replace(jobs());
+        assert!(!is_ok(), "other jobs");
+        run(2, Ending::Done);
+        assert!(is_ok(), "a longer log");
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_ok(), "no log");
+    }
 }

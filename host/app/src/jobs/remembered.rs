@@ -3,9 +3,11 @@
 //! A machine with jobs that run each minute forgets nothing of one that runs each week, and a copy that no run has reached is behind since the last that did.
 //!
 //! Owned here: how far the log is gone back. Refused here: what the runs say (`look`, `metrics`, `replicate`). Bound: so many runs as are asked for, and before
-//! them those of jobs and copies that are still sought; where one is never found, as many as the log holds.
+//! them one for each [reason](Reason): a handful for each job, and two for each copy. Where something is never found, all of the log is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use credenza_model::Timestamp;
 
 use super::error::JobsError;
 use super::file::{JobsFile, Work};
@@ -13,18 +15,65 @@ use super::log::{Log, Past};
 use super::outcome::{Ending, Step};
 use super::sections::replicate::{Replicate, To};
 
-/// So many runs, the newest first, and before them what is [sought](Sought) still.
+/// So many runs, the newest first, and before them those by which one knows what is [sought](Sought) still.
+///
+/// # Errors
+/// When the log cannot be read.
 pub(super) fn remembered(log: &Log, jobs: &JobsFile, most: usize) -> Result<Vec<Past>, JobsError> {
-    let mut sought = Sought::of(jobs);
+    let mut sought = Sought::of(log, jobs)?;
     let (mut past, mut passed) = (Vec::new(), 0_usize);
+    let mut before: BTreeMap<Reason<'_>, (usize, Past)> = BTreeMap::new();
     log.each_past(None, usize::MAX, |one| {
         passed = passed.saturating_add(1);
-        if sought.finds(&one) || passed <= most {
+        let reasons = if passed > most { sought.reasons(&one) } else { Vec::new() };
+        for reason in reasons {
+            if before.get(&reason).is_none_or(|(_, kept)| reason.prefers(&one, kept)) {
+                before.insert(reason, (passed, one.clone()));
+            }
+        }
+        sought.pass(&one);
+        if passed <= most {
             past.push(one);
         }
         passed < most || !sought.is_empty()
     })?;
+    // One that is kept for several reasons is there once.
+    let before: BTreeMap<usize, Past> = before.into_values().collect();
+    past.extend(before.into_values());
     Ok(past)
+}
+
+/// Why a run before the newest ones is kept; there is one run for each reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason<'a> {
+    /// The newest of a job that is over, or was left out.
+    Over(&'a str),
+    /// The newest of a job that has ended.
+    Ended(&'a str),
+    /// The newest of a job that has verified.
+    Verified(&'a str),
+    /// The newest of a job that ended well.
+    Good(&'a str),
+    /// The newest of a policy that has reached a target.
+    Reached(&'a str, &'a str),
+    /// The oldest of a policy: a copy that none has reached is behind since then.
+    Oldest(&'a str),
+    /// The one of a policy that saw the newest snapshot at the origin.
+    Newest(&'a str),
+    /// The first backup into the origin of a policy behind its last run.
+    Backup(&'a str),
+}
+
+impl Reason<'_> {
+    /// Whether a run is to be kept rather than one that began later.
+    fn prefers(self, past: &Past, kept: &Past) -> bool {
+        match self {
+            Self::Over(_) | Self::Ended(_) | Self::Verified(_) | Self::Good(_) | Self::Reached(..) => false,
+            Self::Oldest(_) => true,
+            Self::Newest(_) => newest_there(past) > newest_there(kept),
+            Self::Backup(_) => past.ended < kept.ended,
+        }
+    }
 }
 
 /// What the runs so far do not say.
@@ -34,43 +83,95 @@ struct Sought<'a> {
     works: BTreeSet<&'a str>,
     /// The copies that none of them has reached.
     copies: Vec<(&'a Replicate, &'a To)>,
+    /// When the last run of each policy ended that has one: the first backup behind it is kept.
+    last_ends: Vec<(&'a Replicate, Timestamp)>,
 }
 
 impl<'a> Sought<'a> {
-    fn of(file: &'a JobsFile) -> Self {
+    fn of(log: &Log, file: &'a JobsFile) -> Result<Self, JobsError> {
         let here = |policy: &'a Replicate| policy.targets.iter().filter(|to| to.is_here).map(move |to| (policy, to));
         let copies = file.replicates.values().flat_map(here).collect();
-        Self { file, works: file.works().map(Work::name).collect(), copies }
+        let mut last_ends = Vec::new();
+        for policy in file.replicates.values().filter(|policy| policy.is_here()) {
+            log.each_past(Some(&policy.name), usize::MAX, |past| {
+                let end = past.ended.filter(|_| past.ending.is_some());
+                last_ends.extend(end.map(|end| (policy, end)));
+                end.is_none()
+            })?;
+        }
+        Ok(Self { file, works: file.works().map(Work::name).collect(), copies, last_ends })
     }
 
     fn is_empty(&self) -> bool {
         self.works.is_empty() && self.copies.is_empty()
     }
 
-    /// Whether a run says something of it; what it says all of is sought no more.
-    fn finds(&mut self, past: &Past) -> bool {
-        let origin = self.file.jobs.get(&past.job).map(|job| &job.repository);
-        let is_about = |policy: &Replicate| policy.name == past.job || origin == Some(&policy.from);
-        let finds = self.works.contains(&*past.job) || self.copies.iter().any(|(policy, _)| is_about(policy));
-        if past.ending.is_some_and(Ending::has_backup) {
+    /// Why a run may be kept.
+    fn reasons(&self, past: &Past) -> Vec<Reason<'a>> {
+        let work = self.works.get(&*past.job).copied();
+        let own: Vec<(&'a Replicate, &'a To)> =
+            self.copies.iter().copied().filter(|(policy, _)| policy.name == past.job).collect();
+        let policy = own.first().map(|(policy, _)| policy.name.as_str());
+        let (is_over, has_ended) = (!past.is_open(), past.ending.is_some());
+        let has_verified = past.steps.iter().any(|step| matches!(step, Step::Verified { .. }));
+        let mut reasons = Vec::new();
+        if let Some(job) = work.or(policy) {
+            reasons.extend(is_over.then_some(Reason::Over(job)));
+            reasons.extend(has_ended.then_some(Reason::Ended(job)));
+            reasons.extend(has_verified.then_some(Reason::Verified(job)));
+        }
+        if let Some(job) = work.filter(|_| is_good(past)) {
+            reasons.push(Reason::Good(job));
+        }
+        if let Some(policy) = policy {
+            let reached = own.iter().filter(|(_, to)| has_ended && has_reached(past, to));
+            reasons.extend(reached.map(|(_, to)| Reason::Reached(policy, &to.target)));
+            reasons.extend(has_ended.then_some(Reason::Oldest(policy)));
+            reasons.extend((is_over && newest_there(past).is_some()).then_some(Reason::Newest(policy)));
+        }
+        if is_good(past) && has_made_snapshot(past) {
+            let origin = self.file.jobs.get(&past.job).map(|job| &job.repository);
+            let behind =
+                |(policy, end): &&(&Replicate, Timestamp)| origin == Some(&policy.from) && past.ended > Some(*end);
+            reasons.extend(self.last_ends.iter().filter(behind).map(|(policy, _)| Reason::Backup(&policy.name)));
+        }
+        reasons
+    }
+
+    /// What a run says all of is sought no more.
+    fn pass(&mut self, past: &Past) {
+        if is_good(past) {
             self.works.remove(&*past.job);
         }
         if past.ending.is_some() {
             self.copies.retain(|(policy, to)| policy.name != past.job || !has_reached(past, to));
         }
-        finds
     }
+}
+
+fn is_good(past: &Past) -> bool {
+    past.ending.is_some_and(Ending::has_backup)
+}
+
+fn has_made_snapshot(past: &Past) -> bool {
+    past.steps.iter().any(|step| matches!(step, Step::BackedUp { snapshot: Some(_), .. }))
 }
 
 fn has_reached(past: &Past, to: &To) -> bool {
     past.steps.iter().any(|step| matches!(step, Step::Replicated(replicated) if replicated.target == to.target))
 }
 
+/// When the newest snapshot was made that a run saw at the origin.
+fn newest_there(past: &Past) -> Option<Timestamp> {
+    let of_step = |step: &Step| if let Step::Replicated(replicated) = step { replicated.newest_there } else { None };
+    past.steps.iter().filter_map(of_step).max()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use credenza_model::{SnapshotId, Timestamp};
+    use credenza_model::SnapshotId;
 
     use super::super::log::{Record, run_id};
     use super::super::outcome::Replicated;
@@ -141,14 +242,14 @@ rpo = "26h"
             lines("replicate.main", 400, Ending::Unreachable, None),
         ];
         let (jobs, past) = past(&log.concat(), 10);
-        let known = [("replicate.main", 400), ("daily", 300), ("daily", 200), ("replicate.main", 100)];
-        assert_eq!((rare(&past), past.len()), (known.to_vec(), 14));
+        let known = [("replicate.main", 400), ("daily", 300), ("replicate.main", 100)];
+        assert_eq!((rare(&past), past.len()), (known.to_vec(), 13));
         let states = alarm::copies(&jobs.replicates["replicate.main"], &jobs, &past, time(100 + 27 * 3600));
         assert_eq!((states[0].since, states[0].kept), (Some(time(105)), Kept::Broken));
     }
 
     #[test]
-    fn of_each_job_the_last_run_is_known_that_ended_well_and_those_since() {
+    fn of_each_job_the_last_run_is_known_and_the_last_that_ended_well() {
         let reached = Step::Replicated(Replicated { target: "@paris".to_owned(), ..Replicated::default() });
         let log = [
             lines("daily", 100, Ending::Done, None),
@@ -158,5 +259,29 @@ rpo = "26h"
         ];
         let (_, past) = past(&log.concat(), 10);
         assert_eq!(rare(&past), [("replicate.main", 400), ("daily", 300), ("daily", 200)]);
+    }
+
+    #[test]
+    fn of_what_never_ended_well_no_more_is_kept_however_often_it_ran() {
+        let failed = |job: &str| (0..300).map(|at| lines(job, at, Ending::Failed, None)).collect::<String>();
+        let (jobs, past) = past(&(failed("daily") + &failed("replicate.main")), 10);
+        // The oldest tells since when the copy is behind.
+        assert_eq!(rare(&past), [("replicate.main", 299), ("replicate.main", 0), ("daily", 299)]);
+        let states = alarm::copies(&jobs.replicates["replicate.main"], &jobs, &past, time(2000));
+        assert_eq!(states[0].since, Some(time(0)));
+    }
+
+    #[test]
+    fn the_first_backup_that_a_copy_lacks_is_known_and_none_of_those_between() {
+        let reached = Step::Replicated(Replicated { target: "@paris".to_owned(), ..Replicated::default() });
+        let backups = (0..100).map(|number| lines("daily", 200 + number, Ending::Done, Some(backed_up())));
+        // The first is in the copy.
+        let log = lines("daily", 90, Ending::Done, Some(backed_up()))
+            + &lines("replicate.main", 100, Ending::Done, Some(reached))
+            + &backups.collect::<String>();
+        let (jobs, past) = past(&log, 10);
+        assert_eq!(rare(&past), [("daily", 299), ("daily", 200), ("replicate.main", 100)]);
+        let states = alarm::copies(&jobs.replicates["replicate.main"], &jobs, &past, time(2000));
+        assert_eq!(states[0].since, Some(time(205)));
     }
 }

@@ -239,7 +239,7 @@ impl Known {
         let before = at.checked_sub(1).and_then(|before| self.pages.get(before));
         let beside = before.into_iter().chain([page]).chain(next);
         let spelled: Vec<Vec<char>> = beside.flat_map(|page| page.spelled_in(folder)).chain([from.clone()]).collect();
-        let spelling = Spelling::of(&spelled);
+        let spelling = Spelling::of(&spelled, folder.len());
         let density = |from: &[char], keys: &[Vec<char>]| {
             let width = spelling.distance(from, keys.last().filter(|_| keys.len() > 1)?);
             (width > 0.0).then(|| keys.len() as f64 / width)
@@ -250,7 +250,7 @@ impl Known {
         let after = next.and_then(|(begin, next)| density(&begin, &next.start_in(folder)));
         // They may differ by orders of magnitude.
         let density = match (before, after) {
-            (Some(before), Some(after)) => Some((before * after).sqrt()),
+            (Some(before), Some(after)) => Some(before.sqrt() * after.sqrt()),
             (one, other) => one.or(other),
         };
         let expected = spelling.distance(&from, &to) * density.unwrap_or(0.0);
@@ -303,9 +303,10 @@ impl Known {
         self.look_again(at..at.saturating_add(2));
     }
 
-    /// How many keys are taken to lie behind each page. Where nobody has looked yet for what is unseen, no more than elsewhere.
+    /// How many keys are taken to lie behind each page. Where nobody has looked yet for what is unseen, no more than elsewhere; none where names are so long
+    /// that no number tells.
     fn expected(&self) -> Vec<f64> {
-        let gaps = || self.pages.iter().map(|page| page.gap.as_ref());
+        let gaps = || self.pages.iter().map(|page| page.gap.as_ref().filter(|gap| gap.expected.is_finite()));
         let seen: Vec<f64> = gaps().flatten().filter(|gap| gap.aim == Aim::Expected).map(|gap| gap.expected).collect();
         let usual = if seen.is_empty() { f64::INFINITY } else { seen.iter().sum::<f64>() / seen.len() as f64 };
         let of = |gap: &Gap| if gap.aim == Aim::Unseen { gap.expected.min(usual) } else { gap.expected };

@@ -264,7 +264,7 @@ impl Looking<'_> {
             let last = self.book.digests.insert(section.name.clone(), due);
             // The first one is that of the next time: a summary of what nobody saw begin says little.
             let Some(last) = last.filter(|last| *last < due) else { continue };
-            match digest::text(self.look.jobs, &self.look.runner.state.log(), &self.book, last) {
+            match digest::text(self.look.jobs, &self.look.runner.state.log(), &self.book, (last, due)) {
                 Ok(text) => {
                     let id = format!("digest-{}-{}", section.name, due.seconds);
                     self.post(section, &Notice { id, at: now, word: Word::Digest, subject: None, text });

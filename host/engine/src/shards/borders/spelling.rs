@@ -24,6 +24,8 @@ type Place = (usize, usize);
 
 /// The characters of keys, by their places.
 pub(super) struct Spelling {
+    /// The first character by which keys are told apart: the slash that ends the folder, since what lies behind the folder ends before it.
+    from: usize,
     seen: BTreeMap<Place, BTreeSet<char>>,
     /// Where keys end.
     ends: BTreeSet<Place>,
@@ -124,8 +126,8 @@ pub(super) fn behind(key: &[char], at: usize) -> Option<Vec<char>> {
 }
 
 impl Spelling {
-    /// How these keys are spelled.
-    pub(super) fn of(keys: &[Vec<char>]) -> Self {
+    /// How these keys are spelled, which all lie in a folder of so many characters.
+    pub(super) fn of(keys: &[Vec<char>], folder: usize) -> Self {
         let (mut seen, mut ends, mut anywhere) =
             (BTreeMap::<Place, BTreeSet<char>>::new(), BTreeSet::new(), BTreeSet::new());
         for (place, character) in keys.iter().flat_map(|key| places(key)) {
@@ -140,7 +142,7 @@ impl Spelling {
             }
         }
         let digits = digits(&seen, &anywhere);
-        Self { seen, ends, digits }
+        Self { from: folder.saturating_sub(1), seen, ends, digits }
     }
 
     /// Of a name in a key, which begins with one of its characters, those at whose places nothing else was seen, by their numbers.
@@ -173,10 +175,11 @@ impl Spelling {
         number
     }
 
-    /// How far apart two keys are.
+    /// How far apart two keys are, of all that may lie in the folder: a long folder would leave no number to tell it in.
     pub(super) fn distance(&self, from: &[char], to: &[char]) -> f64 {
         let shared = shared(from, to);
-        let unit: f64 = places(from).take(shared).map(|(place, _)| 1.0 / self.base(place) as f64).product();
+        let told_apart = places(from).take(shared).skip(self.from);
+        let unit: f64 = told_apart.map(|(place, _)| 1.0 / self.base(place) as f64).product();
         (self.number(to, shared) - self.number(from, shared)).max(0.0) * unit
     }
 
@@ -230,7 +233,8 @@ mod tests {
 
     #[test]
     fn in_a_folder_with_a_counter_keys_are_as_far_apart_as_their_numbers() {
-        let spelling = Spelling::of(&(0..1000).map(|number| key(&format!("folder/{number:06}"))).collect::<Vec<_>>());
+        let keys: Vec<Vec<char>> = (0..1000).map(|number| key(&format!("folder/{number:06}"))).collect();
+        let spelling = Spelling::of(&keys, "folder/".len());
         let distance = |from: &str, to: &str| spelling.distance(&key(from), &key(to));
         let page = distance("folder/000000", "folder/000999") / 999.0;
         let far = distance("folder/000000", "folder/700000") / 700_000.0;
@@ -241,6 +245,16 @@ mod tests {
         assert_eq!(middle, "folder/5");
         let half = distance("folder/000999", &middle) / distance("folder/000999", "folder/999999");
         assert!((half - 0.5).abs() < 0.01, "{half}");
+    }
+
+    #[test]
+    fn in_a_long_folder_keys_are_as_far_apart_as_in_a_short_one() {
+        let distance = |folder: &str| {
+            let keys: Vec<Vec<char>> = (0..1000).map(|number| key(&format!("{folder}{number:06}"))).collect();
+            Spelling::of(&keys, folder.len()).distance(&keys[100], &keys[900])
+        };
+        let (short, long) = (distance("documents-20/"), distance(&"documents-20/".repeat(31)));
+        assert!(short > 0.0 && (short / long - 1.0).abs() < 0.01, "{short} {long}");
     }
 
     #[test]

@@ -126,6 +126,14 @@ fn one_flat_folder_is_shared_equally_whatever_its_names() {
     }
 }
 
+#[test]
+fn a_flat_folder_of_a_long_name_is_shared_by_all() {
+    // More keys than all probes see: borders between those that were seen are estimated. Were they all one key, half of the listing would be one share.
+    let keys = listing(&[("documents-20/".repeat(20), 1, Names::Digests)], 250_000, 7);
+    let share = largest(&keys, 8);
+    assert!(share <= 2.0, "{share}");
+}
+
 /// Folders with names of every kind, at any depth and of any weight.
 fn drawn_folders(drawn: &mut Drawn) -> Vec<(String, u32, Names)> {
     let first: Vec<char> = ('a'..='z').chain('а'..='я').chain('0'..='9').chain(['-']).collect();
