@@ -167,7 +167,7 @@ fn killed(server: &GcsServer) -> Result<()> {
     // Something has arrived, and is not confirmed.
     let (relay, hold) = (Relay::start(&server.host)?, Hold::default());
     setup.credenza.ok(["repository", "set", "store", &format!("host={}", relay.host)])?;
-    relay.strike_once(Strike::AnswerHeld(hold.clone()), &["PUT", "upload_id="]);
+    relay.strike_once(Strike::AnswerHeld(hold.clone()), &["POST", "killed%2Fdata%2F"]);
     let mut run = setup.credenza.start(["backup", &large.to_string_lossy()])?;
     run.held(&hold, 1).with_context(|| format!("{:#?}", relay.lines()))?;
     run.signal(rustix::process::Signal::KILL)?;

@@ -68,7 +68,7 @@ impl Chunked {
 pub(crate) struct ChunkPipeline {
     dedup: Arc<Deduplicator>,
     loader: Arc<Loader>,
-    chunker: Chunker,
+    chunker: Arc<Chunker>,
     level: i32,
     keepers: Mutex<Vec<GroupKeeper>>,
     groups: Arc<Semaphore>,
@@ -126,7 +126,7 @@ impl ChunkPipeline {
         Arc::new(Self {
             dedup,
             loader,
-            chunker,
+            chunker: Arc::new(chunker),
             level,
             keepers: Mutex::default(),
             groups: Arc::new(Semaphore::new(groups_in_flight(cores))),
@@ -338,13 +338,13 @@ impl ChunkPipeline {
         let mut slicer = Slicer::over(self.spare());
         let mut total = 0_u64;
         loop {
-            let this = Arc::clone(self);
+            // Nothing that holds the source: a command that writes nothing more is read until that is dropped, which ends it.
+            let (chunker, spare) = (Arc::clone(&self.chunker), self.spare());
             let cut = move || {
                 let (read, failed) = slicer.fill_from(&mut *reader);
                 let ended = read < GROUP_BYTES;
                 let is_tiny = ended && total + read as u64 <= INLINE_BYTES_MAX as u64;
-                let spare = if ended { Vec::new() } else { this.spare() };
-                let group = (!is_tiny).then(|| slicer.take_group(&this.chunker, spare, ended));
+                let group = (!is_tiny).then(|| slicer.take_group(&chunker, spare, ended));
                 (reader, slicer, group, read, failed)
             };
             let (read, failed, group);
@@ -363,6 +363,7 @@ impl ChunkPipeline {
             let Some(group) = group else { return Ok(Fed { tiny: Some(slicer.rest().to_vec()), total, torn }) };
             line.push(group).await?;
             if ended {
+                lock_unpoisoned(&self.spare).push(slicer.buffer);
                 return Ok(Fed { tiny: None, total, torn });
             }
             reported.reach(total);

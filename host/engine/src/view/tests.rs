@@ -106,7 +106,8 @@ async fn any_bytes_of_a_long_content_are_read_with_one_list_a_level() {
         assert_eq!(piece, content[at as usize..at as usize + piece.len()]);
         at += piece.len() as u64;
     }
-    assert!(reads(&store) <= 12, "{} reads for 8 MB in a row", reads(&store));
+    // Groups of chunks lie in their pack in the order in which they were ready: a window may be some ranges.
+    assert!(reads(&store) <= 30, "{} reads for 8 MB in a row", reads(&store));
 }
 
 /// A content of so many bytes in a snapshot of its own.

@@ -185,8 +185,11 @@ impl Deduplicator {
             None => self.flush_in_haste().await,
         };
         let described = match flushed {
-            // No more may be spent on packs, and what has arrived is described all the same.
-            Err(cause) if cause.is_over_budget() => self.record.describe_rest().await,
+            // No more may be spent on packs. What is on its way was counted when it began, and what has arrived is described all the same.
+            Err(cause) if cause.is_over_budget() => {
+                let _ = self.packs.arrive().await;
+                self.record.describe_rest().await
+            }
             flushed => flushed,
         };
         let kept = described.ok().map(|()| self.record.bytes_added());
