@@ -41,8 +41,8 @@ use crate::{Damage, DamageKind, Error, Result};
 pub(crate) const RUN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes between two wanted chunks that are cheaper to read than a further request: at 100 MB/s, 256 KiB cost 2.5 ms, less than any round trip to an object store.
 pub(crate) const GAP_BYTES_MAX: u64 = 256 * 1024;
-/// Bytes of ranges that are read and opened at once, over all calls of one loader: three of the longest.
-const FETCH_BYTES: u64 = 3 * RUN_BYTES_MAX;
+/// Bytes of ranges that are read and opened at once, over all calls of one loader: two of the longest.
+const FETCH_BYTES: u64 = 2 * RUN_BYTES_MAX;
 /// Ranges read at once, however short they are: a store that is far away answers as many in the time of one.
 const FETCHES_IN_FLIGHT: u32 = 32;
 /// Trees that are remembered: two are compared at once, and more are looked into one after the other.

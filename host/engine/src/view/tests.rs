@@ -158,7 +158,8 @@ async fn what_comes_next_is_fetched_while_what_was_asked_for_is_looked_at() {
     // What was loaded at once ends in the midst of what comes.
     let comes = |at: usize| (at as u64, at as u64 + 1);
     let mut spans = Vec::new();
-    for at in [3 << 20, 6 << 20, 7 << 20] {
+    let near = (2 * piece..3 * piece).step_by(4096);
+    for at in near.chain([3 << 20, 6 << 20, 7 << 20]) {
         reader.locate(&record.content, 0, comes(at), &mut spans).await.unwrap();
     }
     let mut looks = 0;
@@ -169,7 +170,8 @@ async fn what_comes_next_is_fetched_while_what_was_asked_for_is_looked_at() {
     }
     store.clear();
     let near = reader.read_at(2 * piece as u64, piece as u64).await.unwrap();
-    assert_eq!((near, reads(&store)), (content[2 * piece..3 * piece].to_vec().into(), 0));
+    assert!(near == content[2 * piece..3 * piece]);
+    assert_eq!(reads(&store), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
