@@ -135,11 +135,13 @@ impl Daemon {
     /// Reads the file, takes the place of its one daemon, and puts on record which runs were lost.
     ///
     /// # Errors
-    /// When the file cannot be used, another daemon has the place, or the record cannot be read.
+    /// When the file cannot be used, another daemon has the place, or the record, or which jobs are paused, cannot be read.
     pub fn start(app: App, options: Options, listens: Arc<dyn Listens>) -> Result<Self, JobsError> {
         let now = options.clock.now().wall;
         let jobs = JobsFile::read(&options.path, instant(now))?;
         let held = options.state.be_daemon()?;
+        // A job that somebody has paused must not run because nobody can tell.
+        let paused = options.state.paused().now(now)?;
         let log = options.state.log();
         match log.close_lost(|job| options.state.runs(job), now) {
             Ok(lost) => lost.iter().for_each(|past| listens.hear(News::Lost(past))),
@@ -150,7 +152,8 @@ impl Daemon {
             listens.hear(News::Fault(&error));
         }
         let served = served.into_iter().map(|(job, due)| (job, instant(due))).collect();
-        let scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
+        let mut scheduler = Scheduler::new(rules(&jobs), &served, instant(now));
+        scheduler.pause(paused);
         let watch = Watch { next: Some(now), ..Watch::default() };
         let (state, clock) = (options.state.clone(), Arc::clone(&options.clock));
         let figures = Arc::new(Figures::new(jobs.clone(), state, clock));
@@ -282,6 +285,7 @@ impl Daemon {
         next.min(longest.min(self.options.pulse)).max(Duration::from_millis(100))
     }
 
+    /// Where it cannot be read, what it said before holds.
     fn look_at_pauses(&mut self, now: Timestamp) {
         match self.options.state.paused().now(now) {
             Ok(paused) => self.scheduler.pause(paused),

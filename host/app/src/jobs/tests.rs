@@ -602,6 +602,20 @@ async fn a_daemon_runs_what_is_due_once_reads_its_file_again_and_ends_in_good_or
     assert!(Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), heeding).is_err(), "the file is broken now");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_does_not_begin_where_nobody_can_tell_which_jobs_are_paused() {
+    let bed = Bed::new().await;
+    bed.write("every = \"1h\"");
+    let (stop, reload) = (Stop::default(), Arc::new(Notify::new()));
+    let start = || Daemon::start(bed.app.clone(), options(&bed, &stop, &reload), Heeding::of(|_| {}));
+    bed.state().paused().pause("a", None).unwrap();
+    drop(start().unwrap());
+    let folder = fs::read_dir(bed.path("state/jobs")).unwrap().next().unwrap().unwrap().path();
+    fs::write(folder.join("paused.json"), "{").unwrap();
+    let refused = start().err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|error| error.contains("paused.json cannot be read")));
+}
+
 /// A clock by which no wait ends: the machine sleeps meanwhile.
 struct Asleep(Fast);
 
