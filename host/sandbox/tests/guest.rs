@@ -481,6 +481,15 @@ async fn a_wrong_clock_is_named_with_both_clocks() {
 }
 
 #[tokio::test]
+async fn what_a_trial_asks_has_a_connection_of_its_own() {
+    let server = Server::start(|_, _| Answer::status(401)).await;
+    let configured = configure(&server, &[Role::Source], KEYS).await.unwrap();
+    assert!(configured.trial().await.iter().all(|line| line.outcome.is_ok()));
+    let heads: Vec<String> = server.asked().into_iter().map(|asked| asked.head.to_ascii_lowercase()).collect();
+    assert!(heads.len() == 1 && heads[0].contains("\r\nconnection: close\r\n"), "{heads:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_transient_and_named() {
     let server = Server::start(|_, _| Answer::ok(b"")).await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

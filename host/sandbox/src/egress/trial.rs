@@ -1,8 +1,11 @@
 //! Tries the way to the endpoints step by step, as far as it goes without the connector: address, connection, TLS, clock, credentials.
 //!
-//! Each endpoint gets one unsigned `HEAD` of its own path, whose answer may be anything. Called by `check` commands.
+//! Each endpoint gets one unsigned `HEAD` of its own path, whose answer may be anything, on a connection that is not used again: WsgiDAV 4.4 answers
+//! a `HEAD` that it refuses with a body, which RFC 9110 section 9.3.2 forbids, and the next request there would meet that body for an answer.
+//! Called by `check` commands.
 
 use credenza_connect::{Check, Error, ErrorClass, Payload, Result};
+use http::header::CONNECTION;
 use http::uri::Scheme;
 
 use super::dial::Resolver;
@@ -53,7 +56,8 @@ impl Egress {
     async fn knock(&self, route: &Route) -> Result<Response, Fault> {
         let path = if route.base_path.is_empty() { "/" } else { &route.base_path };
         let uri = http::Uri::builder().scheme(route.scheme.clone()).authority(route.authority.clone());
-        let head = uri.path_and_query(path).build().and_then(|uri| http::Request::head(uri).body(()));
+        let head = uri.path_and_query(path).build();
+        let head = head.and_then(|uri| http::Request::head(uri).header(CONNECTION, "close").body(()));
         let head = head.map_err(|cause| Fault::no_address(&route.authority, &cause))?;
         self.client.send(head, Payload::default()).await
     }
