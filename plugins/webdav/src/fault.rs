@@ -7,8 +7,12 @@ pub(crate) use credenza_sdk::{quote, shown};
 
 use crate::wire::Headers;
 
-/// The reason of a refusal because of somebody's lock: nothing was carried out.
-pub(crate) const LOCKED: &str = "webdav.locked";
+/// The reason of a refusal because of somebody's lock.
+const LOCKED: &str = "webdav.locked";
+/// The reason of a refusal because of too many requests.
+const SLOW_DOWN: &str = "webdav.slow-down";
+/// The reason of a failure of the server itself, such as that of WsgiDAV when two move to one name at once.
+const FAILED: &str = "webdav.failed";
 /// The reason of an error of a resource whose folder is missing (RFC 4918 sections 9.3.1, 9.7.1, 9.9.4).
 pub(crate) const NO_PARENT: &str = "webdav.no-parent";
 /// The reason of an error of a method that is not known there.
@@ -52,9 +56,10 @@ pub(crate) fn classify(status: u16, headers: &Headers, action: &str, place: &str
         416 => (Corrupt, "webdav.past-the-end", "the file is shorter than the range that was asked for".to_owned()),
         423 => (Transient, LOCKED, "somebody else holds a lock on it".to_owned()),
         507 => (Exhausted, "webdav.full", format!("{place} is full, or its quota is spent")),
-        408 | 425 | 429 => (Transient, "webdav.slow-down", format!("{place} asks for fewer requests")),
+        408 | 425 | 429 => (Transient, SLOW_DOWN, format!("{place} asks for fewer requests")),
         400..=499 => (Unsupported, "webdav.not-taken", format!("{place} does not take it (status {status})")),
-        500..=599 => (Transient, "webdav.unavailable", format!("{place} cannot serve it just now (status {status})")),
+        500 => (Transient, FAILED, format!("{place} failed at it (status 500)")),
+        502..=599 => (Transient, "webdav.unavailable", format!("{place} cannot serve it just now (status {status})")),
         200..=299 => (
             Corrupt,
             "webdav.not-webdav",
@@ -67,6 +72,11 @@ pub(crate) fn classify(status: u16, headers: &Headers, action: &str, place: &str
     let error = Error::new(class, reason, format!("{action} failed: {why}"));
     // In seconds (RFC 9110 section 10.2.3); the form with a date is left to the host's own backoff.
     error.with_retry_after_ms(headers.number("retry-after").and_then(|seconds| seconds.checked_mul(1000)))
+}
+
+/// Whether what was asked for may be carried out in spite of its failure, then or later: nobody has said what came of it, or a gateway alone has.
+pub(crate) fn is_open(error: &Error) -> bool {
+    error.class == ErrorClass::Transient && ![LOCKED, SLOW_DOWN, FAILED].contains(&error.reason.as_str())
 }
 
 /// The error of a document that is none of WebDAV, or contradicts itself.

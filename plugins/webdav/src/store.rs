@@ -50,8 +50,8 @@ impl<W: Wire> Store<W::Body> for Folder<W> {
         self.send(&partial, data, &[], &action)?;
         let published = self.publish(&partial, key.as_bytes(), !options.if_absent, &action);
         let answer = published.inspect_err(|error| {
-            // A failure that passes may hide a move that was carried out, but not where the server has said why it was not.
-            if error.class != ErrorClass::Transient || error.reason == fault::LOCKED {
+            // A move that is still carried out must not lose what it moves.
+            if !fault::is_open(error) {
                 // It was sent in vain; what cannot be removed now is found later.
                 let _ = self.remove(&partial);
             }

@@ -65,6 +65,17 @@ fn a_name_that_is_taken_is_a_precondition_and_a_refusal_stays_one() {
     assert_eq!(answer.unwrap_err().class, ErrorClass::Unsupported);
 }
 
+#[test]
+fn what_was_sent_in_vain_is_removed_unless_it_may_still_be_moved() {
+    for (status, is_removed) in [(423, true), (429, true), (500, true), (502, false), (503, false), (504, false)] {
+        let replies = [201, status, 204].map(|status| reply(status, &[], ""));
+        let store = folder(&[], replies[..if is_removed { 3 } else { 2 }].to_vec());
+        assert_eq!(put(&store, true).unwrap_err().class, ErrorClass::Transient, "{status}");
+        let removed = lines(&store).contains(&"DELETE /~credenza-partial/word".to_owned());
+        assert_eq!(removed, is_removed, "{status}");
+    }
+}
+
 fn names(page: &credenza_sdk::Page) -> Vec<&str> {
     page.objects.iter().map(|object| object.key.as_str()).collect()
 }
