@@ -1,9 +1,9 @@
 //! Locks between processes, which end with the process that holds them, however it ends.
 //!
-//! Called by `state` and `log`. The file stays; who holds it wrote its process into it, for messages alone.
+//! Called by `state`, `log` and `pause`. The file stays; who holds it wrote its process into it, for messages alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -21,18 +21,26 @@ impl Held {
     /// # Errors
     /// [`JobsError::Busy`] where another holds it.
     pub(super) fn take(path: &Path, what: &str) -> Result<Self, JobsError> {
-        let failed = |source| JobsError::State { path: path.to_owned(), doing: "locked", source };
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = opened.map_err(failed)?;
+        let mut file = open(path).map_err(failed(path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(JobsError::Busy { what: what.to_owned(), process: process(&mut file) });
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::Error(source)) => return Err(failed(path)(source)),
         }
         // For messages: where the disk is full, there is no number in them.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+
+    /// Takes a lock that is held for a moment at a time, and waits for it.
+    ///
+    /// # Errors
+    /// When the file cannot be made or locked.
+    pub(super) fn wait(path: &Path) -> Result<Self, JobsError> {
+        let file = open(path).map_err(failed(path))?;
+        file.lock().map_err(failed(path))?;
         Ok(Self { _file: file })
     }
 
@@ -45,6 +53,14 @@ impl Held {
     pub(super) fn holder(path: &Path) -> Option<u32> {
         Self::is_taken(path).then(|| process(&mut File::open(path).ok()?)).flatten()
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> JobsError {
+    move |source| JobsError::State { path: path.to_owned(), doing: "locked", source }
 }
 
 fn process(file: &mut File) -> Option<u32> {

@@ -1,4 +1,6 @@
 //! Which jobs are paused, until somebody resumes them or a time comes. A small file, which the daemon looks at before it starts anything.
+//!
+//! It is changed as a whole under a lock, so that of two who pause at one moment neither is forgotten, and read without.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use credenza_model::Timestamp;
 
 use super::error::JobsError;
+use super::lock::Held;
 
 /// The jobs that are paused, by name, each with the time when it goes on by itself.
 #[derive(Debug)]
@@ -43,9 +46,7 @@ impl Paused {
     /// # Errors
     /// When the file cannot be written.
     pub fn pause(&self, job: &str, until: Option<Timestamp>) -> Result<(), JobsError> {
-        let mut paused = self.read()?;
-        paused.insert(job.to_owned(), until);
-        self.write(&paused)
+        self.change(|paused| paused.insert(job.to_owned(), until)).map(drop)
     }
 
     /// Lets a job go on; `false` where it was not paused.
@@ -53,10 +54,16 @@ impl Paused {
     /// # Errors
     /// When the file cannot be written.
     pub fn resume(&self, job: &str) -> Result<bool, JobsError> {
+        Ok(self.change(|paused| paused.remove(job))?.is_some())
+    }
+
+    /// Changes what was there for what is there now; what the change answers.
+    fn change<T>(&self, change: impl FnOnce(&mut Until) -> T) -> Result<T, JobsError> {
+        let _held = Held::wait(&self.path.with_extension("lock"))?;
         let mut paused = self.read()?;
-        let was = paused.remove(job).is_some();
+        let answer = change(&mut paused);
         self.write(&paused)?;
-        Ok(was)
+        Ok(answer)
     }
 
     fn read(&self) -> Result<Until, JobsError> {
@@ -105,5 +112,25 @@ mod tests {
         assert!(paused.now(time(100)).unwrap().is_empty());
         std::fs::write(folder.path().join("paused.json"), "{").unwrap();
         assert!(paused.now(time(100)).is_err(), "what cannot be read pauses nothing for sure");
+    }
+
+    #[test]
+    fn of_many_who_pause_and_resume_at_one_moment_none_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let all: BTreeSet<String> = (0..8 * 20).map(|number| format!("job {number:03}")).collect();
+        let some: Vec<&String> = all.iter().collect();
+        std::thread::scope(|scope| {
+            for own in some.chunks(20) {
+                let paused = Paused::in_folder(folder.path());
+                scope.spawn(move || {
+                    for job in own {
+                        paused.pause(job, None).unwrap();
+                        assert!(paused.resume(job).unwrap());
+                        paused.pause(job, None).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(Paused::in_folder(folder.path()).now(time(1)).unwrap(), all);
     }
 }
