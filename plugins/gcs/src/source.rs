@@ -148,6 +148,7 @@ pub struct Scan<W> {
 impl<W: Wire> Scanner for Scan<W> {
     fn next(&mut self, max: u32) -> Result<Batch> {
         if self.found.is_empty() && !self.is_ended {
+            self.question.objects = max;
             self.turn_page()?;
         }
         let count = self.found.len().min(usize::try_from(max).unwrap_or(usize::MAX));

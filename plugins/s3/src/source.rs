@@ -239,9 +239,11 @@ pub struct Scan<W> {
 }
 
 impl<W: Wire> Scanner for Scan<W> {
-    /// In the order of the server. A call costs a page at most, whether it holds something or not. After an error the walk is worthless.
+    /// In the order of the server. A call costs a page at most, of as many objects as are asked for, whether it holds something or not.
+    /// After an error the walk is worthless.
     fn next(&mut self, max: u32) -> Result<Batch> {
         if self.found.is_empty() && !self.ended {
+            self.question.page_objects = max;
             self.turn_page()?;
         }
         let count = self.found.len().min(usize::try_from(max).unwrap_or(usize::MAX));

@@ -3,14 +3,17 @@
 use super::*;
 
 #[test]
-fn a_walk_turns_pages_and_costs_one_request_each() {
-    let bucket =
-        bucket(&[("prefix", "p")], vec![page(&["p/a", "p/b%20c"], Some("t1")), page(&["p/", "p/d", "pq"], None)]);
-    let found = walk(&bucket, &everything(), 1).unwrap();
-    assert_eq!(keys(&found), ["a", "b c", "d"], "below the prefix, without its name");
-    let lines: Vec<String> = asked(&bucket).iter().map(Asked::line).collect();
-    let first = "GET ?list-type=2&encoding-type=url&max-keys=1000&prefix=p%2F";
-    assert_eq!(lines, [first.to_owned(), format!("{first}&continuation-token=t1")]);
+fn a_walk_turns_pages_of_as_many_as_are_asked_for_and_costs_one_request_each() {
+    // A server may give more than it was asked for.
+    for (max, asked_for) in [(1, 1), (200, 200), (5000, 1000)] {
+        let pages = vec![page(&["p/a", "p/b%20c"], Some("t1")), page(&["p/", "p/d", "pq"], None)];
+        let bucket = bucket(&[("prefix", "p")], pages);
+        let found = walk(&bucket, &everything(), max).unwrap();
+        assert_eq!(keys(&found), ["a", "b c", "d"], "below the prefix, without its name");
+        let lines: Vec<String> = asked(&bucket).iter().map(Asked::line).collect();
+        let first = format!("GET ?list-type=2&encoding-type=url&max-keys={asked_for}&prefix=p%2F");
+        assert_eq!(lines, [first.clone(), format!("{first}&continuation-token=t1")]);
+    }
 }
 
 #[test]
