@@ -130,6 +130,12 @@ impl Batches {
         Self { scanner, standstill: Standstill::default(), ended: false }
     }
 
+    /// Whether nothing comes behind the batches so far; a walk may also find that out by the next.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The next batch that holds something, at most `max` findings; `None` at the end.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! A probe asks for the keys behind a point. Its page tells how close keys lie there, by how those of the same folder are spelled (`spelling`), and so how many
 //! may lie between it and the next page: other folders have other letters, and tell nothing of that. A probe that looks where nobody has looked goes behind the folder
 //! that a page ends in, behind all that begins as the last key does, behind characters at places of a name where no other was seen; one that looks for keys goes to
-//! the middle. Most go where the most keys are expected, one in [`UNSEEN_EVERY`] to what is unseen in the highest folder, the last where few keys are.
+//! the middle, or where hardly more than a page is expected to the begin. Most go where the most keys are expected, one in [`UNSEEN_EVERY`] to what is unseen in
+//! the highest folder, the last where few keys are. They end early where all that is unknown lies in folders of names alone, of which either side tells the same.
 //! Borders are right however wrong that is: then some machines have more to do than others.
 //!
 //! Every process finds the same where it is told the same. All points are made of characters that keys have, and of those next to them.
@@ -26,9 +27,9 @@ use crate::{Error, Result};
 use spelling::{Spelling, behind, shared};
 
 /// Pages of a listing that are looked at beside the first.
-const PROBES: usize = 192;
-/// Entries asked for by one probe.
-const PROBE_ENTRIES: usize = 1000;
+const PROBES: usize = 400;
+/// Entries asked for by one probe: each process pays for all of them, and more pages tell more than longer ones.
+const PROBE_ENTRIES: usize = 200;
 /// The part of a page at either end that tells how it goes on there: the rest may be of other folders.
 const END_PARTS: usize = 8;
 /// And of one that has grown together of many no more than that.
@@ -39,6 +40,12 @@ const SPELLED: usize = 50;
 const UNSEEN_EVERY: usize = 4;
 /// Where fewer keys are expected, it is looked last.
 const EXPECTED_MIN: f64 = 10.0;
+/// Where no more pages than that are expected, the next lies right behind the last: one in the middle would list again what the one behind it has.
+const PAGES_MIDDLE: f64 = 1.5;
+/// The part of a share that all that is expected may be off by where the probes end.
+const DOUBT_MAX: f64 = 0.125;
+/// The part of a share that one gap may be expected to hold there.
+const GAP_MAX: f64 = 0.125;
 /// Probes in a gap that find nothing before the next looks right behind the page.
 const VAIN_MAX: u32 = 3;
 /// Behind all keys: the last character there is.
@@ -60,23 +67,31 @@ pub(super) async fn range(source: &dyn Source, options: &ScanOptions, share: Sha
 
 /// The last keys of the first `of - 1` ranges; fewer where there are fewer keys.
 async fn of_listing(source: &dyn Source, options: &ScanOptions, of: u32) -> Result<Vec<Key>> {
-    let mut known = Known::begin(page(source, options, None).await?);
+    let mut known = Known::begin(look(source, options, None).await?);
     for probe in 0..PROBES {
-        let Some((at, point)) = known.next(probe) else { break };
-        let keys = page(source, options, Some(point.as_bytes().to_vec())).await?;
-        known.note(at, point, keys);
+        let Some((at, point)) = known.next(probe).filter(|_| !known.is_enough(of)) else { break };
+        let look = look(source, options, Some(point.as_bytes().to_vec())).await?;
+        known.note(at, point, look);
     }
     Ok(known.cut(of))
 }
 
+/// What one probe sees.
+struct Look {
+    keys: Vec<Key>,
+    /// Nothing comes behind them. A page with fewer keys than were asked for does not say so: a source may give them by ones.
+    is_last: bool,
+}
+
 /// The keys that come behind one.
-async fn page(source: &dyn Source, options: &ScanOptions, start_after: Option<Vec<u8>>) -> Result<Vec<Key>> {
+async fn look(source: &dyn Source, options: &ScanOptions, start_after: Option<Vec<u8>>) -> Result<Look> {
     let options = ScanOptions { start_after, excludes: options.excludes.fresh(), ..options.clone() };
     let scanner = source.scan(&options).await.map_err(Error::source("listing the source"))?;
-    let found = Batches::new(scanner).next(PROBE_ENTRIES).await.map_err(Error::source("listing the source"))?;
+    let mut batches = Batches::new(scanner);
+    let found = batches.next(PROBE_ENTRIES).await.map_err(Error::source("listing the source"))?;
     let mut keys: Vec<Key> = found.unwrap_or_default().iter().map(|found| found.key().clone()).collect();
     keys.dedup();
-    Ok(keys)
+    Ok(Look { keys, is_last: batches.is_ended() })
 }
 
 /// What a probe told: all keys behind `from`, up to the last of these.
@@ -144,6 +159,8 @@ struct Gap {
     /// None where no page beside it tells.
     density: Option<f64>,
     expected: f64,
+    /// How much the two sides differ in what is expected; infinite where they tell too little.
+    doubt: f64,
     /// The probe that could come next.
     point: Key,
     aim: Aim,
@@ -183,7 +200,8 @@ impl Gap {
             Some(_) if self.expected < EXPECTED_MIN => Aim::Rest,
             Some(_) => Aim::Expected,
         };
-        let is_middle = aim != Aim::Rest && page.vain < VAIN_MAX;
+        let is_short = self.density.is_some() && self.expected < PAGES_MIDDLE * PROBE_ENTRIES as f64;
+        let is_middle = aim != Aim::Rest && page.vain < VAIN_MAX && !is_short;
         match is_middle.then(|| spelling.between(from, to, 0.5)).flatten() {
             Some(middle) => (key_of(&middle), aim),
             None if self.density.is_none() => (page.last().clone(), Aim::Rest),
@@ -210,8 +228,9 @@ struct Known {
 }
 
 impl Known {
-    fn begin(keys: Vec<Key>) -> Self {
-        let end = if keys.len() < PROBE_ENTRIES { keys.last().cloned().unwrap_or_default() } else { key_of(&[END]) };
+    fn begin(look: Look) -> Self {
+        let Look { keys, is_last } = look;
+        let end = if is_last { keys.last().cloned().unwrap_or_default() } else { key_of(&[END]) };
         let mut known = Self { pages: vec![Page::new(Key::default(), keys)], end };
         known.look_again(0..1);
         known
@@ -246,19 +265,39 @@ impl Known {
         };
         let end = page.end_in(folder);
         let before = end.first().and_then(|first| density(first, &end));
-        let next = next.map(|next| (characters(&next.from), next)).filter(|(begin, _)| begin.starts_with(folder));
-        let after = next.and_then(|(begin, next)| density(&begin, &next.start_in(folder)));
+        let begin = next.map(|next| characters(&next.from)).filter(|begin| begin.starts_with(folder));
+        let start = begin.as_ref().and(next).map(|next| next.start_in(folder)).unwrap_or_default();
+        let after = begin.and_then(|begin| density(&begin, &start));
+        let width = spelling.distance(&from, &to);
+        // Of what lies in folders of its own two sides may be wrong alike.
+        let is_flat = end.iter().chain(&start).all(|key| !key.iter().skip(folder.len()).any(|letter| *letter == '/'));
+        let doubt = match (before, after) {
+            (Some(before), Some(after)) if is_flat => (before - after).abs() * width,
+            (Some(one), None) | (None, Some(one)) if is_flat => one * width,
+            _ => f64::INFINITY,
+        };
         // They may differ by orders of magnitude.
         let density = match (before, after) {
             (Some(before), Some(after)) => Some(before.sqrt() * after.sqrt()),
             (one, other) => one.or(other),
         };
-        let expected = spelling.distance(&from, &to) * density.unwrap_or(0.0);
+        let expected = width * density.unwrap_or(0.0);
         let depth = folder.iter().filter(|character| **character == '/').count();
         let point = page.last().clone();
-        let gap = Gap { from, to, spelling, depth, density, expected, point, aim: Aim::Rest };
+        let gap = Gap { from, to, spelling, depth, density, expected, doubt, point, aim: Aim::Rest };
         let (point, aim) = gap.look(page);
         Some(Gap { point, aim, ..gap })
+    }
+
+    /// Whether what is known cuts all into so many shares well enough.
+    fn is_enough(&self, of: u32) -> bool {
+        let gaps = || self.pages.iter().filter_map(|page| page.gap.as_ref());
+        let told: usize = self.pages.iter().map(|page| page.keys.len()).sum();
+        let share = (told as f64 + gaps().map(|gap| gap.expected).sum::<f64>()) / f64::from(of);
+        // They differ by chance, each on its own.
+        let doubt = gaps().map(|gap| gap.doubt * gap.doubt).sum::<f64>().sqrt();
+        let is_small = |gap: &Gap| gap.aim != Aim::Unseen && gap.expected <= share * GAP_MAX;
+        doubt <= share * DOUBT_MAX && gaps().all(is_small)
     }
 
     /// The probe of that number: behind which page, and behind which key.
@@ -276,8 +315,8 @@ impl Known {
     }
 
     /// Takes the keys that come behind a point in the gap behind a page.
-    fn note(&mut self, at: usize, point: Key, mut keys: Vec<Key>) {
-        let is_short = keys.len() < PROBE_ENTRIES;
+    fn note(&mut self, at: usize, point: Key, look: Look) {
+        let Look { mut keys, is_last } = look;
         let next = self.pages.get(at.saturating_add(1));
         let limit = next.map_or(&self.end, |next| &next.from);
         let beyond = keys.iter().position(|key| key > limit);
@@ -294,7 +333,7 @@ impl Known {
             }
             None if keys.is_empty() => self.end = point,
             next => {
-                if let (None, true, Some(last)) = (next, is_short, keys.last()) {
+                if let (None, true, Some(last)) = (next, is_last, keys.last()) {
                     self.end = last.clone();
                 }
                 self.pages.insert(at.saturating_add(1), Page::new(point, keys));

@@ -8,15 +8,21 @@ use super::*;
 
 /// The borders that are found in a listing, and by how many pages.
 fn borders(keys: &[Key], of: u32) -> (Vec<Key>, usize) {
-    let page = |from: &Key| {
+    looked_at(keys, of, &mut |_| PROBE_ENTRIES)
+}
+
+/// The same where a page holds as many keys as its server likes.
+fn looked_at(keys: &[Key], of: u32, page_keys: &mut dyn FnMut(usize) -> usize) -> (Vec<Key>, usize) {
+    let mut look = |from: &Key| {
         let at = keys.partition_point(|key| key <= from);
-        keys[at..keys.len().min(at + PROBE_ENTRIES)].to_vec()
+        let until = keys.len().min(at + page_keys(at).min(PROBE_ENTRIES));
+        Look { keys: keys[at..until].to_vec(), is_last: until == keys.len() }
     };
-    let mut known = Known::begin(page(&Key::default()));
+    let mut known = Known::begin(look(&Key::default()));
     let mut probes = 0;
-    while let Some((at, point)) = known.next(probes).filter(|_| probes < PROBES) {
-        let keys = page(&point);
-        known.note(at, point, keys);
+    while let Some((at, point)) = known.next(probes).filter(|_| probes < PROBES && !known.is_enough(of)) {
+        let look = look(&point);
+        known.note(at, point, look);
         probes += 1;
     }
     (known.cut(of), probes)
@@ -124,6 +130,26 @@ fn one_flat_folder_is_shared_equally_whatever_its_names() {
             assert!(share <= 1.5, "{names:?} in `{folder}`: {share}");
         }
     }
+}
+
+#[test]
+fn of_one_flat_folder_of_any_size_few_pages_are_looked_at() {
+    for (names, most) in [(Names::Padded, 80), (Names::Digests, 120), (Names::Words, 120), (Names::Cyrillic, 120)] {
+        let keys = listing(&[("data/".to_owned(), 1, names)], 400_000, 11);
+        let (_, probes) = borders(&keys, 4);
+        let share = largest(&keys, 4);
+        assert!(probes <= most && share <= 1.3, "{names:?}: {probes} probes, {share}");
+    }
+}
+
+#[test]
+fn pages_that_are_shorter_than_asked_for_are_not_taken_for_the_end() {
+    let keys = listing(&[("data/".to_owned(), 1, Names::Digests)], 60_000, 7);
+    let mut drawn = Drawn(5);
+    let (borders, _) = looked_at(&keys, 4, &mut |_| 1 + drawn.below(60) as usize);
+    let last = borders.last().unwrap();
+    let behind = keys.len() - keys.partition_point(|key| key <= last);
+    assert!(behind <= keys.len() / 2, "{behind} keys are behind the last of {borders:?}");
 }
 
 #[test]
