@@ -20,6 +20,7 @@ use credenza_connect::{
     Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
 };
 use credenza_format::{ObjectKind, Scratch};
+use credenza_model::limits::room_of_a_moment;
 use credenza_model::{ObjectId, RepositoryId, StoreKey, Timestamp};
 
 /// Kinds whose objects never change and are worth a copy. Key slots are not: a slot that was revoked must not linger.
@@ -252,14 +253,16 @@ impl Store for CachedStore {
 
 /// A range of a file, or all of it; nothing where it does not reach that far.
 fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
-    let Some(ByteRange { offset, length }) = range else { return std::fs::read(path).ok() };
     let file = File::open(path).ok()?;
+    let ByteRange { offset, length } = range.unwrap_or(ByteRange { offset: 0, length: None });
     let rest = file.metadata().ok()?.len().checked_sub(offset)?;
     let length = length.unwrap_or(rest);
     if length > rest {
         return None;
     }
-    let mut part = vec![0; usize::try_from(length).ok()?];
+    let length = usize::try_from(length).ok()?;
+    let mut part = Vec::with_capacity(room_of_a_moment(length));
+    part.resize(length, 0);
     file.read_exact_at(&mut part, offset).ok()?;
     Some(part)
 }

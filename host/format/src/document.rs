@@ -4,7 +4,7 @@
 //! size is bounded by [`DOCUMENT_BYTES_MAX`].
 
 use credenza_model::ObjectId;
-use credenza_model::limits::DOCUMENT_BYTES_MAX;
+use credenza_model::limits::{DOCUMENT_BYTES_MAX, room_of_a_moment};
 
 use crate::container::{HEADER_BYTES, Header, Opener, SealedObject, Sealer, check_sum, plain_length, sealed_span};
 use crate::wire::{Fields, length_u32};
@@ -12,7 +12,8 @@ use crate::{Compressor, Encoding, Error, Inflater, Keys, ObjectKind, Result};
 
 /// Documents are few and read often: a level above the one for content.
 const LEVEL: i32 = 3;
-const PREFIX_BYTES: u64 = 9;
+/// Bytes before the body: how it is encoded, and its lengths.
+const PREFIX_BYTES: usize = 9;
 
 /// Seals a document that states nothing in the clear: any but a snapshot, which [`seal_snapshot`](crate::seal_snapshot) seals.
 ///
@@ -31,7 +32,7 @@ pub fn seal_document(keys: &Keys, kind: ObjectKind, id: ObjectId, body: &[u8]) -
 pub(crate) fn write_document(keys: &Keys, sealer: &mut Sealer, body: &[u8]) -> Result<()> {
     let mut compressor = Compressor::new(LEVEL)?;
     let (encoding, stored) = compressor.compress(body)?;
-    let length = PREFIX_BYTES + stored.len() as u64;
+    let length = (PREFIX_BYTES + stored.len()) as u64;
     let padded = keys.suite().padded(length);
     // A document of the largest size would grow beyond it by its padding and its tags: what is sealed can always be opened.
     if body.len() as u64 > DOCUMENT_BYTES_MAX || padded + padded / 1024 + 1024 > DOCUMENT_BYTES_MAX {
@@ -66,20 +67,28 @@ pub fn open_document(keys: &Keys, kind: ObjectKind, expected: ObjectId, mut obje
     object.truncate(usize::try_from(span.object_range.end).unwrap_or(usize::MAX));
     object.drain(..HEADER_BYTES);
     opener.open_span(&span, &mut object)?;
-    decode_body(&object)
+    decode_body(object)
 }
 
-/// The body in an opened document.
-pub(crate) fn decode_body(plaintext: &[u8]) -> Result<Vec<u8>> {
-    let mut fields = Fields::new("a document", plaintext);
+/// The body in an opened document; one that is not compressed stays where it is.
+pub(crate) fn decode_body(mut plaintext: Vec<u8>) -> Result<Vec<u8>> {
+    let mut fields = Fields::new("a document", &plaintext);
     let encoding = Encoding::decode(fields.u8()?)?;
     let (plain_length, stored_length) = (fields.u32()?, fields.u32()?);
     let stored = fields.take(stored_length as usize)?;
     fields.zeros(fields.remaining())?;
     let bytes_max = u32::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u32::MAX);
     let mut inflated = Vec::new();
-    let body = Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut inflated)?;
-    Ok(body.to_vec())
+    if encoding != Encoding::Raw && plain_length <= bytes_max {
+        inflated.reserve_exact(room_of_a_moment(plain_length as usize));
+    }
+    Inflater::new()?.inflate_within(bytes_max, encoding, stored, plain_length, &mut inflated)?;
+    if encoding != Encoding::Raw {
+        return Ok(inflated);
+    }
+    plaintext.truncate(PREFIX_BYTES + stored_length as usize);
+    plaintext.drain(..PREFIX_BYTES);
+    Ok(plaintext)
 }
 
 #[cfg(test)]
@@ -106,7 +115,7 @@ mod tests {
 
         #[test]
         fn hostile_plaintext_is_refused_or_read_within_bounds(plaintext in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = decode_body(&plaintext);
+            let _ = decode_body(plaintext);
         }
     }
 

@@ -40,7 +40,7 @@ pub fn mend_text(bytes: &[u8]) -> Vec<u8> {
 /// # Errors
 /// As [`open_document`](crate::open_document).
 pub fn decode_document(plaintext: &[u8]) -> Result<Vec<u8>> {
-    document::decode_body(plaintext)
+    document::decode_body(plaintext.to_vec())
 }
 
 /// What a key slot wraps.

@@ -28,6 +28,9 @@ pub const META_PACK_BYTES: u64 = 8 * 1024 * 1024;
 pub const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Largest single document (config, key slot, snapshot, intent, condemned record, index segment, usage) that a reader accepts.
 pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Room from which on what is freed goes back to the system at once: shorter pieces pile up in the heaps of the threads that made them (glibc, mallopt(3),
+/// M_MMAP_THRESHOLD, which grows up to 32 MiB). What of a piece is not written takes no memory.
+pub const GIVEN_BACK_BYTES: usize = 33 * 1024 * 1024;
 /// Plaintext of one AEAD segment.
 pub const SEGMENT_BYTES: usize = 64 * 1024;
 /// Target size of an encoded tree node.
@@ -49,3 +52,9 @@ const _: () =
 const _: () = assert!(GROUP_BYTES * 2 + GROUP_MEMBER_BYTES_MAX < BLOB_BYTES_MAX as usize);
 const _: () = assert!(NODE_KEYS_BYTES_SPLIT + KEY_BYTES_MAX * 2 < NODE_KEYS_BYTES_MAX);
 const _: () = assert!(LIST_REFS_MAX * 36 < NODE_BYTES_SPLIT);
+
+/// The room to reserve for so many bytes that are needed for a moment only: where they are a megabyte and more, it is given back.
+#[must_use]
+pub const fn room_of_a_moment(bytes: usize) -> usize {
+    if bytes < 1 << 20 || bytes > GIVEN_BACK_BYTES { bytes } else { GIVEN_BACK_BYTES }
+}

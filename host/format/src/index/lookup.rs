@@ -10,6 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use credenza_model::limits::room_of_a_moment;
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 
 use super::entry::{Entry, start_of};
@@ -139,7 +140,7 @@ impl BlobIndex {
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² packs, [`Error::Scratch`] when blobs cannot go to disk.
     pub fn add(&mut self, segment: &IndexSegment) -> Result<()> {
-        let mut run = Vec::with_capacity(segment.packs.iter().map(|pack| pack.blobs.len()).sum());
+        let mut run = Vec::with_capacity(room_of_entries(segment.packs.iter().map(|pack| pack.blobs.len()).sum()));
         for pack in &segment.packs {
             self.take_pack(pack, &mut run)?;
         }
@@ -379,8 +380,13 @@ impl Entry {
     }
 }
 
+/// Runs come and go until they are on disk.
+fn room_of_entries(entries: usize) -> usize {
+    room_of_a_moment(entries.saturating_mul(size_of::<Entry>())).div_ceil(size_of::<Entry>())
+}
+
 fn merge(older: &[Entry], newer: &[Entry]) -> Vec<Entry> {
-    let mut out = Vec::with_capacity(older.len() + newer.len());
+    let mut out = Vec::with_capacity(room_of_entries(older.len() + newer.len()));
     let (mut older, mut newer) = (older.iter().peekable(), newer.iter().peekable());
     while let (Some(a), Some(b)) = (older.peek(), newer.peek()) {
         let next = if a.id <= b.id { older.next() } else { newer.next() };
