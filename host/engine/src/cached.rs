@@ -254,6 +254,8 @@ impl Store for CachedStore {
 /// A range of a file, or all of it; nothing where it does not reach that far.
 fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
     let file = File::open(path).ok()?;
+    // What is read whole are documents, one behind the other.
+    let is_whole = range.is_none();
     let ByteRange { offset, length } = range.unwrap_or(ByteRange { offset: 0, length: None });
     let rest = file.metadata().ok()?.len().checked_sub(offset)?;
     let length = length.unwrap_or(rest);
@@ -261,7 +263,7 @@ fn read_part(path: &Path, range: Option<ByteRange>) -> Option<Vec<u8>> {
         return None;
     }
     let length = usize::try_from(length).ok()?;
-    let mut part = Vec::with_capacity(room_of_a_moment(length));
+    let mut part = Vec::with_capacity(if is_whole { room_of_a_moment(length) } else { length });
     part.resize(length, 0);
     file.read_exact_at(&mut part, offset).ok()?;
     Some(part)
