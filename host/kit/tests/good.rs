@@ -13,7 +13,8 @@ async fn tested(component: &str, plan: &str) -> Vec<CaseResult> {
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run cargo xtask guests", path.display()));
     let plan = Plan::parse(&std::fs::read_to_string(root.join(plan)).unwrap()).unwrap();
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
-    let results = Candidate::load(&bytes, None).unwrap().test(&plan, seed).await.unwrap();
+    let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+    let results = Candidate::load(&bytes, Some(compiled)).unwrap().test(&plan, seed).await.unwrap();
     let failed: Vec<&CaseResult> = results.iter().filter(|result| result.is_failed()).collect();
     assert!(failed.is_empty(), "{component}, seed {seed}: {failed:#?}");
     results

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::compiled;
 use crate::process::{self, Memory, memory};
 
 /// The passphrase that every run finds in its environment.
@@ -60,7 +61,13 @@ impl Credenza {
             ("CREDENZA_PASSPHRASE".to_owned(), PASSPHRASE.to_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ];
-        Ok(Self { home: home.to_path_buf(), environment })
+        let user = Self { home: home.to_path_buf(), environment };
+        compiled::lend(&user.compiled())?;
+        Ok(user)
+    }
+
+    fn compiled(&self) -> PathBuf {
+        self.home.join("cache/compiled")
     }
 
     /// Sets a variable of the environment of later runs.
@@ -74,13 +81,16 @@ impl Credenza {
         self.environment.retain(|(known, _)| known != name);
     }
 
-    /// Deletes the cache, as any user may at any time.
+    /// Deletes all in the cache but for what was compiled, as any user may at any time.
     ///
     /// # Errors
     /// When it cannot be deleted.
     pub fn forget_cache(&self) -> Result<()> {
         let cache = self.home.join("cache");
-        if cache.exists() { std::fs::remove_dir_all(cache).context("cannot delete the cache") } else { Ok(()) }
+        if cache.exists() {
+            std::fs::remove_dir_all(cache).context("cannot delete the cache")?;
+        }
+        compiled::lend(&self.compiled())
     }
 
     /// Starts a run and leaves it running.
@@ -120,6 +130,7 @@ impl Credenza {
         let closed = std::thread::spawn(move || drop(fed.join()));
         let outcome = run.wait()?;
         let _ = closed.join();
+        compiled::keep(&self.compiled())?;
         Ok(outcome)
     }
 
@@ -142,7 +153,9 @@ impl Credenza {
     /// # Errors
     /// When the binary cannot be started or hangs.
     pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, arguments: I) -> Result<Outcome> {
-        self.start(arguments)?.wait()
+        let outcome = self.start(arguments)?.wait()?;
+        compiled::keep(&self.compiled())?;
+        Ok(outcome)
     }
 
     /// Runs to the end and demands exit code 0.

@@ -6,7 +6,7 @@
 //! real servers by the scripts of `tests/servers`, [`azure`] talks to an emulator of Azure, [`relay`] stands before a server and misbehaves for it,
 //! [`scenario`] has what every store must survive, [`wrong_server`] is one that no client can use. For authors, [`guests`] are components that were
 //! built, [`author`] is a machine that builds them, and [`shelf`] what the guide builds one for. [`browser`] is one that is driven as a person drives it. [`front`] is a run that serves snapshots to other programs, and
-//! [`process`] is what the kernel tells of a run.
+//! [`process`] is what the kernel tells of a run, and `compiled` keeps for all users what one has compiled.
 //!
 //! Called by the tests in `tests/e2e/tests`, each a table of scenarios run by [`Report`].
 
@@ -14,6 +14,7 @@ pub mod author;
 pub mod azure;
 pub mod browser;
 pub mod bucket;
+mod compiled;
 mod credenza;
 pub mod front;
 pub mod guests;

@@ -35,14 +35,16 @@ pub(crate) struct Component {
 }
 
 impl Component {
-    /// It is compiled once.
+    /// It is compiled once for all tests of the workspace.
     pub(crate) fn of(name: &'static str) -> Self {
         static LOADED: Mutex<BTreeMap<&str, Arc<Connector>>> = Mutex::new(BTreeMap::new());
         let mut loaded = LOADED.lock().unwrap();
         let connector = loaded.entry(name).or_insert_with(|| {
             let path = here().join("../../target/connectors").join(name).with_extension("wasm");
             let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run cargo xtask guests", path.display()));
-            Arc::new(Sandbox::new(SandboxOptions::default()).unwrap().load(&bytes).unwrap())
+            let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+            let options = SandboxOptions { cache_dir: Some(compiled), ..SandboxOptions::default() };
+            Arc::new(Sandbox::new(options).unwrap().load(&bytes).unwrap())
         });
         Self { connector: Arc::clone(connector), made: AtomicU64::new(0) }
     }

@@ -3,7 +3,7 @@
 mod server;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub(crate) use server::{Answer, Asked, Server};
@@ -65,10 +65,17 @@ pub(crate) fn component(manifest: &str) -> Vec<u8> {
     component
 }
 
+/// What components compile to, once for all tests of the workspace.
+pub(crate) fn compiled() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+}
+
 /// One engine for all tests of a file.
 pub(crate) fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| Sandbox::new(SandboxOptions::default()).unwrap())
+    SANDBOX.get_or_init(|| {
+        Sandbox::new(SandboxOptions { cache_dir: Some(compiled()), ..SandboxOptions::default() }).unwrap()
+    })
 }
 
 /// The probe against a server, with further settings.
