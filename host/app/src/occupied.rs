@@ -2,13 +2,13 @@
 //!
 //! Owned here: looking, and what does not count: what is called like an object of a repository (an earlier attempt may have been cut off),
 //! and what file systems keep for themselves. A folder is looked at one level deep, below names of a repository's own folders as a bucket is: by
-//! one page of a listing. Refused here: whether it may be made all the same (the caller). Called by `repository`.
+//! its listing, until something counts. Refused here: whether it may be made all the same (the caller). Called by `repository`.
 //!
-//! Bound: [`LOOKED_AT_MAX`] names of a folder, [`PAGE_OBJECTS`] of each listing.
+//! Bound: [`LOOKED_AT_MAX`] names of a folder and of each listing.
 
 use std::path::{Path, PathBuf};
 
-use credenza_connect::Store;
+use credenza_connect::{ErrorClass, Pages, Store};
 use credenza_format::{config_key, copy_key, is_object_name, top_names};
 
 use crate::error::{Error, Result};
@@ -17,10 +17,8 @@ use crate::place::Place;
 
 /// Most names that are reported.
 const NAMES_MAX: usize = 5;
-/// Most names of a folder that are looked at.
+/// Most names of a folder, or of a listing, that are looked at.
 const LOOKED_AT_MAX: usize = 10_000;
-/// Most objects of a listing that are looked at.
-const PAGE_OBJECTS: usize = 1000;
 /// What file systems, and systems that share them, keep at the top of a disk.
 const OF_FILE_SYSTEMS: [&str; 12] = [
     "lost+found",
@@ -56,7 +54,12 @@ pub(crate) async fn require_vacant(place: &Place, store: &dyn Store) -> Result<(
 
 async fn holds_repository(store: &dyn Store) -> bool {
     let config = config_key();
-    store.stat(&config).await.is_ok() || store.stat(&copy_key(&config)).await.is_ok()
+    for key in [&config, &copy_key(&config)] {
+        if !matches!(store.stat(key).await, Err(error) if error.class == ErrorClass::NotFound) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What is in a folder and not a repository's.
@@ -98,14 +101,19 @@ fn is_of_file_system(name: &str) -> bool {
     OF_FILE_SYSTEMS.contains(&name) || name.starts_with(TRASH)
 }
 
-/// What one page of a listing tells that is no repository's; what consoles put for a folder does not count.
+/// What a listing tells that is no repository's, of the first page that has such; what consoles put for a folder does not count. A page may be short or
+/// empty and others follow.
 async fn listed(store: &dyn Store, prefix: &str) -> Result<Vec<String>> {
-    let page = store.list(prefix, None, PAGE_OBJECTS).await;
-    let page = page.map_err(|cause| Error::Connector { doing: "looking at what is there", cause })?;
-    let objects =
-        page.objects.iter().filter(|object| !is_object_name(&object.key)).map(|object| object.key.to_string());
-    let strays = page.strays.names().filter(|name| !name.is_empty() && !name.ends_with('/')).map(str::to_owned);
-    Ok(objects.chain(strays).collect())
+    let failed = |cause| Error::Connector { doing: "looking at what is there", cause };
+    let (mut pages, mut looked_at, mut others) = (Pages::new(store, prefix), 0, Vec::new());
+    while others.is_empty() && looked_at < LOOKED_AT_MAX {
+        let Some(page) = pages.next().await.map_err(failed)? else { break };
+        looked_at += page.len();
+        others.extend(page.iter().filter(|object| !is_object_name(&object.key)).map(|object| object.key.to_string()));
+    }
+    let strays = pages.strays().names().filter(|name| !name.is_empty() && !name.ends_with('/'));
+    others.extend(strays.map(str::to_owned));
+    Ok(others)
 }
 
 /// The first of them, in order.
@@ -168,14 +176,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_bucket_one_page_is_looked_at() {
-        let store = Arc::new(MemoryStore::new());
+    async fn a_bucket_is_looked_through_however_short_its_pages_are() {
+        let store = Arc::new(MemoryStore::new().with_pages_of(1));
         let place = place("s3://host/bucket");
         let put = async |name: &str| {
             let key = StoreKey::new(name).unwrap();
             store.put(&key, Payload::default(), &PutOptions::default()).await.unwrap();
         };
-        put(&format!("probe/{}", "a7".repeat(16))).await;
+        put(&format!("key/{}", "a7".repeat(16))).await;
         require_vacant(&place, &*store).await.unwrap();
         put("photos/1.jpg").await;
         let refused = require_vacant(&place, &*store).await.unwrap_err();

@@ -1,7 +1,8 @@
 //! Listing a repository's folder a page at a time.
 //!
-//! What can be no object is passed over and reported: names that are no keys, links, pipes, devices, sockets. A folder is neither, whatever its name:
-//! one that holds nothing is nothing, because deleting leaves such folders. All strays of a folder belong to the page that comes to it first, so that
+//! What can be no object is passed over and reported: names that are no keys. A link, pipe, device or socket with the name of a key is listed, for it
+//! stands where the object was; reading it says what it is. A folder is neither, whatever its name: one that holds nothing is nothing, because deleting
+//! leaves such folders. All strays of a folder belong to the page that comes to it first, so that
 //! each is reported once; of a folder that is no key itself, only that.
 //!
 //! Bound: the names of one page for each folder on the way, [`NAMES_MAX`] at most, however many a folder has, and those of some strays; folders nest no
@@ -67,7 +68,7 @@ impl Wanted {
             let most = self.left(found).min(NAMES_MAX);
             let strays = if found.objects.len() < self.max { &mut found.strays } else { &mut found.later };
             let is_next = |name: &[u8], kind: FileType| {
-                if is_stray(key, name, kind) {
+                if is_stray(key, name) {
                     let whole = [key.as_bytes(), name].concat();
                     if is_first && !is_own(&whole, kind) && whole.starts_with(self.prefix.as_bytes()) {
                         strays.add(&whole);
@@ -106,7 +107,7 @@ impl Wanted {
             };
         }
         match (status_of(folder.as_fd(), name), StoreKey::new(key)) {
-            (Ok(status), Ok(key)) if status.kind == FileType::RegularFile => {
+            (Ok(status), Ok(key)) if status.kind != FileType::Directory => {
                 found.objects.push(stored_object(key, &status));
                 Ok(())
             }
@@ -124,11 +125,9 @@ impl Wanted {
     }
 }
 
-/// Whether a name can be neither an object nor a folder of objects.
-fn is_stray(folder_key: &str, name: &[u8], kind: FileType) -> bool {
-    let is_kept = matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Unknown);
-    let key = joined(folder_key, name.strip_suffix(b"/").unwrap_or(name));
-    !is_kept || key.is_none_or(|key| StoreKey::new(key).is_err())
+/// Whether a name can be neither an object's nor that of a folder of objects.
+fn is_stray(folder_key: &str, name: &[u8]) -> bool {
+    joined(folder_key, name.strip_suffix(b"/").unwrap_or(name)).is_none_or(|key| StoreKey::new(key).is_err())
 }
 
 /// What the store itself keeps beside the objects.

@@ -215,6 +215,16 @@ impl Inner {
         }
     }
 
+    /// The error of an object in whose place something else was put: damage, and no end of the run.
+    fn no_file(&self, key: &StoreKey, kind: FileType) -> Error {
+        let (reason, found) = match kind {
+            FileType::Symlink => ("file.symlink", "a symbolic link, which is not followed in a repository"),
+            _ => ("file.special", "a pipe, a socket or a device"),
+        };
+        let path = self.path.join(key.as_str());
+        Error::new(ErrorClass::Corrupt, reason, format!("`{}` is no file but {found}", path.display()))
+    }
+
     fn put(&self, key: &StoreKey, data: &Payload, options: &PutOptions) -> Result<Stored> {
         let root = self.root()?;
         self.swept.call_once(|| {
@@ -250,7 +260,14 @@ impl Inner {
 
     fn get(&self, key: &StoreKey, range: Option<ByteRange>) -> Result<Body> {
         let opened = open_regular(self.root()?.folder.as_fd(), key.as_str().as_bytes());
-        let (file, status) = opened.map_err(|cause| self.failed("cannot read", key.as_str(), cause))?;
+        let (file, status) = match opened {
+            // What stands there instead is no missing object.
+            Err(cause @ (Errno::NOENT | Errno::LOOP)) => {
+                self.stat(key)?;
+                return Err(self.failed("cannot read", key.as_str(), cause));
+            }
+            opened => opened.map_err(|cause| self.failed("cannot read", key.as_str(), cause))?,
+        };
         let (start, end) = bounds(range, status.size, key)?;
         let reader = FileReader::new(file, start, end);
         Ok(Body::from_reader(Some(end.saturating_sub(start)), reader))
@@ -260,7 +277,10 @@ impl Inner {
         let found = open_beneath(self.root()?.folder.as_fd(), key.as_str().as_bytes(), PLACE);
         match found.and_then(|file| status_of(file.as_fd(), b"")) {
             Ok(status) if status.kind == FileType::RegularFile => Ok(stored_object(key.clone(), &status)),
-            Ok(_) => Err(self.failed("cannot find", key.as_str(), Errno::NOENT)),
+            Ok(status) if status.kind == FileType::Directory => {
+                Err(self.failed("cannot find", key.as_str(), Errno::NOENT))
+            }
+            Ok(status) => Err(self.no_file(key, status.kind)),
             Err(cause) => Err(self.failed("cannot find", key.as_str(), cause)),
         }
     }
