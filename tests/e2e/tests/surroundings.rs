@@ -446,6 +446,31 @@ fn a_configuration_that_others_can_write_runs_no_commands() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn jobs_that_others_can_write_run_no_commands() -> Result<()> {
+    let (setup, source) = talkative()?;
+    let (file, folder, ran) = (setup.path("user/config/jobs.toml"), setup.path("user/config"), setup.path("ran"));
+    setup.credenza.ok(["source", "add", "s", &source])?;
+    setup.credenza.ok(["repository", "add", "r", &setup.path("repository").to_string_lossy()])?;
+    let (ran_text, job) =
+        (ran.to_string_lossy(), "version = 1\n[job.a]\nbackup = [\"@s\"]\nto = \"@r\"\nevery = \"1h\"\n");
+    let hooks = format!("hooks = [{{ before = \"backup\", run = [\"touch\", \"{ran_text}\"] }}]\n");
+    fs::write(&file, format!("{job}{hooks}"))?;
+    for (open, closed, path) in [(0o664, 0o600, &file), (0o602, 0o600, &file), (0o777, 0o700, &folder)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(open))?;
+        let refused = setup.credenza.run(["jobs", "run", "a"])?.expect_code(1)?;
+        refused.expect_message(&[&format!("chmod go-w {}", path.display())])?;
+        ensure!(!ran.exists(), "it ran");
+        fs::set_permissions(path, fs::Permissions::from_mode(closed))?;
+    }
+    setup.credenza.ok(["jobs", "run", "a"])?;
+    ensure!(ran.exists(), "a file of one's own runs its hook");
+    fs::write(&file, job)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664))?;
+    setup.credenza.ok(["jobs", "run", "a"])?;
+    Ok(())
+}
+
 /// A process that must not be dumped belongs to root in `/proc`, whoever runs it.
 #[test]
 fn nobody_else_of_the_same_user_looks_into_a_run() -> Result<()> {
@@ -522,6 +547,38 @@ fn a_snapshot_from_the_future_is_named_by_the_next_backup_with_the_command_that_
     setup.credenza.ok(&words)?;
     let after = setup.credenza.ok(["--json", "backup", &source])?.summary()?;
     ensure!(after["ahead"].as_array().is_some_and(Vec::is_empty), "{after}");
+    Ok(())
+}
+
+#[test]
+fn what_stands_in_place_of_a_snapshot_is_damage_and_none_of_its_data_is_deleted() -> Result<()> {
+    let (setup, source) = talkative()?;
+    let repository = setup.path("repository");
+    fs::write(Path::new(&source).join("precious"), tree::noise(7, 1 << 20))?;
+    let id = credenza_e2e::snapshot_of(&setup.backup(&source)?)?;
+    let object = fs::read_dir(repository.join("snapshot"))?
+        .filter_map(|item| Some(item.ok()?.path()))
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&id)))
+        .context("the snapshot has an object")?;
+    let elsewhere = setup.path("elsewhere");
+    fs::rename(&object, &elsewhere)?;
+    for put in [
+        |object: &Path, elsewhere: &Path| Ok(symlink(elsewhere, object)?),
+        |object: &Path, _: &Path| Ok(mknodat(CWD, object, FileType::Fifo, 0o600.into(), 0)?),
+    ] as [fn(&Path, &Path) -> Result<()>; 2]
+    {
+        put(&object, &elsewhere)?;
+        let target = setup.path("target").to_string_lossy().into_owned();
+        for words in [["ls"].as_slice(), &["check"], &["restore", "latest", "--to", &target], &["maintain"]] {
+            // Another machine, which remembers nothing.
+            setup.credenza.forget_cache()?;
+            let named = setup.credenza.run(words)?.expect_code(20)?;
+            ensure!(named.whole().contains("is no file but"), "{}", named.whole());
+        }
+        fs::remove_file(&object)?;
+    }
+    fs::rename(&elsewhere, &object)?;
+    setup.credenza.ok(["check", "--read-data"])?;
     Ok(())
 }
 

@@ -75,7 +75,7 @@ pub(super) fn is_readable_by_others(path: &Path) -> bool {
 
 /// The file or its folder, where others than this user and the system's own can change it, and with it what is in the file. In a folder
 /// like `/tmp` nobody can exchange the file of another.
-pub(super) fn writable_by_others(path: &Path) -> Option<PathBuf> {
+pub(crate) fn writable_by_others(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new("."));
     [(path, false), (folder, true)]
         .into_iter()

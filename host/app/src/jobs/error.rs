@@ -51,6 +51,14 @@ pub enum JobsError {
         /// The most that is read.
         bytes_max: u64,
     },
+    /// The file names a command to run, and others than its owner can change it.
+    #[error("the file of the jobs names a command to run, `{key}`, and others can change {}", open.display())]
+    ForeignCommand {
+        /// Which key.
+        key: String,
+        /// The file or folder that others can change.
+        open: PathBuf,
+    },
     /// The file is no TOML.
     #[error("{}, line {line}: {reason}", path.display())]
     Syntax {

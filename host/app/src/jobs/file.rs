@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use toml_edit::{Document, TomlError};
+use toml_edit::{Document, TableLike, TomlError};
+
+use crate::configuration::file::writable_by_others;
+use crate::configuration::is_command;
 
 use super::clauses;
 pub use super::clauses::{Missed, Retry};
@@ -139,7 +142,7 @@ impl JobsFile {
     /// Reads a file. Schedules are judged by what is now: one that never comes again is a fault.
     ///
     /// # Errors
-    /// When it is not there, cannot be read, or says what cannot be meant.
+    /// When it is not there, cannot be read, or says what cannot be meant; when it names commands and others can change it.
     pub fn read(path: &Path, now: Timestamp) -> Result<Self, JobsError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => JobsError::NoFile { path: path.to_owned() },
@@ -151,7 +154,11 @@ impl JobsFile {
         if text.len() as u64 > FILE_BYTES_MAX {
             return Err(JobsError::TooLarge { path: path.to_owned(), bytes_max: FILE_BYTES_MAX });
         }
-        Self::parse(path, &text, now)
+        let file = Self::parse(path, &text, now)?;
+        match (command_of(&text), writable_by_others(path)) {
+            (Some(key), Some(open)) => Err(JobsError::ForeignCommand { key, open }),
+            _ => Ok(file),
+        }
     }
 
     /// Understands a text.
@@ -260,6 +267,19 @@ fn here(text: &str) -> Result<SocketAddr, String> {
         true => Ok(address),
         false => Err(format!("other machines would reach it, and there is neither TLS nor a login: {REMEDY}")),
     }
+}
+
+/// The first key of a file that names a command to run.
+fn command_of(text: &str) -> Option<String> {
+    fn of(table: &dyn TableLike) -> Option<String> {
+        table.iter().find_map(|(key, item)| {
+            if key == "hooks" || is_command(key) {
+                return Some(key.to_owned());
+            }
+            of(item.as_table_like()?)
+        })
+    }
+    of(Document::parse(text).ok()?.as_table())
 }
 
 #[cfg(test)]

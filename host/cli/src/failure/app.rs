@@ -194,12 +194,7 @@ impl From<PlaceError> for Failure {
                 "write the whole path, or begin it with ~/; this does it from the folder that is meant: credenza config {kind} set {name} {setting} {}",
                 value.escape_debug()
             )),
-            PlaceError::ForeignCommand { open, .. } => {
-                said.because("whoever can do that could run commands as you").hint(format!(
-                    "look at what it says, then close it: chmod go-w {open}; where it belongs to somebody else: chown $(id -u) {open}",
-                    open = open.display()
-                ))
-            }
+            PlaceError::ForeignCommand { open, .. } => said.open_to_others(&open),
             PlaceError::NotBoolean { .. } | PlaceError::Unresolved { .. } => said.exit(Exit::Usage),
         }
     }

@@ -6,6 +6,8 @@ mod app;
 mod engine;
 mod faces;
 
+use std::path::Path;
+
 use credenza_app::LoginError;
 use credenza_app::jobs::{HookError, JobsError};
 use credenza_app::shell::shell_word;
@@ -106,6 +108,14 @@ impl Failure {
         }
     }
 
+    /// A file with commands that others can change.
+    fn open_to_others(self, open: &Path) -> Self {
+        self.because("whoever can do that could run commands as you").hint(format!(
+            "look at what it says, then close it: chmod go-w {open}; where it belongs to somebody else: chown $(id -u) {open}",
+            open = open.display()
+        ))
+    }
+
     /// A hook that did not do its work.
     pub(crate) fn of_hook(error: &HookError) -> Self {
         let said = Self::of(error);
@@ -135,6 +145,7 @@ impl Failure {
             }),
             JobsError::Daemon { .. } => said.exit(Exit::Conflict).hint("one is enough; see what it does: credenza jobs list"),
             JobsError::Busy { .. } => said.exit(Exit::Conflict).hint("run it again when that has ended"),
+            JobsError::ForeignCommand { open, .. } => said.open_to_others(open),
             JobsError::Read { .. } | JobsError::TooLarge { .. } | JobsError::State { .. } => said,
         }
     }
