@@ -14,6 +14,7 @@ use aws_runtime::env_config::section::EnvConfigSections;
 use aws_types::os_shim_internal::{Env, Fs};
 use credenza_sandbox::AwsEndpoint;
 
+use crate::configuration::file::writable_by_others;
 use crate::configuration::suggestion;
 use crate::{environment, home};
 
@@ -148,8 +149,15 @@ impl Text {
         }
     }
 
-    /// Empties what is no file of profiles, and says why.
+    /// Empties what is no file of profiles, or names a command while others can change it, and says why.
     async fn understand(&mut self, kind: EnvConfigFileKind) {
+        if let Some(open) = writable_by_others(&self.path).filter(|_| self.text.lines().any(names_command)) {
+            let open = open.display();
+            self.unreadable = Some(format!(
+                "it names a command, `{PROCESS}`, and others can change {open}; close it: chmod go-w {open}"
+            ));
+            self.text.clear();
+        }
         self.text = guarded(&self.text);
         let file = EnvConfigFiles::builder().with_contents(kind, &self.text).build();
         if let Err(error) = aws_config::profile::load(&Fs::real(), &Env::real(), &file, None).await {
@@ -188,16 +196,43 @@ fn path(variable: &str, below_home: &str) -> Option<PathBuf> {
 /// The same profiles; each command first takes out of its environment what is not for it.
 fn guarded(text: &str) -> String {
     let unset = format!("unset {};", environment::SECRETS.join(" "));
-    let guard = |line: &str| match line.split_once('=').filter(|(key, _)| key.trim().eq_ignore_ascii_case(PROCESS)) {
+    let guard = |line: &str| match line.split_once('=').filter(|_| names_command(line)) {
         Some((key, command)) => format!("{key}= {unset} {}\n", command.trim_start()),
         None => format!("{line}\n"),
     };
     text.lines().map(guard).collect()
 }
 
+/// Whether a line is the property that names a command; names of properties are read without regard to case.
+fn names_command(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| key.trim().eq_ignore_ascii_case(PROCESS))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_others_can_write_names_no_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let understood = async |text: &str, mode: u32| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let mut read = Text { path: path.clone(), text: text.to_owned(), unreadable: None };
+            read.understand(EnvConfigFileKind::Config).await;
+            read
+        };
+        let command = "[default]\ncredential_process = /bin/tool\n";
+        let refused = understood(command, 0o666).await;
+        assert!(refused.text.is_empty());
+        assert!(refused.unreadable.is_some_and(|why| why.contains("chmod go-w")));
+        assert!(understood(command, 0o644).await.text.contains("/bin/tool"));
+        assert!(understood("[default]\nregion = x\n", 0o666).await.text.contains("region"));
+    }
 
     #[test]
     fn commands_take_secrets_out_of_their_environment_and_all_else_stays() {
