@@ -265,7 +265,8 @@ impl Session {
         let is_kept = self.has_parent_of(&options.provenance);
         let connector = options.component.as_deref().map(|connector| (connector, is_kept));
         let signing_key = options.signing_key.clone();
-        let draft = Draft { id, chain: &mut chain, signing_key, connector, adopted: None, stop: &run.stop };
+        let draft =
+            Draft { id, chain: &mut chain, signing_key, connector, adopted: None, is_carried: false, stop: &run.stop };
         let make = |usage: &Usage, added, link| {
             self.snapshot(usage, &grown, options, (id, link, repository.clock().now().wall), added)
         };

@@ -91,7 +91,7 @@ async fn replace(
     let mut chain = Chain::new(writer, &repository.snapshots().await?.whole);
     let id = SnapshotId::new(random_id()?);
     let signing_key = options.signing_key.clone();
-    let draft = Draft { id, chain: &mut chain, signing_key, connector: None, adopted: None, stop };
+    let draft = Draft { id, chain: &mut chain, signing_key, connector: None, adopted: None, is_carried: false, stop };
     let make = |usage: &Usage, added, link| remainder.snapshot(handle, id, usage, (added, link));
     write::commit(repository, &dedup, draft, make).await?;
     Ok(id)

@@ -267,7 +267,15 @@ async fn commit(
     let mut chain = Chain::new(writer, snapshots.everything());
     // The parts name the component that read: it is kept as long as they are there, and then because this one names it.
     let signing_key = options.signing_key.clone();
-    let draft = Draft { id, chain: &mut chain, signing_key, connector: None, adopted: None, stop: &run.stop };
+    let draft = Draft {
+        id,
+        chain: &mut chain,
+        signing_key,
+        connector: None,
+        adopted: None,
+        is_carried: false,
+        stop: &run.stop,
+    };
     let make = |usage: &Usage, added, link| group.snapshot(id, tree, usage, (link, added));
     let Committed { .. } = write::commit(repository, dedup, draft, make).await?;
     run.events.on(Event::Committed { snapshot: id });

@@ -23,7 +23,7 @@ pub(super) async fn commit(
     (handle, connector): (&SnapshotHandle, Option<(&EscrowedConnector, bool)>),
     (tree, adopted): (TreeRoot, Option<Usage>),
 ) -> Result<()> {
-    let draft = Draft { id: handle.snapshot.id, chain, signing_key, connector, adopted, stop };
+    let draft = Draft { id: handle.snapshot.id, chain, signing_key, connector, adopted, is_carried: true, stop };
     write::commit(target, dedup, draft, copy_of(handle, tree)).await.map(drop)
 }
 
@@ -35,7 +35,8 @@ pub(super) async fn commit_member(
     handle: &SnapshotHandle,
     (tree, usage): (TreeRoot, &Usage),
 ) -> Result<()> {
-    let draft = Draft { id: handle.snapshot.id, chain, signing_key, connector: None, adopted: None, stop };
+    let draft =
+        Draft { id: handle.snapshot.id, chain, signing_key, connector: None, adopted: None, is_carried: true, stop };
     write::commit_member(target, dedup, draft, usage, copy_of(handle, tree)).await
 }
 

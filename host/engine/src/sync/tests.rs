@@ -625,6 +625,33 @@ async fn what_another_run_has_carried_meanwhile_is_not_put_over_where_the_store_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_and_the_list_that_it_states_are_of_one_run_where_the_store_lets_both_be_put_over() {
+    for alike in [true, false] {
+        let here = Arc::new(MemoryStore::ignoring_conditions());
+        let (origin, ids) = three_beside(&here, alike).await;
+        let (tell, has_put_its_list) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = tokio::sync::oneshot::channel();
+        // The other has put its first list and looked whether the snapshot is there; its snapshot comes when all is carried.
+        let late = async move {
+            tell.send(()).unwrap();
+            may_go_on.await.unwrap();
+        };
+        let late = overtaken(&here, "snapshot/", late.boxed());
+        let other = tokio::spawn(other_run(&origin, open(late, secret()).await));
+        let overtaken = overtaken(&here, "usage/", async { has_put_its_list.await.unwrap() }.boxed());
+        let mine = open(overtaken, secret()).await;
+        sync(&origin, &mine).await.unwrap();
+        go_on.send(()).unwrap();
+        other.await.unwrap();
+        let target = open(here, secret()).await;
+        for id in &ids {
+            assert_eq!(contents(&target, *id).await, contents(&origin, *id).await);
+            assert!(target.usage(&handle(&target, *id).await).await.unwrap().is_some(), "alike: {alike}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_usage_list_of_a_run_that_is_about_to_commit_is_adopted_and_not_removed() {
     for alike in [true, false] {
         let here = Arc::new(MemoryStore::new());

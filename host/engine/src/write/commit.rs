@@ -21,10 +21,10 @@ use credenza_format::{
 };
 use credenza_model::{ObjectId, SnapshotId, Timestamp};
 
-use super::Deduplicator;
 use super::hold::{hold, hold_usage};
 use super::put::name_taken;
 use super::relocate::relocate;
+use super::{Deduplicator, carried};
 use crate::repository::{Chain, Repository};
 use crate::{Error, Result, Stop};
 
@@ -40,6 +40,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) connector: Option<(&'a EscrowedConnector, bool)>,
     /// The usage list that is in the store under this snapshot's name, for a tree with the same root: it is relied on instead of the run's own.
     pub(crate) adopted: Option<Usage>,
+    /// Whether its id is another's, so that another run may write under its names.
+    pub(crate) is_carried: bool,
     /// Heeded as long as nothing of the snapshot is in the store.
     pub(crate) stop: &'a Stop,
 }
@@ -66,7 +68,7 @@ pub(crate) async fn commit(
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
 ) -> Result<Committed> {
     dedup.packs().close().await?;
-    let (snapshot, place) = match prepare(repository, dedup, &mut draft, make).await {
+    let drawn_up = match prepare(repository, dedup, &mut draft, make).await {
         Ok(prepared) => prepared,
         // What the next run is to find stays announced.
         Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -76,7 +78,7 @@ pub(crate) async fn commit(
         }
     };
     // When this fails, the snapshot may still arrive: the intents stay until they expire.
-    let stored = put(repository, dedup, &mut draft, (snapshot, place)).await?;
+    let stored = put(repository, dedup, &mut draft, drawn_up).await?;
     Ok(Committed { stored, intents_left: dedup.record().withdraw_intents().await })
 }
 
@@ -117,27 +119,43 @@ pub(crate) async fn commit_member(
     put(repository, dedup, &mut draft, drawn_up).await.map(drop)
 }
 
+/// What is ready to be put.
+struct DrawnUp {
+    snapshot: SealedObject,
+    /// The usage list that was put; none where another run's was adopted.
+    usage: Option<SealedObject>,
+    /// What is on record when the snapshot is taken back.
+    place: RemovedSnapshot,
+}
+
 /// Puts the snapshot itself: the commit. Tells when that was, if the store does.
 async fn put(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
     draft: &mut Draft<'_>,
-    (snapshot, place): (SealedObject, RemovedSnapshot),
+    DrawnUp { snapshot, usage, place }: DrawnUp,
 ) -> Result<Option<Timestamp>> {
     let (key, sequence, digest) = (snapshot.key().clone(), place.sequence, place.digest);
+    let may_be_overtaken = draft.is_carried && !repository.refuses_taken_names();
+    if may_be_overtaken {
+        carried::require_free(repository, draft.id).await?;
+    }
     let stored = dedup.record().put(snapshot).await?;
+    if may_be_overtaken {
+        carried::see_to_list(repository, dedup, (&key, &digest), usage).await?;
+    }
     confirm(repository, dedup, place, draft.signing_key.as_ref()).await?;
     draft.chain.went_on(key, sequence, digest);
     Ok(stored)
 }
 
-/// Everything before the snapshot itself; with it, what is on record when it is taken back.
+/// Everything before the snapshot itself.
 async fn prepare(
     repository: &Repository,
     dedup: &Arc<Deduplicator>,
     draft: &mut Draft<'_>,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<(SealedObject, RemovedSnapshot)> {
+) -> Result<DrawnUp> {
     let (usage, latest) = settle(repository, dedup, draft).await?;
     hold(repository, dedup, &usage, draft.stop).await?;
     draw_up((repository, &latest), dedup, draft, &usage, make).await
@@ -150,7 +168,7 @@ async fn draw_up(
     draft: &mut Draft<'_>,
     usage: &Usage,
     make: impl FnOnce(&Usage, u64, ChainLink) -> Result<Snapshot>,
-) -> Result<(SealedObject, RemovedSnapshot)> {
+) -> Result<DrawnUp> {
     draft.stop.check()?;
     let object = ObjectId::new(*draft.id.as_bytes());
     // A sync carries snapshots under the names that they have: another may have carried this one meanwhile. Where the store lets one be put over the other, the
@@ -159,20 +177,24 @@ async fn draw_up(
     if !repository.refuses_taken_names() && repository.holds(&key).await? {
         return Err(name_taken(&key));
     }
-    match draft.adopted.is_some() {
-        true => hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?,
+    let list = match draft.adopted.is_some() {
+        true => {
+            hold_usage(repository, dedup, &ObjectKind::Usage.store_key(object)).await?;
+            None
+        }
         false => {
             let sealed = seal_document(repository.keys(), ObjectKind::Usage, object, &usage.encode()?)?;
-            dedup.record().put(sealed).await?;
+            dedup.record().put(sealed.clone()).await?;
+            Some(sealed)
         }
-    }
+    };
     let link = draft.chain.next(latest).await?;
     let ChainLink { writer, sequence, .. } = link;
     let snapshot = make(usage, dedup.record().bytes_added(), link)?;
     let snapshot = seal_snapshot(repository.keys(), snapshot, draft.signing_key.as_ref())?;
     dedup.record().lease().check()?;
     let place = RemovedSnapshot { snapshot: draft.id, writer, sequence, digest: Hex(*snapshot.sha256()) };
-    Ok((snapshot, place))
+    Ok(DrawnUp { snapshot, usage: list, place })
 }
 
 /// Announces what the snapshot relies on until no record condemns any of it. What the last look at the records told of the snapshots, too, comes with it,

@@ -1,9 +1,10 @@
 //! Writing to a repository: what backup, sync and repacking share.
 //!
 //! Owned here: deduplication (`dedup`, `fresh`), small chunks that share a frame (`group`), packing and upload (`packs`, `workers`), what was written (`record`), which packs a snapshot relies on
-//! (`usage`), the protocol that makes it safe beside other writers and collectors (`commit`, `relocate`), locks (`hold`), and copying between
+//! (`usage`), the protocol that makes it safe beside other writers and collectors (`commit`, `relocate`, `carried`), locks (`hold`), and copying between
 //! packs (`copy`). Refused here: what a snapshot says.
 
+mod carried;
 mod claim;
 mod commit;
 mod copy;

@@ -33,8 +33,15 @@ async fn is_described(repository: &Repository, id: ChunkId) -> bool {
 async fn commit_nothing(repository: &Repository, dedup: &Arc<Deduplicator>) -> Error {
     let mut chain = Chain::new(repository.writer("", ""), &[]);
     let id = SnapshotId::new([7; 16]);
-    let draft =
-        Draft { id, chain: &mut chain, signing_key: None, connector: None, adopted: None, stop: &Stop::default() };
+    let draft = Draft {
+        id,
+        chain: &mut chain,
+        signing_key: None,
+        connector: None,
+        adopted: None,
+        is_carried: false,
+        stop: &Stop::default(),
+    };
     commit(repository, dedup, draft, |_, _, _| panic!("a snapshot was announced")).await.unwrap_err()
 }
 
