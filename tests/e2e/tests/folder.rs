@@ -223,9 +223,12 @@ fn a_killed_backup_of_a_slow_source_uploads_only_the_rest_when_it_is_run_again()
     server.faults().add(slow.under("dir-"));
     server.log().clear();
     let mut run = setup.credenza.start(["backup", "@slow"])?;
-    // Two minutes after it has begun, however slow its source is.
-    let is_described = |line: &String| line.starts_with("PUT /repository/index/");
-    run.until("describing what it has kept", || server.log().lines().iter().any(is_described))?;
+    // Every two minutes, however slow its source is. What was kept when it began to write a segment is told in it.
+    let described = || server.log().lines().iter().filter(|line| line.starts_with("PUT /repository/index/")).count();
+    let kept = || server.log().count("repository", Operation::PutObject).bytes_in;
+    run.until("keeping most of what is large", || kept() > LARGE + LARGE / 2)?;
+    let before = described();
+    run.until("describing what it has kept", || described() > before)?;
     run.signal(Signal::KILL)?;
     run.wait()?;
     server.faults().clear();

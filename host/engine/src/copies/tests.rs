@@ -266,7 +266,8 @@ async fn a_target_that_lacks_nothing_costs_few_requests_and_a_copy_of_many_small
     println!(
         "3 snapshots of 20,000 objects alike: {read} requests at the origin with {packs} packs, {written} at the target for {made}"
     );
-    assert!(read <= packs + 20, "{read} requests at the origin, {packs} packs");
+    // A pack whose blobs are wanted at two moments is asked for twice: which are hangs on who is done first.
+    assert!(read <= 2 * packs + 20, "{read} requests at the origin, {packs} packs");
     assert!(written <= made + 20, "{written} requests at the target, {made} packs: {:#?}", here.calls());
     here.clear();
     let target = Repository::open(Arc::new(here.clone()), &secret(), None).await.unwrap();
