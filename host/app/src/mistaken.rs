@@ -1,6 +1,6 @@
 //! Words that would become the name of a folder, although something else is meant: `s3`, `s3:http://…`, `S3://…`, a name without its `@`.
 //!
-//! Owned here: which words these are. What begins like a path (`/`, `./`, `../`, `~`) or exists is always a folder, so that `./s3` is the way
+//! Owned here: which words these are. What begins like a path (`/`, `./`, `../`, `~`, `file:///`) or exists is always a folder, so that `./s3` is the way
 //! out. Refused here: what a location is (`location`), and what its scheme leads to (`connectors`). Called where a place is resolved or stored.
 
 use std::ffi::OsStr;
@@ -72,7 +72,8 @@ pub(crate) fn require_folder(
 
 /// Whether a word cannot be mistaken: it is a name or a location, or somebody has written a path, or it is there.
 fn is_certain(text: &str) -> bool {
-    let is_path = ["/", "./", "../", "~"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
+    let is_path =
+        ["/", "./", "../", "~", "file:///"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
     is_path || !matches!(Location::parse(text.as_ref()), Ok(Location::Folder(_))) || is_there(Path::new(text))
 }
 
@@ -159,7 +160,21 @@ mod tests {
         let there = tempfile::tempdir().unwrap();
         let there = there.path().to_str().unwrap();
         for text in [
-            "./s3", "../s3", "/s3", "~/s3", ".", "..", "src", "backups", "a:b", "a b", "s3x", "s3/x", "gopher:x", there,
+            "./s3",
+            "../s3",
+            "/s3",
+            "~/s3",
+            ".",
+            "..",
+            "src",
+            "backups",
+            "a:b",
+            "a b",
+            "s3x",
+            "s3/x",
+            "gopher:x",
+            "file:///s3",
+            there,
         ] {
             assert_eq!(found(Kind::Repository, text), None, "{text}");
         }

@@ -118,10 +118,12 @@ fn read(path: &Path) -> Result<Vec<u8>, PatternsError> {
     Ok(text)
 }
 
-/// The patterns of a file, each with the number of its line.
+/// The patterns of a file, each with the number of its line. Lines end with LF or CR LF, and with CR where there is no LF at all.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let text = text.strip_prefix(UTF_8_MARK).unwrap_or(text);
-    let lines = text.split(|byte| *byte == b'\n').map(|line| without_spaces(line.strip_suffix(b"\r").unwrap_or(line)));
+    let end = if text.contains(&b'\n') { b'\n' } else { b'\r' };
+    let lines =
+        text.split(move |byte| *byte == end).map(|line| without_spaces(line.strip_suffix(b"\r").unwrap_or(line)));
     (1..).zip(lines).filter(|(_, line)| !line.trim_ascii().is_empty() && !line.starts_with(b"#"))
 }
 
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_file_of_patterns_may_come_from_any_editor() {
-        let cases: [(&[u8], &[&str]); 8] = [
+        let cases: [(&[u8], &[&str]); 9] = [
             (b"a\nb", &["a", "b"]),
             (b"\xef\xbb\xbfa\r\nb\r\n", &["a", "b"]),
             (b"# no\n\n \t \r\na  \r\n", &["a"]),
@@ -160,6 +162,7 @@ mod tests {
             (b"\\#a\n\\!b\n", &[r"\\#a", r"\\!b"]),
             (b"caf\xe9\n", &[r"caf\xe9"]),
             (b"Icon\r\r\n", &[r"Icon\x0d"]),
+            (b"a\rb \r# no\r", &["a", "b"]),
             (b"", &[]),
         ];
         for (text, expected) in cases {

@@ -129,9 +129,9 @@ impl LiveRun {
         for keys in keys.chunks(DELETE_KEYS_MAX) {
             store.delete(keys).await?.into_iter().collect::<Result<()>>()?;
         }
-        match store.list("", None, 1).await?.objects.is_empty() {
-            true => Ok(()),
-            false => Err(Error::new(ErrorClass::Internal, "kit.left", "what was deleted is still there")),
+        match Pages::new(&*store, "").next().await? {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorClass::Internal, "kit.left", "what was deleted is still there")),
         }
     }
 }

@@ -195,7 +195,7 @@ impl Failure {
         let said = Self::new(what).exit(Exit::WrongPassphrase);
         match error {
             EngineError::WrongSecret { .. } => {
-                said.hint("a passphrase in CREDENZA_PASSPHRASE goes before that of the configuration; see what opens it: credenza at REPOSITORY key list")
+                said.hint("an option such as --passphrase-file goes before CREDENZA_PASSPHRASE, and that before the configuration; see what opens it: credenza at REPOSITORY key list")
             }
             EngineError::TooCostly { .. } => said.hint(
                 "see which keys there are: credenza at REPOSITORY key list; delete those that none of you has made from `key/` and `copy/key/` in the store, or open it with --key-file or --identity",

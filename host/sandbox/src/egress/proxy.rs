@@ -28,8 +28,8 @@ use crate::settings::{Named, ProxyChoice, ProxySettings, SettingsError};
 pub(crate) struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    /// Tells the hosts that are reached without.
-    except: Matcher,
+    /// What is reached without.
+    except: Vec<Exception>,
     /// The setting names it, so that nothing is reached without.
     is_told: bool,
 }
@@ -55,10 +55,11 @@ impl Proxies {
             Some(ProxyChoice::Proxy(named)) => (Some(named), Some(named), true),
         };
         let except = if is_told { "" } else { settings.except.as_str() };
+        let except = except.split([',', ' ']).filter(|part| !part.is_empty()).map(Exception::new).collect();
         Ok(Arc::new(Self {
             http: http.map(Proxy::new).transpose()?,
             https: https.map(Proxy::new).transpose()?,
-            except: Matcher::builder().all("http://proxy.invalid").no(except).build(),
+            except,
             is_told,
         }))
     }
@@ -75,7 +76,8 @@ impl Proxies {
 
     fn of(&self, to: &Uri) -> Option<&Proxy> {
         let proxy = if to.scheme_str() == Some("https") { self.https.as_ref() } else { self.http.as_ref() };
-        let is_excepted = || is_near(to.host().unwrap_or_default()) || self.except.intercept(to).is_none();
+        let is_excepted =
+            || is_near(to.host().unwrap_or_default()) || self.except.iter().any(|except| except.holds(to));
         proxy.filter(|_| self.is_told || !is_excepted())
     }
 }
@@ -99,6 +101,35 @@ impl Proxy {
             Some("http" | "https") => Ok(Self { origin: named.origin.clone(), way }),
             _ => Err(unusable("it is a SOCKS proxy, and only those of HTTP can be used")),
         }
+    }
+}
+
+/// A part of `NO_PROXY`: a host, its domain (`.example.com`, as some write it `*.example.com`), an address or a network, with a port if only that
+/// one is meant, as curl and others read them.
+struct Exception {
+    hosts: Matcher,
+    port: Option<u16>,
+}
+
+impl Exception {
+    fn new(part: &str) -> Self {
+        let (host, port) = match part.rsplit_once(':') {
+            // An address of the sixth version that is not in brackets has no port.
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
+                Ok(port) => (host, Some(port)),
+                Err(_) => (part, None),
+            },
+            _ => (part, None),
+        };
+        let host = host.trim_matches(['[', ']']);
+        let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
+        // What would be the way of all else is never used: it tells the excepted from the others.
+        Self { hosts: Matcher::builder().all("http://proxy.invalid").no(host).build(), port }
+    }
+
+    fn holds(&self, to: &Uri) -> bool {
+        let port = || to.port_u16().unwrap_or(if to.scheme_str() == Some("https") { 443 } else { 80 });
+        self.hosts.intercept(to).is_none() && self.port.is_none_or(|only| only == port())
     }
 }
 
@@ -245,16 +276,29 @@ mod tests {
     fn a_proxy_of_the_environment_serves_its_scheme_but_for_exceptions_and_this_machine() {
         let settings = ProxySettings {
             https: named("http://me:hunter2@proxy.example.com:3128"),
-            except: "internal.example.com, 10.0.0.0/8".to_owned(),
+            except: "internal.example.com, 10.0.0.0/8,*.corp.example.com one.example.com:8443,[fd00::1]:443,fd00::2"
+                .to_owned(),
             ..ProxySettings::default()
         };
         let shown = "http://***@proxy.example.com:3128 (HTTPS_PROXY)".to_owned();
-        assert_eq!(way(&settings, "https://s3.example.com/"), Some(shown));
+        for by_proxy in [
+            "https://s3.example.com/",
+            "https://xcorp.example.com/",
+            "https://one.example.com/",
+            "https://[fd00::1]:444/",
+            "https://[fd00::3]/",
+        ] {
+            assert_eq!(way(&settings, by_proxy).as_ref(), Some(&shown), "{by_proxy}");
+        }
         for straight in [
             "http://s3.example.com/",
             "https://internal.example.com/",
             "https://a.internal.example.com/",
             "https://10.1.2.3/",
+            "https://a.corp.example.com/",
+            "https://one.example.com:8443/",
+            "https://[fd00::1]/",
+            "https://[fd00::2]:9000/",
             "https://localhost:9000/",
             "https://127.0.0.2/",
             "https://[::1]/",
