@@ -39,7 +39,7 @@ use tree_cursor::{TreeCursor, record_at};
 const NODES_BYTES: usize = 16 * 1024 * 1024;
 /// Plaintext of chunks and lists that is kept for readers that come back. What they have read the kernel keeps as well; pieces of this size lie scattered
 /// in memory, and take half as much again.
-const CHUNKS_BYTES: usize = 32 * 1024 * 1024;
+const CHUNKS_BYTES: usize = 24 * 1024 * 1024;
 /// How far a content may lie from the one that was opened last to be read in a row with it: clients ask for some at once, in no strict order.
 const NEAR_RECORDS: u64 = 32;
 /// Plaintext of short contents that is loaded along with one in a row.
