@@ -226,6 +226,12 @@ impl ParityHead {
     pub fn pack(&self) -> ObjectId {
         self.pack
     }
+
+    /// The size of that pack.
+    #[must_use]
+    pub fn pack_size(&self) -> u64 {
+        self.layout.pack_bytes as u64
+    }
 }
 
 /// The parity of a sealed pack.

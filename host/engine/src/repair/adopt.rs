@@ -1,6 +1,6 @@
 //! Adopt: packs that no index segment describes, by the tables at their own ends.
 //!
-//! Bound: the table of one pack (48 bytes a blob), or [`PIECE_BYTES`] of it.
+//! Bound: the table of one pack (48 bytes a blob), or [`PIECE_BYTES`] of it; with parity what healing one pack takes (`repository::parity`).
 
 use bytes::Bytes;
 use credenza_connect::{ByteRange, ErrorClass, StoredObject};
@@ -13,12 +13,51 @@ use crate::check::PIECE_BYTES;
 use crate::repository::{Repository, VERSIONS};
 use crate::{Error, Result};
 
-/// The description of a pack but for its digest, which takes reading all of it; `None` when its table cannot be opened.
-pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> Result<Option<PackRecord>> {
+/// A pack that no segment describes.
+pub(super) struct Adopted {
+    /// Its description. The digest is [`NOT_READ`] where it takes reading all of the pack.
+    pub(super) pack: PackRecord,
+    /// The pack is damaged, and this describes what its parity makes of it.
+    pub(super) is_healed: bool,
+}
+
+/// In place of a digest.
+pub(super) const NOT_READ: [u8; 32] = [0; 32];
+
+/// The description of a pack, by its parity where it is damaged; `None` when its table cannot be opened.
+pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> Result<Option<Adopted>> {
+    let version = version_now(repository, &object.key).await?;
+    let described = by_table(repository, object, version.clone(), None).await?;
+    if repository.config().parity.is_none() {
+        return Ok(described.map(|pack| Adopted { pack, is_healed: false }));
+    }
+    // What is read of it later is healed by its digest.
+    if let Some(pack) = &described
+        && let Some(sha256) = digest(repository, pack).await?
+    {
+        return Ok(Some(Adopted { pack: PackRecord { sha256, ..pack.clone() }, is_healed: false }));
+    }
+    if let Some((bytes, sha256)) = repository.heal_undescribed(object, version.as_deref()).await? {
+        let whole = StoredObject { size: bytes.len() as u64, ..object.clone() };
+        let healed = by_table(repository, &whole, version, Some(&bytes)).await?;
+        return Ok(healed.map(|pack| Adopted { pack: PackRecord { sha256, ..pack }, is_healed: true }));
+    }
+    Ok(described.map(|pack| Adopted { pack, is_healed: false }))
+}
+
+/// The description that the table at the end of a pack gives, of the bytes in the store or of those `healed`.
+async fn by_table(
+    repository: &Repository,
+    object: &StoredObject,
+    version: Option<String>,
+    healed: Option<&Bytes>,
+) -> Result<Option<PackRecord>> {
     let Some((kind, id)) = ObjectKind::parse(&object.key) else { return Ok(None) };
     let Some(pack_kind) = PackKind::of(kind) else { return Ok(None) };
-    let version = version_now(repository, &object.key).await?;
-    let read = |offset, length| read(repository, &object.key, version.as_deref(), offset, length);
+    let read = async |offset: u64, length: u64| match healed {
+        None => read(repository, &object.key, version.as_deref(), offset, length).await,
+        Some(bytes) => Ok(part(bytes, offset, length)),
+    };
     let Some(head) = read(0, HEADER_BYTES as u64).await? else { return Ok(None) };
     let opened =
         Header::decode(&head).and_then(|header| Ok((Opener::new(repository.keys(), &header, (kind, id))?, header)));
@@ -38,7 +77,7 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
                     kind: pack_kind,
                     header,
                     size,
-                    sha256: [0; 32],
+                    sha256: NOT_READ,
                     blobs,
                     moved: false,
                     version,
@@ -48,6 +87,12 @@ pub(super) async fn describe(repository: &Repository, object: &StoredObject) -> 
             _ => return Ok(None),
         }
     }
+}
+
+fn part(bytes: &Bytes, offset: u64, length: u64) -> Option<Bytes> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
 /// The digest of a pack whose every byte is the one that was written; `None` when it is damaged.

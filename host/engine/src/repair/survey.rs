@@ -9,8 +9,9 @@ use credenza_format::{
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
+use super::RepairOptions;
+use super::adopt::{self, Adopted};
 use super::usage::{self, Rebuilt};
-use super::{RepairOptions, adopt};
 use crate::blobs::BlobLoader;
 use crate::check::{self, Look, Reading, Users};
 use crate::findings::{Finding, Findings};
@@ -70,14 +71,15 @@ impl Survey {
         let segment_lost = findings.iter().any(|finding| is_of(finding, ObjectKind::Index));
         let mut found = Vec::new();
         for object in &packs.undescribed {
-            let Some(pack) = adopt::describe(repository, object).await? else { continue };
-            index.add_pack(&pack)?;
+            let Some(adopted) = adopt::describe(repository, object).await? else { continue };
+            let pack = &adopted.pack;
+            index.add_pack(pack)?;
             let in_need = users.of(&pack.id).is_some() || segment_lost && pinned.contains(&pack.id);
             if !in_need {
                 // It may be a running writer's: it is relied on where nothing else holds a chunk.
                 index.demote(&pack.id, PackState::Condemned);
             }
-            found.push((pack, in_need));
+            found.push((adopted, in_need));
         }
         let index = Arc::new(index);
         let loader = repository.loader_from(repository.bare_store(), Arc::clone(&index));
@@ -100,8 +102,8 @@ impl Survey {
         }
         check::add_healed(repository, &users, &mut findings);
         let ruined = ruined(repository, &findings, options).await?;
-        let found = found.into_iter().filter(|(pack, in_need)| *in_need || users.of(&pack.id).is_some());
-        let found = digested(repository, found.map(|(pack, _)| pack).collect(), &users, &mut findings).await?;
+        let found = found.into_iter().filter(|(adopted, in_need)| *in_need || users.of(&adopted.pack.id).is_some());
+        let found = digested(repository, found.map(|(adopted, _)| adopted).collect(), &users, &mut findings).await?;
         let findings = findings.into_list();
         Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings, health, whole })
     }
@@ -173,19 +175,27 @@ async fn pinned(repository: &Repository) -> Result<HashSet<ObjectId>> {
 /// Completes descriptions; the damage of packs that are not whole is a finding more.
 async fn digested(
     repository: &Repository,
-    mut packs: Vec<PackRecord>,
+    adopted: Vec<Adopted>,
     users: &Users,
     findings: &mut Findings<'_>,
 ) -> Result<Vec<PackRecord>> {
-    for pack in &mut packs {
-        match adopt::digest(repository, pack).await? {
-            Some(sha256) => pack.sha256 = sha256,
-            None => {
-                let key = pack.kind.object_kind().store_key(pack.id);
-                let detail = "its bytes are not those that were written";
-                findings.add(Damage::new(&key, DamageKind::Corrupt, detail), users.affected(&pack.id));
-            }
+    let mut packs = Vec::with_capacity(adopted.len());
+    for Adopted { mut pack, is_healed } in adopted {
+        let detail = if is_healed {
+            Some("its bytes are not those that were written; what is read of it is whole by its parity")
+        } else if pack.sha256 != adopt::NOT_READ {
+            None
+        } else if let Some(sha256) = adopt::digest(repository, &pack).await? {
+            pack.sha256 = sha256;
+            None
+        } else {
+            Some("its bytes are not those that were written")
+        };
+        if let Some(detail) = detail {
+            let key = pack.kind.object_kind().store_key(pack.id);
+            findings.add(Damage::new(&key, DamageKind::Corrupt, detail), users.affected(&pack.id));
         }
+        packs.push(pack);
     }
     Ok(packs)
 }

@@ -10,8 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store};
-use credenza_format::{IndexedPack, PackRecord, ParityHead, ParityRate, heal, inspect_parity, parity_key, parity_of};
+use credenza_connect::{ByteRange, ErrorClass, Payload, PutOptions, Store, StoredObject};
+use credenza_format::{
+    IndexedPack, Inspector, ObjectKind, PARITY_BYTES_MAX, PackRecord, ParityHead, ParityRate, heal, inspect_parity,
+    parity_key, parity_of,
+};
+use credenza_model::limits::PACK_BYTES_MAX;
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use ring::digest;
 
@@ -110,6 +114,34 @@ impl Repository {
         drop(known);
         *last = Some((pack.id, bytes.clone(), was_hurt));
         Ok(Some(bytes))
+    }
+
+    /// All bytes of a damaged pack that no index segment describes, as its parity says that they were written, and their SHA-256: they agree with the checksum of the
+    /// pack, and it is for whoever opens them to see whose they are. `None` when it has no parity or is hurt beyond it.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub(crate) async fn heal_undescribed(
+        &self,
+        pack: &StoredObject,
+        version: Option<&str>,
+    ) -> Result<Option<(Bytes, [u8; 32])>> {
+        let (Some(rate), Some((_, id))) = (self.config.parity, ObjectKind::parse(&pack.key)) else { return Ok(None) };
+        let parity = read_what_is_there(&*self.bare, &parity_key(id), None, PARITY_BYTES_MAX).await?;
+        // The second head lies where the size of the pack says.
+        let size = ParityHead::decode(&parity).map_or(pack.size, |head| head.pack_size());
+        if size > PACK_BYTES_MAX {
+            return Ok(None);
+        }
+        let mut found = read_what_is_there(&*self.bare, &pack.key, version, size).await?;
+        let owner = (self.config.repository, id);
+        let work = move || {
+            heal(rate, owner, size, &mut found, &parity).ok()?;
+            let mut inspector = Inspector::new(size);
+            inspector.update(&found);
+            inspector.finish().ok().map(|inspected| (Bytes::from(found), inspected.sha256.0))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Error::worker("heal"))
     }
 
     /// What is wrong with the parity of a pack, read whole.

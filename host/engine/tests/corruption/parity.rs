@@ -233,6 +233,33 @@ async fn what_parity_made_good_is_counted_and_repair_writes_it_anew() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_parity_makes_good_is_found_again_when_the_index_is_gone() {
+    let subject = Subject::with_parity(PERCENT).await;
+    let pairs = pairs(&subject);
+    type Hurt = fn(&Pair) -> Bytes;
+    let hurts: [Hurt; 4] = [
+        |pair| pair.flipped(pair.segments - pair.shards..pair.segments),
+        |pair| pair.flipped(0..pair.shards),
+        |pair| pair.zeroed(pair.bytes.len() - CHECKSUM_BYTES, pair.bytes.len()),
+        |pair| pair.bytes.slice(..HEADER_BYTES + (pair.segments - pair.shards) * SEGMENT),
+    ];
+    for hurt in hurts {
+        let mut objects = subject.objects.clone();
+        objects.retain(|key, _| kind(key) != "index");
+        assert!(objects.len() < subject.objects.len());
+        objects.extend(pairs.iter().map(|pair| (pair.pack.clone(), hurt(pair))));
+        let store = subject.store(&objects).await;
+        let repository = open(Arc::new(store.clone()), &key_file()).await;
+        let options = RepairOptions { apply: true, ..RepairOptions::default() };
+        let repaired = repair::run(&repository, &options, &RunContext::default()).await.unwrap();
+        assert_eq!((repaired.lost, repaired.losses), (vec![], vec![]));
+        let repository = open(Arc::new(store.clone()), &key_file()).await;
+        expect_restored(&subject, &repository).await;
+        assert_eq!(everything_read(&repository).await.findings, []);
+    }
+}
+
 async fn expect_restored(subject: &Subject, repository: &Repository) {
     for (id, files) in &subject.snapshots {
         let snapshots = repository.snapshots().await.unwrap().whole;
