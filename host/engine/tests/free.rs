@@ -1,5 +1,6 @@
-//! A repository, sources and destinations that do everything that their contract allows: backups, removals, collections, copies, runs that
-//! are cut off, damage and its repair, over seeds. Whatever is taken, what was promised restores exactly and damage is named.
+//! A repository, sources and destinations that do everything that their contract allows: backups, in one process and in shards, removals, policies,
+//! collections, new keys, copies, replicas, runs that are cut off, damage and its repair, with locks, with parity and without, over seeds. Whatever is
+//! taken, what was promised restores exactly and damage is named.
 //!
 //! `CREDENZA_FREE_SEED=N` runs one seed, `CREDENZA_FREE_SEEDS=N` so many.
 
@@ -24,14 +25,21 @@ use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::repair::{self, RepairOptions};
+use credenza_engine::replica::{self, KeepOptions};
 use credenza_engine::restore::{self, RestoreOptions};
+use credenza_engine::shards::{self, MergeOptions, Shard};
 use credenza_engine::sync::{self, SyncOptions};
-use credenza_engine::{CreateOptions, Error, Repository, RunContext, remove};
+use credenza_engine::{CreateOptions, Error, Repository, RunContext, SnapshotFilter, remove, retention};
+use credenza_format::{ParityRate, Policy};
 use credenza_model::SnapshotId;
 
 const SEEDS: u64 = 200;
 const STEPS: u64 = 6;
 const FILES: u64 = 8;
+const LOCK_DAYS: u32 = 5;
+const PARITY_PERCENT: u32 = 20;
+/// The last steps of a life: whatever was locked is not any more at the second.
+const LAST_DAYS: i64 = 8;
 /// Listings after which nothing is late any more.
 const LISTINGS: usize = 5;
 const FOLDERS: [&str; 10] =
@@ -57,8 +65,29 @@ fn free_store(store: &MemoryStore, seed: u64) -> (Arc<dyn Store>, Free<MemorySto
     (Arc::new(Retry::new(Arc::new(free.clone()), PATIENT)), free)
 }
 
-async fn create_free(store: Arc<dyn Store>) -> Repository {
-    let options = CreateOptions { label: "test".into(), ..CreateOptions::new(key_file()) };
+/// What a repository has beyond a key.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extras {
+    parity: Option<ParityRate>,
+    retain_days: Option<u32>,
+}
+
+impl Extras {
+    /// Of three seeds one has parity, of four one has locks. Locks need a clock at the store.
+    fn of(seed: u64) -> Self {
+        let has_clock = !Free::new(Arc::new(()), seed).allowed().contains(&Freedom::NoTime);
+        let retain_days = (seed % 4 == 1 && has_clock).then_some(LOCK_DAYS);
+        Self { parity: (seed % 3 == 1).then(|| ParityRate::of_percent(PARITY_PERCENT).unwrap()), retain_days }
+    }
+
+    fn memory(self) -> MemoryStore {
+        if self.retain_days.is_some() { MemoryStore::versioned() } else { MemoryStore::new() }
+    }
+}
+
+async fn create_free(store: Arc<dyn Store>, extras: Extras) -> Repository {
+    let Extras { parity, retain_days } = extras;
+    let options = CreateOptions { label: "test".into(), parity, retain_days, ..CreateOptions::new(key_file()) };
     Repository::create(Arc::clone(&store), &options).await.unwrap();
     settle(&*store).await;
     open(store, &key_file()).await
@@ -78,37 +107,84 @@ struct Life {
     memory: MemoryStore,
     store: Arc<dyn Store>,
     free: Free<MemoryStore>,
+    extras: Extras,
     repository: Repository,
     now: i64,
     promised: BTreeMap<SnapshotId, Files>,
+    /// The promised snapshot that was made last.
+    last: Option<SnapshotId>,
     taken: BTreeSet<Freedom>,
 }
 
 impl Life {
     async fn begin(seed: u64) -> Self {
-        let memory = MemoryStore::new();
+        let extras = Extras::of(seed);
+        let memory = extras.memory();
         memory.set_clock(at(BEGIN));
         let (store, free) = free_store(&memory, seed);
-        let repository = create_free(Arc::clone(&store)).await;
+        let repository = create_free(Arc::clone(&store), extras).await;
         let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let (promised, taken) = (BTreeMap::new(), BTreeSet::new());
-        Self { seed, dice, memory, store, free, repository, now: BEGIN, promised, taken }
+        Self { seed, dice, memory, store, free, extras, repository, now: BEGIN, promised, last: None, taken }
     }
 
     fn is_late(&self) -> bool {
         self.free.allowed().contains(&Freedom::LateListing)
     }
 
-    async fn back_up(&mut self, repository: &Repository) -> Result<(), Error> {
+    fn promise(&mut self, snapshot: SnapshotId, files: Files) {
+        self.promised.insert(snapshot, files);
+        self.last = Some(snapshot);
+    }
+
+    /// Some of the files, and a source of them that takes its freedoms.
+    fn some_files(&mut self) -> Files {
         let chosen = self.dice.below(1 << FILES);
-        let files = files((0..FILES).filter(|number| chosen >> number & 1 == 1));
-        let free = Free::new(Arc::new(source(&files)), self.dice.below(u64::MAX));
+        files((0..FILES).filter(|number| chosen >> number & 1 == 1))
+    }
+
+    async fn back_up_with(
+        &mut self,
+        repository: &Repository,
+        files: &Files,
+        options: BackupOptions,
+    ) -> Result<SnapshotId, Error> {
+        let free = Free::new(Arc::new(source(files)), self.dice.below(u64::MAX));
         let source: Arc<dyn Source> = Arc::new(Retry::new(Arc::new(free.clone()), PATIENT));
-        let host = format!("host-{}", self.dice.below(2));
-        let options = BackupOptions { host, user: "u".into(), ..BackupOptions::default() };
         let report = backup::run(repository, source, &options, &RunContext::default()).await;
         self.taken.extend(free.taken());
-        self.promised.insert(report?.snapshot.unwrap(), files);
+        Ok(report?.snapshot.unwrap())
+    }
+
+    async fn back_up(&mut self, repository: &Repository) -> Result<(), Error> {
+        let files = self.some_files();
+        let host = format!("host-{}", self.dice.below(2));
+        let options = BackupOptions { host, user: "u".into(), ..BackupOptions::default() };
+        let snapshot = self.back_up_with(repository, &files, options).await?;
+        self.promise(snapshot, files);
+        Ok(())
+    }
+
+    /// A backup that several processes share.
+    async fn back_up_in_shards(&mut self) -> Result<(), Error> {
+        let (files, of, repository) = (self.some_files(), 2 + self.dice.below(2) as u32, self.repository.clone());
+        let group = shards::group_of(&format!("night {}", self.now));
+        for number in 0..of {
+            // They demand to have met the same snapshot.
+            settle(&*self.store).await;
+            let shard = Some(Shard { group, number, of });
+            let options = BackupOptions { shard, host: "host-0".into(), user: "u".into(), ..BackupOptions::default() };
+            // A source that cannot be listed from a key on says so.
+            while let Err(cause) = self.back_up_with(&repository, &files, options.clone()).await {
+                if !matches!(cause, Error::Unshardable { .. }) {
+                    return Err(cause);
+                }
+            }
+        }
+        settle(&*self.store).await;
+        let options = MergeOptions { host: "host-0".into(), user: "u".into(), ..MergeOptions::default() };
+        let merged = shards::merge(&repository, &options, &RunContext::default()).await?;
+        self.promise(merged.snapshot, files);
         Ok(())
     }
 
@@ -117,6 +193,28 @@ impl Life {
         let handle = self.repository.snapshots().await?.whole.into_iter().find(|handle| handle.snapshot.id == id);
         self.promised.remove(&id);
         remove::run(&self.repository, handle.as_slice(), None).await.map(drop)
+    }
+
+    /// Removes what a policy does not keep. The snapshot that was made last is never among it.
+    async fn prune(&mut self) -> Result<(), Error> {
+        let policy = Policy { last: 1, daily: self.dice.below(3) as u32, group_by: Vec::new(), ..Policy::default() };
+        let plan = retention::plan(self.repository.snapshots().await?, &policy, &SnapshotFilter::default());
+        let decisions = plan.groups.into_iter().flat_map(|group| group.decisions);
+        let gone: Vec<_> = decisions.filter(|one| !one.is_kept()).map(|one| one.snapshot).collect();
+        for handle in &gone {
+            assert_ne!(Some(handle.snapshot.id), self.last, "the last one is pruned");
+            self.promised.remove(&handle.snapshot.id);
+        }
+        remove::run(&self.repository, &gone, None).await.map(drop)
+    }
+
+    /// Everything is sealed under new keys from now on.
+    async fn rotate(&mut self) -> Result<(), Error> {
+        settle(&*self.store).await;
+        self.repository.clone().rotate_keys(&key_file(), false).await?;
+        settle(&*self.store).await;
+        self.repository = open(Arc::clone(&self.store), &key_file()).await;
+        Ok(())
     }
 
     async fn reclaim(&mut self) -> Result<(), Error> {
@@ -138,13 +236,13 @@ impl Life {
         }
     }
 
-    /// Copies everything to another repository, which must be as whole.
+    /// Copies everything to another repository, which must be as whole, and which takes over as its replica.
     async fn copy(&mut self) -> Result<(), String> {
         settle(&*self.store).await;
-        let memory = MemoryStore::new();
+        let (seed, memory) = (self.dice.below(u64::MAX), MemoryStore::new());
         memory.set_clock(at(self.now));
-        let (store, free) = free_store(&memory, self.dice.below(u64::MAX));
-        let target = create_free(Arc::clone(&store)).await;
+        let (store, free) = free_store(&memory, seed);
+        let target = create_free(Arc::clone(&store), Extras { retain_days: None, ..Extras::of(seed) }).await;
         let report = sync::run(&self.repository, &target, &SyncOptions::default(), &RunContext::default()).await;
         let report = report.map_err(|cause| format!("sync: {cause}"))?;
         self.taken.extend(free.taken());
@@ -152,7 +250,30 @@ impl Life {
             return Err(format!("sync: {:?}", report.findings));
         }
         settle(&*store).await;
+        self.restore_all(&target).await?;
+        self.take_over(&store, &target).await.map_err(|cause| format!("replica: {cause}"))?;
+        settle(&*store).await;
+        let target = open(store, &key_file()).await;
         self.restore_all(&target).await
+    }
+
+    /// Makes a replica of a copy, and promotes it.
+    async fn take_over(&self, store: &Arc<dyn Store>, target: &Repository) -> Result<(), Error> {
+        replica::keep_heads(&self.repository, target, &KeepOptions::default()).await?;
+        settle(&**store).await;
+        let there = self.repository.snapshots().await?;
+        let kept = open(Arc::clone(store), &key_file()).await;
+        assert!(replica::retreats((&self.repository, &there), &kept, &[]).await?.is_empty(), "nothing is cut");
+        let refused =
+            backup::run(&kept, Arc::new(source(&files(0..1))), &BackupOptions::default(), &RunContext::default()).await;
+        assert!(matches!(refused, Err(Error::IsReplica { .. })), "{refused:?}");
+        replica::promote(&kept).await?;
+        settle(&**store).await;
+        let promoted = open(Arc::clone(store), &key_file()).await;
+        let taken =
+            backup::run(&promoted, Arc::new(source(&files(0..1))), &BackupOptions::default(), &RunContext::default())
+                .await;
+        taken.map(drop)
     }
 
     async fn step(&mut self) -> Result<(), String> {
@@ -160,7 +281,7 @@ impl Life {
         self.memory.set_clock(at(self.now));
         let repository = self.repository.clone();
         let reported = |what: &str, cause: Error| format!("{what}: {cause}");
-        match self.dice.below(8) {
+        match self.dice.below(12) {
             0..3 => self.back_up(&repository).await.map_err(|cause| reported("backup", cause)),
             3 => self.remove_one().await.map_err(|cause| reported("rm", cause)),
             4 | 5 => self.reclaim().await.map_err(|cause| reported("maintain", cause)),
@@ -168,6 +289,9 @@ impl Life {
                 self.be_cut_off().await;
                 Ok(())
             }
+            7 | 8 => self.back_up_in_shards().await.map_err(|cause| reported("shards", cause)),
+            9 => self.prune().await.map_err(|cause| reported("prune", cause)),
+            10 => self.rotate().await.map_err(|cause| reported("rotate", cause)),
             _ => self.copy().await,
         }
     }
@@ -225,12 +349,15 @@ impl Life {
             Err(Error::LateListings { .. }) if self.is_late() => return Ok(()),
             other => drop(other.map_err(|cause| format!("repair: {cause}"))?),
         }
+        if self.extras.parity.is_some() {
+            self.verify().await.map_err(|cause| format!("by parity: {cause}"))?;
+        }
         let everything = files(0..FILES);
         let options = BackupOptions { host: "host-0".into(), user: "u".into(), ..BackupOptions::default() };
         let healed =
             backup::run(&self.repository, Arc::new(source(&everything)), &options, &RunContext::default()).await;
         let healed = healed.map_err(|cause| format!("backup: {cause}"))?;
-        self.promised.insert(healed.snapshot.unwrap(), everything);
+        self.promise(healed.snapshot.unwrap(), everything);
         self.verify().await.map_err(|cause| format!("after a repair: {cause}"))?;
         self.reclaim().await.map_err(|cause| format!("maintain: {cause}"))?;
         self.verify().await.map_err(|cause| format!("after a repair and maintain: {cause}"))
@@ -246,7 +373,7 @@ async fn live(seed: u64) -> Result<BTreeSet<Freedom>, String> {
     }
     life.verify().await?;
     for _ in 0..2 {
-        life.now += 8 * DAY;
+        life.now += LAST_DAYS * DAY;
         life.memory.set_clock(at(life.now));
         life.reclaim().await.map_err(|cause| format!("the last maintenance: {cause}"))?;
         life.verify().await.map_err(|cause| format!("after the last maintenance: {cause}"))?;
