@@ -204,8 +204,8 @@ pub enum Error {
         /// How many there are.
         of: u32,
     },
-    /// The newest snapshot cannot be read, and an older one was not asked for.
-    #[error("the newest snapshot cannot be read: {damage}")]
+    /// A snapshot that may be newer than the one that is meant cannot be read, and an older one was not asked for.
+    #[error("a snapshot cannot be read, and nothing proves that it is not the newest: {damage}")]
     NewestUnreadable {
         /// What is wrong with it.
         damage: Damage,

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{BEGIN, DAY, Files, at, create, file, key_file, open, rm, source};
 use credenza_connect::memory::MemoryStore;
+use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions, BackupReport, Dated};
-use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, RunContext, SnapshotHandle, SnapshotName};
+use credenza_engine::{Clock, DamageKind, Error, Moment, Repository, RunContext, SnapshotHandle, SnapshotName, remove};
 use credenza_model::{SnapshotId, Timestamp};
 
 /// This machine's clock, where a test wants it.
@@ -73,6 +74,69 @@ async fn the_newest_snapshot_that_cannot_be_read_is_damage_and_never_silently_an
     assert_eq!((damage.object, damage.kind), (format!("snapshot/{new}"), DamageKind::Corrupt));
     let older = repository.snapshots().await.unwrap().find_or_older(&latest()).unwrap();
     assert_eq!(older.snapshot.id, old);
+}
+
+#[tokio::test]
+async fn the_time_that_the_store_gives_proves_nothing_of_a_snapshot_that_cannot_be_read() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    let old = snapshot_at(&store, &repository, BEGIN).await;
+    let new = snapshot_at(&store, &repository, BEGIN + 3600).await;
+    let key = handle(&repository, new).await.store_key();
+    // As somebody leaves it who brings back a folder with the times that it had.
+    store.set_clock(at(BEGIN - DAY));
+    for bytes in [&b"nothing of it"[..], &store.bytes(&key).unwrap()[..900]] {
+        store.put(&key, Payload::from(bytes.to_vec()), &PutOptions::default()).await.unwrap();
+        let refused = repository.find(&latest()).await;
+        assert!(
+            matches!(&refused, Err(Error::NewestUnreadable { damage }) if damage.object == key.as_str()),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(repository.snapshots().await.unwrap().find_or_older(&latest()).unwrap().snapshot.id, old);
+}
+
+#[tokio::test]
+async fn what_a_later_snapshot_speaks_of_is_older_and_so_is_an_earlier_one_of_its_writer() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    let mut made = Vec::new();
+    for hour in 0..4 {
+        made.push(snapshot_at(&store, &repository, BEGIN + hour * 3600).await);
+    }
+    let whole = handle(&repository, made[0]).await;
+    let bytes = store.bytes(&whole.store_key()).unwrap();
+    // The second took its entries over from the first.
+    store.tamper(&whole.store_key(), Some(Bytes::from_static(b"nothing of it")));
+    assert_eq!(repository.find(&latest()).await.unwrap().snapshot.id, made[3]);
+    let second = handle(&repository, made[1]).await;
+    remove::run(&repository, &[second], None).await.unwrap();
+    let refused = repository.find(&latest()).await;
+    assert!(matches!(refused, Err(Error::NewestUnreadable { .. })), "nothing speaks of it any more: {refused:?}");
+    // Of a bit that turned in what is sealed its statement knows nothing.
+    store.tamper(&whole.store_key(), Some(bytes));
+    spoil(&store, &whole);
+    assert_eq!(repository.find(&latest()).await.unwrap().snapshot.id, made[3]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_not_passed_over_when_they_are_counted() {
+    let store = MemoryStore::new();
+    create(&store, key_file()).await;
+    let repository = opened(&store, BEGIN + DAY).await;
+    let mut made = Vec::new();
+    for hour in 0..4 {
+        made.push(snapshot_at(&store, &repository, BEGIN + hour * 3600).await);
+    }
+    spoil(&store, &handle(&repository, made[1]).await);
+    let snapshots = repository.snapshots().await.unwrap();
+    let counted = |name: &str| snapshots.find(&SnapshotName(name.to_owned())).map(|found| found.snapshot.id);
+    assert_eq!((counted("latest").unwrap(), counted("latest~1").unwrap()), (made[3], made[2]));
+    assert!(matches!(counted("latest~2"), Err(Error::NewestUnreadable { .. })), "the third is the damaged one");
+    let older = snapshots.find_or_older(&SnapshotName("latest~2".to_owned())).unwrap();
+    assert_eq!(older.snapshot.id, made[0]);
 }
 
 #[tokio::test]

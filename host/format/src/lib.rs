@@ -63,7 +63,7 @@ pub use condemned::Condemned;
 pub use config::{ChunkerConfig, Config, ConfigError, ReplicaOf, UnverifiedConfig};
 pub use container::{
     CHECKSUM_BYTES, ChainLink, HEADER_BYTES, Header, Inspected, Inspector, Keying, Opener, SEGMENT_SEALED_BYTES,
-    STATEMENT_BYTES, SealedObject, SegmentSpan, Statement, plain_length, sealed_span,
+    STATEMENT_BYTES, SealedObject, SegmentSpan, Statement, plain_length, sealed_span, unproven_link,
 };
 pub use document::{open_document, seal_document};
 pub use error::{Error, Result};

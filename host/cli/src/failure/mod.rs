@@ -258,7 +258,7 @@ impl Failure {
             ),
             EngineError::LateListings { .. } => said.hint("backups and restores work there; to reclaim space, copy the repository to another store (`sync`)"),
             EngineError::NewestUnreadable { .. } => said.exit(Exit::DamageFound).hint(
-                "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check",
+                "take the newest that can be read with --or-older, or see how far it reaches: credenza at REPOSITORY check; if no copy has that snapshot any more, put that on record: credenza at REPOSITORY repair --drop-snapshots --apply",
             ),
             EngineError::NewestAhead { snapshot, .. } => said.hint(format!(
                 "if this machine's clock is behind, set it; if not, the store's clock was ahead when that snapshot was made: take the newest of the others with --or-older, name the one that you want (see credenza at REPOSITORY ls), or remove it: credenza at REPOSITORY rm {snapshot}"

@@ -95,7 +95,7 @@ fn what_was_seen_and_is_gone_has_vanished() {
     let damaged = |number: u8| {
         let object = format!("snapshot/{}", SnapshotId::new([number; 16]));
         let damage = Damage { object, kind: DamageKind::Invalid, chunk: None, detail: "it cannot be read".to_owned() };
-        DamagedSnapshot { damage, stored: None }
+        DamagedSnapshot { damage, place: None }
     };
     let one = Snapshots { damaged: vec![damaged(2), damaged(8), damaged(9)], ..of_days(&[3]) };
     assert_eq!(vanished(&seen, &one), 1);

@@ -1,14 +1,17 @@
 //! The snapshots of a repository, and how a person names one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use credenza_connect::Store;
-use credenza_format::{ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot};
+use credenza_format::{
+    ChainLink, Digest, Inspector, ObjectKind, OpenedSnapshot, Snapshot, open_snapshot, unproven_link,
+};
 use credenza_model::{ObjectId, SnapshotId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{DOCUMENTS_IN_FLIGHT, Repository, fetch};
+use crate::poison::lock_unpoisoned;
 use crate::{Damage, Error, Result};
 
 /// How far a snapshot may be dated after now: clocks differ, and some tell the time of another zone.
@@ -61,8 +64,32 @@ impl SnapshotHandle {
 pub struct DamagedSnapshot {
     /// What is wrong with it.
     pub damage: Damage,
-    /// When it was committed into this repository, by the store's clock.
-    pub stored: Option<Timestamp>,
+    /// Its place in its writer's chain, as it states it itself; only where the snapshots that can be read bear it out.
+    pub place: Option<ChainLink>,
+}
+
+impl DamagedSnapshot {
+    /// Whether a snapshot was made after it: one that took unchanged entries over from it, or that stands for what was left of it, or a later one of its
+    /// writer. Times of the store prove nothing: whoever copies objects or restores them puts other ones there.
+    fn is_followed_by(&self, handle: &SnapshotHandle) -> bool {
+        let snapshot = &handle.snapshot;
+        let is_named = |id: SnapshotId| self.damage.object.strip_prefix(SNAPSHOTS) == Some(id.to_string().as_str());
+        let is_earlier = |place: ChainLink| place.writer == snapshot.writer && place.sequence < snapshot.sequence;
+        snapshot.parent.is_some_and(is_named)
+            || snapshot.replaces.is_some_and(is_named)
+            || (handle.is_first_hand() && self.place.is_some_and(is_earlier))
+    }
+
+    /// Whether a snapshot of the same writer fits to what it states: nobody else has its place, and who has the place before is the one that it names.
+    fn is_borne_out_by(&self, handle: &SnapshotHandle) -> bool {
+        let SnapshotHandle { snapshot, digest, .. } = handle;
+        self.place.is_some_and(|place| {
+            // Writers count from 1, and the first names none before it.
+            let is_place = place.sequence > 0 && (place.sequence == 1) == place.previous.is_none();
+            let is_before = place.sequence.checked_sub(1) == Some(snapshot.sequence);
+            is_place && place.sequence != snapshot.sequence && is_before == (place.previous == Some(*digest))
+        })
+    }
 }
 
 /// All snapshots of a repository.
@@ -119,7 +146,15 @@ impl Repository {
 
     pub(crate) async fn snapshots_in(&self, store: &Arc<dyn Store>) -> Result<Snapshots> {
         let mut snapshots = Snapshots::default();
-        let open = |id: ObjectId, bytes| open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
+        let places = Mutex::new(HashMap::new());
+        let open = |id: ObjectId, bytes: Vec<u8>| {
+            let place = unproven_link(&bytes);
+            let opened = open_snapshot(self.keys(), SnapshotId::new(*id.as_bytes()), bytes);
+            if let (Err(_), Some(place)) = (&opened, place) {
+                lock_unpoisoned(&places).insert(id, place);
+            }
+            opened
+        };
         for document in self.documents_opened(store, ObjectKind::Snapshot, &open).await? {
             let stored = document.object.modified;
             match document.body {
@@ -127,7 +162,10 @@ impl Repository {
                     let folder = if snapshot.part.is_some() { &mut snapshots.parts } else { &mut snapshots.whole };
                     folder.push(SnapshotHandle { snapshot, stored, digest });
                 }
-                Err(damage) => snapshots.damaged.push(DamagedSnapshot { damage, stored }),
+                Err(damage) => {
+                    let place = lock_unpoisoned(&places).get(&document.id).copied();
+                    snapshots.damaged.push(DamagedSnapshot { damage, place });
+                }
             }
         }
         Ok(snapshots.judged(self.clock().now().wall))
@@ -161,13 +199,20 @@ impl Repository {
 }
 
 impl Snapshots {
-    /// In order, and those that are ahead of time noted.
+    /// In order, those that are ahead of time noted, and of the damaged the places that are borne out.
     fn judged(mut self, now: Timestamp) -> Self {
         let last = Timestamp { seconds: now.seconds.saturating_add(AHEAD_SECONDS), ..now };
         let ahead = |handle: &&SnapshotHandle| handle.time().is_some_and(|time| time > last);
         self.ahead = self.whole.iter().filter(ahead).map(|handle| handle.snapshot.id).collect();
         for handles in [&mut self.whole, &mut self.parts] {
             handles.sort_by_key(|handle| (handle.time(), handle.snapshot.sequence, handle.snapshot.id));
+        }
+        for damaged in &mut self.damaged {
+            let writer = damaged.place.map(|place| place.writer);
+            let mut known =
+                self.whole.iter().chain(&self.parts).filter(|handle| Some(handle.snapshot.writer) == writer);
+            let is_borne_out = known.all(|handle| damaged.is_borne_out_by(handle));
+            damaged.place = damaged.place.filter(|_| is_borne_out);
         }
         Self { now, ..self }
     }
@@ -193,12 +238,25 @@ impl Snapshots {
     /// # Errors
     /// As [`Repository::find`].
     pub fn find(&self, name: &SnapshotName) -> Result<SnapshotHandle> {
-        match (name.is_latest(), self.unread_newest()) {
-            (true, Some(unread)) if self.whole.is_empty() => Err(unread.damage.clone().into()),
-            (true, Some(unread)) => Err(Error::NewestUnreadable { damage: unread.damage.clone() }),
-            (true, None) => self.before(&self.newest()?, name),
-            (false, _) => self.by_id(&name.0),
+        if !name.is_latest() {
+            return self.by_id(&name.0);
         }
+        let unreadable = |unread: &DamagedSnapshot| match self.whole.is_empty() {
+            true => unread.damage.clone().into(),
+            false => Error::NewestUnreadable { damage: unread.damage.clone() },
+        };
+        if let Some(unread) = self.unproven(|_| true) {
+            return Err(unreadable(unread));
+        }
+        let newest = self.newest()?;
+        let passed = self.passed(&newest, name)?;
+        let Some((found, newer)) = passed.split_last() else { return Ok(newest) };
+        let is_known = |handle: &SnapshotHandle| {
+            let is_of_it = handle.snapshot.source.identity == found.snapshot.source.identity;
+            newer.is_empty() || is_of_it && !newer.iter().any(|newer| newer.snapshot.id == handle.snapshot.id)
+        };
+        // One that cannot be read may have been the one that was counted to.
+        self.unproven(is_known).map_or_else(|| Ok((*found).clone()), |unread| Err(unreadable(unread)))
     }
 
     /// The same, but where the newest snapshot cannot be read, or it hangs on a date after now which it is, `latest` is the newest of the others.
@@ -209,7 +267,8 @@ impl Snapshots {
         match self.find(name) {
             Err(Error::NewestUnreadable { .. } | Error::NewestAhead { .. }) => {
                 let others = self.last_made(|handle| !self.is_ahead(handle));
-                self.before(others.or_else(|| self.last_made(|_| true)).ok_or_else(none)?, name)
+                let newest = others.or_else(|| self.last_made(|_| true)).ok_or_else(none)?;
+                self.passed(newest, name)?.pop().cloned().ok_or_else(none)
             }
             found => found,
         }
@@ -228,21 +287,21 @@ impl Snapshots {
         }
     }
 
-    /// As many before the newest of the same source as the name says.
-    fn before(&self, newest: &SnapshotHandle, name: &SnapshotName) -> Result<SnapshotHandle> {
+    /// The newest and as many before it of the same source as the name says, newest first.
+    fn passed<'a>(&'a self, newest: &'a SnapshotHandle, name: &SnapshotName) -> Result<Vec<&'a SnapshotHandle>> {
         let source = &newest.snapshot.source;
-        let mut passed = BTreeSet::from([newest.snapshot.id]);
-        let mut found = newest;
+        let mut passed = vec![newest];
         for steps in 0..name.steps_back() {
             let is_earlier = |handle: &SnapshotHandle| {
-                handle.snapshot.source.identity == source.identity && !passed.contains(&handle.snapshot.id)
+                let mut ids = passed.iter().map(|passed| passed.snapshot.id);
+                handle.snapshot.source.identity == source.identity && ids.all(|id| id != handle.snapshot.id)
             };
-            found = self.last_made(is_earlier).ok_or_else(|| Error::NoSnapshot {
+            let found = self.last_made(is_earlier).ok_or_else(|| Error::NoSnapshot {
                 reason: format!("`{}` names none: {} has {} snapshots", name.0, source.location, steps + 1),
             })?;
-            passed.insert(found.snapshot.id);
+            passed.push(found);
         }
-        Ok(found.clone())
+        Ok(passed)
     }
 
     /// The newest of each source, newest first: several where `latest` alone does not say of which.
@@ -267,13 +326,12 @@ impl Snapshots {
         longest.map_or(0, |shared| shared + 1).max(SHORT_ID_DIGITS_MIN)
     }
 
-    /// One that cannot be read and may be the newest of all: it is not known to have been there before one that can be read. What is ahead of
-    /// time tells nothing of that.
-    fn unread_newest(&self) -> Option<&DamagedSnapshot> {
-        let newest = self.whole.iter().rfind(|handle| !self.is_ahead(handle)).and_then(SnapshotHandle::time);
-        self.damaged
-            .iter()
-            .find(|damaged| newest.is_none() || damaged.stored.is_none_or(|stored| Some(stored) >= newest))
+    /// One that cannot be read, and that none of those meant is proven to follow: it may be newer than all of them.
+    fn unproven(&self, is_meant: impl Fn(&SnapshotHandle) -> bool) -> Option<&DamagedSnapshot> {
+        let is_followed = |damaged: &DamagedSnapshot| {
+            self.whole.iter().any(|handle| is_meant(handle) && damaged.is_followed_by(handle))
+        };
+        self.damaged.iter().find(|damaged| !is_followed(damaged))
     }
 
     fn by_id(&self, digits: &str) -> Result<SnapshotHandle> {
@@ -411,6 +469,31 @@ mod tests {
         for (name, is_valid) in [("latest~1", true), ("latest~", false), ("latest1", false), ("0af", true), ("", false)]
         {
             assert_eq!(SnapshotName(name.to_owned()).is_valid(), is_valid, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_place_that_a_damaged_snapshot_states_counts_only_where_the_others_bear_it_out() {
+        let writer = credenza_format::Hex([7; 16]);
+        let chained = |number: u8, sequence| {
+            let mut handle = of("/a", number, "x", i64::from(number));
+            (handle.snapshot.writer, handle.snapshot.sequence) = (writer, sequence);
+            SnapshotHandle { digest: Digest::from([number; 32]), ..handle }
+        };
+        let whole = vec![chained(1, 1), chained(3, 3), chained(4, 4)];
+        let object = ObjectKind::Snapshot.store_key(ObjectId::new([9; 16]));
+        let damage = Damage::new(&object, crate::DamageKind::Corrupt, "");
+        let found_with = |sequence, previous: Option<u8>| {
+            let previous = previous.map(|byte| Digest::from([byte; 32]));
+            let place = Some(ChainLink { writer, sequence, previous });
+            let damaged = vec![DamagedSnapshot { damage: damage.clone(), place }];
+            let known = Snapshots { whole: whole.clone(), damaged, ..Snapshots::default() };
+            found(&known.judged(Timestamp { seconds: 9 * DAY, nanoseconds: 0 }), "latest")
+        };
+        assert_eq!(found_with(2, Some(1)).unwrap(), 4);
+        for (sequence, previous) in [(5, Some(4)), (2, Some(4)), (2, None), (3, Some(2)), (0, None), (5, None)] {
+            let refused = found_with(sequence, previous);
+            assert!(matches!(refused, Err(Error::NewestUnreadable { .. })), "{sequence} {previous:?}: {refused:?}");
         }
     }
 

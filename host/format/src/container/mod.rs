@@ -23,4 +23,4 @@ pub(crate) use inspect::{check_sum, inspect};
 pub use opener::Opener;
 pub use sealer::SealedObject;
 pub(crate) use sealer::Sealer;
-pub use statement::{ChainLink, Statement};
+pub use statement::{ChainLink, Statement, unproven_link};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::geometry::{HEADER_BYTES, STATEMENT_BYTES};
+use super::geometry::{CHECKSUM_BYTES, HEADER_BYTES, STATEMENT_BYTES};
 use crate::wire::Fields;
 use crate::{Digest, Error, Hex, PublicKey, Result, SigningKey};
 
@@ -94,6 +94,14 @@ impl Statement {
         out.extend(self.signer.map_or([0; 32], |signer| signer.0.0));
         out
     }
+}
+
+/// What a snapshot's object that cannot be opened states of its place in its writer's chain. Nothing proves it: the object is damaged, and this may be too.
+#[must_use]
+pub fn unproven_link(object: &[u8]) -> Option<ChainLink> {
+    let (stated, _) = object.split_at_checked(object.len().checked_sub(CHECKSUM_BYTES)?)?;
+    let (_, statement) = stated.split_at_checked(stated.len().checked_sub(STATEMENT_BYTES)?)?;
+    Statement::decode(statement).ok().map(|statement| statement.link)
 }
 
 /// Zeros stand for nothing: neither a digest nor a public key is zero.
