@@ -11,7 +11,7 @@ use super::sizes::parse_span;
 use crate::failure::{Exit, Failure};
 use crate::report::printable;
 
-/// Which snapshots to keep: a snapshot is kept when any rule wants it, and the newest without errors of each group in any case.
+/// Which snapshots to keep: a snapshot is kept when any rule wants it, and the newest without errors and the one made last of each group in any case.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct KeepRules {
     /// Keep the newest N.

@@ -20,7 +20,7 @@ use crate::report::{Zone, printable};
 /// Remove the snapshots that a policy does not keep. Only says what it would do unless --apply is given.
 ///
 /// A snapshot with errors (entries that could not be read) never takes the place of one without: where it is the newest of an hour, a day and so on, the
-/// newest without errors is kept as well. The newest without errors of each group is kept whatever the rules say. A snapshot that is dated in the future is
+/// newest without errors is kept as well. The newest without errors of each group, and the one made last, are kept whatever the rules say. A snapshot that is dated in the future is
 /// kept until `rm` removes it, and does not count.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {

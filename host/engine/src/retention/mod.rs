@@ -32,6 +32,8 @@ pub enum Reason {
     Whole(Bucket),
     /// The newest of its group in which everything could be read, which no rule keeps.
     NewestWhole,
+    /// The one of its group that was made last, whatever its date, which no rule keeps.
+    MadeLast,
     /// Not older than the policy says.
     Within,
     /// It has a tag that the policy names.
@@ -49,7 +51,7 @@ impl Reason {
     const fn is_of_policy(self) -> bool {
         match self {
             Self::Last | Self::Newest(_) | Self::Whole(_) | Self::Within | Self::Tag => true,
-            Self::NewestWhole | Self::Timeless | Self::Ahead | Self::Suspect => false,
+            Self::NewestWhole | Self::MadeLast | Self::Timeless | Self::Ahead | Self::Suspect => false,
         }
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Reason {
             Self::Newest(bucket) => f.write_str(bucket.name()),
             Self::Whole(bucket) => write!(f, "{} without errors", bucket.name()),
             Self::NewestWhole => f.write_str("newest without errors"),
+            Self::MadeLast => f.write_str("made last"),
             Self::Within => f.write_str("within"),
             Self::Tag => f.write_str("tag"),
             Self::Timeless => f.write_str("unknown time"),
@@ -117,8 +120,8 @@ pub struct Plan {
 }
 
 /// Judges the snapshots that can be read by a policy. Those that are ahead of time are kept, and count for no rule. One with entries that could
-/// not be read takes nobody's place: where it is the newest of a span, the newest without such stays beside it, and the newest without in its
-/// group stays whatever the rules say.
+/// not be read takes nobody's place: where it is the newest of a span, the newest without such stays beside it. The newest without in its
+/// group, and the one of its group that was made last, stay whatever the rules say.
 #[must_use]
 pub fn plan(snapshots: Snapshots, policy: &Policy, filter: &SnapshotFilter) -> Plan {
     let id_digits = snapshots.short_id_digits();
@@ -156,6 +159,8 @@ fn judge(
     let newest = handles.iter().filter(|handle| !is_ahead(handle)).find_map(SnapshotHandle::time);
     let whole = handles.iter().filter(|handle| !is_ahead(handle) && !has_errors(handle));
     let newest_whole = last_made(whole, ahead).map(|handle| handle.snapshot.id);
+    let made_last =
+        last_made(handles.iter().filter(|handle| !is_ahead(handle)), ahead).map(|handle| handle.snapshot.id);
     let mut counts = buckets::Counts::new(policy);
     let mut last = policy.last;
     let mut decisions = Vec::with_capacity(handles.len());
@@ -183,6 +188,9 @@ fn judge(
         kept.extend(is_tagged.then_some((Reason::Tag, Until::OPEN)));
         if kept.is_empty() && newest_whole == Some(snapshot.snapshot.id) {
             kept.push((Reason::NewestWhole, Until::newer(1)));
+        }
+        if kept.is_empty() && made_last == Some(snapshot.snapshot.id) {
+            kept.push((Reason::MadeLast, Until::newer(1)));
         }
         let until = kept.iter().fold(Until::default(), |until, (_, other)| until.or(*other));
         decisions.push(Decision { snapshot, reasons: kept.into_iter().map(|(reason, _)| reason).collect(), until });

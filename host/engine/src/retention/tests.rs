@@ -104,7 +104,7 @@ fn plans_larger_than_anybody_means_are_refused() {
     assert_eq!(check(daily(12), &policy), Err(Excess::Many { removed: 11, snapshots: 12 }));
     assert_eq!(check(daily(24), &Policy { last: 12, ..policy }), Ok(()), "half is not more than half");
     let nothing = Policy { tags: vec!["none".into()], ..Policy::default() };
-    assert!(matches!(check(flawed(daily(1), &[0]), &nothing), Err(Excess::WholeGroup { .. })));
+    assert_eq!(check(flawed(daily(1), &[0]), &nothing), Ok(()), "the one made last stays");
     assert!(matches!(check(daily(2), &nothing), Err(Excess::WholeGroup { .. })), "caution keeps one, no rule does");
     assert_eq!(check(daily(1), &nothing), Ok(()), "nothing goes");
 }
@@ -173,6 +173,18 @@ fn the_newest_without_errors_is_the_one_that_its_writer_made_last_whatever_its_d
     snapshots[3].snapshot.writer = writer;
     let policy = Policy { last: 1, ..Policy::default() };
     assert_eq!(kept(snapshots, &policy), expected(&[(0, "last"), (9, "newest without errors")]));
+}
+
+#[test]
+fn the_one_made_last_is_kept_whatever_its_date_where_none_is_free_of_errors() {
+    let mut snapshots = daily(3);
+    // The store's clock stood in 1972 when it was made.
+    let stored = Some(Timestamp { seconds: 1000 * DAY, nanoseconds: 0 });
+    snapshots.push(SnapshotHandle { stored, ..snapshot(9, "h", 0) });
+    let writer = snapshots[0].snapshot.writer;
+    snapshots.iter_mut().for_each(|handle| handle.snapshot.writer = writer);
+    let policy = Policy { last: 1, ..Policy::default() };
+    assert_eq!(kept(flawed(snapshots, &[0, 1, 2, 9]), &policy), expected(&[(0, "last"), (9, "made last")]));
 }
 
 proptest! {

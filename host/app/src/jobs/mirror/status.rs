@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use credenza_engine::Snapshots;
 use credenza_engine::flags::Flags;
 use credenza_engine::mirror::{self, Marker};
+use credenza_engine::{Error as EngineError, SnapshotName, Snapshots};
 use credenza_model::{SnapshotId, Timestamp};
 
 use super::super::recording::Cause;
@@ -55,6 +55,12 @@ pub async fn status(app: &App, mirror: &Mirror, now: Timestamp) -> Result<Standi
     let open = open(app, mirror, StoreUse::Read).await?;
     let all = open.repository.snapshots().await?;
     let (cuts, flags) = (cuts_of(&all, mirror), Flags::load(&open.repository).await?);
+    // Nothing is up to date with a cut that cannot be read and may be the newest.
+    if let Err(unread @ (EngineError::NewestUnreadable { .. } | EngineError::Damage(_))) =
+        cuts.find(&SnapshotName("latest".to_owned()))
+    {
+        return Err(unread.into());
+    }
     let newest = cuts.whole.last();
     let mut targets = Vec::new();
     for word in &mirror.to {
