@@ -5,8 +5,9 @@
 //!    nothing was answered for [`SILENCE_MAX`].** A refusal is an answer, and so is "not now"; what never came back, or broke off, is none. An
 //!    entry that got no whole answer is no proof of either, so the other side is asked for something else then. If that is not answered, it was
 //!    away, and the entry is asked for again when it is back: [`ABSENCES_MAX`] times, for the entry may be what takes it down.
-//! 2. **The run ends when [`ROW_MAX`] entries in a row failed and might do better later, or [`LONG_ROW`] of them and over [`ROW_TIME`].** In a row
-//!    means in the order in which entries are taken, whichever answer came first.
+//! 2. **The run ends when no entry succeeded for [`ROW_TIME`], though [`LONG_ROW`] of them or more were asked for and might do better later.** They are
+//!    counted in the order in which entries are taken, whichever answer came first. How many fail in a shorter time decides nothing: thousands of
+//!    neighbours may, and those behind them are read.
 //!
 //! Owned here: these rules. Refused here: trying a call again (`connect::wrap::Retry`, which has done so before anything fails here, and paces what is
 //! asked here). Called by `backup` for the source, by `restore` for the destination, and by `blobs` for the
@@ -26,11 +27,9 @@ use crate::{Error, Result};
 const SILENCE_MAX: Duration = Duration::from_mins(5);
 /// How often an entry is asked for again because the other side was away.
 const ABSENCES_MAX: u8 = 8;
-/// Entries that may fail one after the other.
-const ROW_MAX: u32 = 256;
-/// Those that may in a long time: more than are asked for at once, so that a few neighbours cannot be a row however long each takes.
+/// Entries that make a row: more than are asked for at once, so that a few neighbours cannot be one however long each takes.
 const LONG_ROW: u32 = 64;
-/// What is a long time: an entry has tries for some two minutes.
+/// How long a row may last: an entry has tries for some two minutes.
 const ROW_TIME: Duration = Duration::from_mins(30);
 
 /// When the other side of a run answered last.
@@ -206,9 +205,9 @@ impl Row {
             Err(_) => return Ok(()),
         };
         self.since = if self.failed == 0 { *at } else { self.since };
-        self.failed += 1;
+        self.failed = self.failed.saturating_add(1);
         let time = at.saturating_sub(self.since);
-        if self.failed < ROW_MAX && (self.failed < LONG_ROW || time < ROW_TIME) {
+        if self.failed < LONG_ROW || time < ROW_TIME {
             return Ok(());
         }
         let (side, entries) = (self.side, self.failed);
@@ -276,16 +275,19 @@ mod tests {
         };
         let mut row = liveness.row();
         for _ in 0..10 {
-            failures(&mut row, ROW_MAX - 1, Duration::ZERO).unwrap();
+            failures(&mut row, 100_000, Duration::from_millis(10)).unwrap();
             row.take(Ok(()), doing).unwrap();
             failures(&mut row, LONG_ROW - 1, Duration::from_hours(1)).unwrap();
             row.take(Ok(()), doing).unwrap();
         }
         let denied = ConnectError::new(ErrorClass::Denied, "s3.access-denied", "not for you");
         let denied = liveness.failed(denied);
-        (0..2 * ROW_MAX).for_each(|_| row.take(Err(&denied), doing).unwrap());
-        let long = failures(&mut liveness.row(), ROW_MAX, Duration::ZERO);
-        assert!(matches!(long, Err(Error::Fruitless { entries: ROW_MAX, seconds: 0, .. })), "{long:?}");
+        (0..2 * LONG_ROW).for_each(|_| {
+            hands.pass(Duration::from_mins(2));
+            row.take(Err(&denied), doing).unwrap();
+        });
+        let fast = failures(&mut liveness.row(), 1_000_000, Duration::from_millis(10));
+        assert!(matches!(fast, Err(Error::Fruitless { entries: 180_001, seconds: 1800, .. })), "{fast:?}");
         let slow = failures(&mut liveness.row(), LONG_ROW, Duration::from_mins(2));
         assert!(matches!(slow, Err(Error::Fruitless { entries: LONG_ROW, seconds: 7560, .. })), "{slow:?}");
     }

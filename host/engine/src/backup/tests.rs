@@ -631,8 +631,8 @@ async fn an_object_that_takes_its_source_down_whenever_it_is_read_is_left_out_af
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
-    // However fast they fail, and however few they are when it takes long.
-    for (objects, pass) in [(300, 0), (80, 2)] {
+    // As soon as that takes long, however many they are.
+    for (objects, seconds) in [(300, 10), (80, 120)] {
         let clock = Arc::new(TestClock::default());
         let hands = Arc::clone(&clock);
         let inner = MemorySource::new();
@@ -640,7 +640,7 @@ async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
             inner.put(format!("{number:05}").as_str(), b"never read".to_vec());
         }
         let read = move |_: usize, _: Opened| {
-            hands.pass(Duration::from_mins(pass));
+            hands.pass(Duration::from_secs(seconds));
             Err(transient("s3.unavailable"))
         };
         let store = MemoryStore::new();
@@ -650,6 +650,19 @@ async fn a_source_of_which_no_object_can_be_read_ends_the_run() {
         assert!(matches!(&ended, Err(Error::Fruitless { side: "source", .. })), "{objects}: {ended:?}");
         assert!(repository.snapshots().await.unwrap().whole.is_empty(), "nothing is committed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_neighbours_that_fail_fast_keep_nobody_from_those_behind_them() {
+    let inner = MemorySource::new();
+    (0..1010).for_each(|number| inner.put(format!("{number:05}").as_str(), b"some".to_vec()));
+    let read = |_: usize, opened: Opened| match opened.entry.key.as_bytes() {
+        key if key < b"01000".as_slice() => Err(transient("s3.unavailable")),
+        _ => Ok(opened),
+    };
+    let repository = repository(Arc::new(MemoryStore::new()), secret(), None).await;
+    let report = backed_up(&repository, moody(inner, &Away::default(), read), false).await;
+    assert_eq!((report.entries, report.errors, report.read), (1010, 1000, 10));
 }
 
 /// Tells its entries in this order, one a page.

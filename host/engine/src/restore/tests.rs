@@ -342,7 +342,7 @@ async fn a_store_that_answers_nothing_for_minutes_ends_the_restore() {
     );
 }
 
-/// Its objects are begun without a request and published by one; each request that nobody answers takes a minute.
+/// Its objects are begun without a request and published by one; each request that nobody answers takes a minute, and each that fails five seconds.
 #[derive(Clone)]
 struct Distant {
     inner: MemoryDestination,
@@ -425,6 +425,7 @@ impl Writer for DistantWriter {
     async fn finish(&mut self, last: Payload) -> credenza_connect::Result<Vec<String>> {
         self.distant.request()?;
         if !self.distant.asked.fetch_add(1, SeqCst).is_multiple_of(self.distant.takes_one_in) {
+            self.distant.clock.pass(Duration::from_secs(5));
             return Err(credenza_connect::Error::new(ErrorClass::Transient, "s3.unavailable", "it failed"));
         }
         self.inner.finish(last).await
