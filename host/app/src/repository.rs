@@ -128,10 +128,11 @@ impl App {
         if !beside_others {
             occupied::require_vacant(place, &*store.connector).await?;
         }
-        if let Some(known) = self.known(place, store.server.as_deref())?.into_iter().next() {
+        let before = self.known(place, store.server.as_deref())?.into_iter().next();
+        let created = Repository::create(Arc::clone(&store.connector), options).await?;
+        if let Some(known) = before {
             self.notice(Notice::KnownBefore { place: place.label(), known });
         }
-        let created = Repository::create(Arc::clone(&store.connector), options).await?;
         let known = KnownRepository {
             id: created.repository.to_string(),
             owner: created.owner.to_string(),

@@ -45,6 +45,14 @@ pub enum Error {
         /// The store.
         place: String,
     },
+    /// There is no config, and there are objects that only a repository has: it was one.
+    #[error("{place} holds no `config`, but `{example}`: it is what is left of a repository")]
+    Remains {
+        /// The store.
+        place: String,
+        /// One of them.
+        example: StoreKey,
+    },
     /// The secret given opens no key of the repository.
     #[error("the {secret} opens no key of the repository ({slots} of its keys open with one{})", and_damaged(damaged))]
     WrongSecret {

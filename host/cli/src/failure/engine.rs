@@ -20,6 +20,9 @@ impl From<EngineError> for Failure {
             EngineError::RepositoryExists { .. } => {
                 Self::new(what).hint("use it as it is, or choose another folder or prefix for a new one")
             }
+            EngineError::Remains { .. } => Self::new(what).exit(Exit::DamageFound).hint(
+                "nothing was written; put `config` back from a copy of that repository, or as the bucket kept it (-o as_of=TIME), or choose another folder or prefix for a new one",
+            ),
             EngineError::WrongSecret { .. }
             | EngineError::TooCostly { .. }
             | EngineError::SecretMissing

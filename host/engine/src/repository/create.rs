@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
+use credenza_connect::{ErrorClass, Pages, Payload, PutOptions, Store};
 use credenza_format::{
-    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, ParityRate, config_key, copy_key,
-    slot_key,
+    Access, ChunkerConfig, ChunkerParams, Config, Hex, Keyring, Keys, NewSlot, ObjectKind, ParityRate, config_key,
+    copy_key, slot_key,
 };
 use credenza_model::{RepositoryId, StoreKey, Timestamp};
 
@@ -15,6 +15,9 @@ use super::two_copies::{fetch_copy, put_text};
 use super::{Repository, Secret, fetch, random_id};
 use crate::clock::{Clock, SystemClock};
 use crate::{Error, Result};
+
+/// Objects that a page is asked for: one that is a repository's says enough.
+const LOOKED_AT: usize = 16;
 
 /// How a repository is created.
 pub struct CreateOptions {
@@ -60,7 +63,7 @@ impl Repository {
     /// Creates a repository in an empty store.
     ///
     /// # Errors
-    /// [`Error::RepositoryExists`] when there is one, [`Error::NoLock`] when the store cannot lock and is to; the connector's error when it cannot
+    /// [`Error::RepositoryExists`] when there is one, [`Error::Remains`] when there was one, [`Error::NoLock`] when the store cannot lock and is to; the connector's error when it cannot
     /// be written.
     pub async fn create(store: Arc<dyn Store>, options: &CreateOptions) -> Result<Created> {
         let info = store.info().await.map_err(Error::connector("opening the store"))?;
@@ -68,6 +71,9 @@ impl Repository {
         if fetch(&*store, &config_key).await?.is_some() || fetch_copy(&*store, &copy_key(&config_key)).await?.is_some()
         {
             return Err(Error::RepositoryExists { place: info.identity });
+        }
+        if let Some(example) = remains(&*store).await? {
+            return Err(Error::Remains { place: info.identity, example });
         }
         let repository = RepositoryId::new(random_id()?);
         let created = SystemClock.now().wall;
@@ -105,6 +111,28 @@ impl Repository {
         let caveats = store.info().await.map_err(Error::connector("looking at the store"))?.caveats;
         Ok(Created { repository, owner: keys.owner(), traits, caveats })
     }
+}
+
+/// An object of snapshots and their contents, none of which is there before a config is. What an attempt to create left is none.
+async fn remains(store: &dyn Store) -> Result<Option<StoreKey>> {
+    for kind in [ObjectKind::Snapshot, ObjectKind::Index, ObjectKind::MetaPack, ObjectKind::DataPack] {
+        let folder = format!("{}/", kind.folder());
+        let mut pages = Pages::new(store, &folder).of(LOOKED_AT);
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => {
+                    if let Some(found) = page.into_iter().find(|object| ObjectKind::parse(&object.key).is_some()) {
+                        return Ok(Some(found.key));
+                    }
+                }
+                Ok(None) => break,
+                // Whoever may only add finds nothing out.
+                Err(cause) if cause.class == ErrorClass::Denied => break,
+                Err(cause) => return Err(Error::connector(format!("listing `{folder}`"))(cause)),
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn keyring(options: &CreateOptions) -> Result<Keyring> {

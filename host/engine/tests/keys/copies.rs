@@ -79,6 +79,31 @@ async fn a_lost_config_is_told_at_opening_and_keeps_a_second_repository_from_bei
 }
 
 #[tokio::test]
+async fn no_repository_is_created_over_what_is_left_of_another() {
+    let kept = ["snapshot/", "index/", "meta/", "data/"];
+    for folder in kept {
+        let (store, _) = repository().await;
+        let gone: Vec<StoreKey> = store.keys().into_iter().filter(|key| !key.as_str().starts_with(folder)).collect();
+        gone.iter().for_each(|key| store.tamper(key, None));
+        let left = store.keys();
+        let refused = Repository::create(Arc::new(store.clone()), &CreateOptions::new(key_file(1))).await;
+        assert!(
+            matches!(&refused, Err(Error::Remains { example, .. }) if left.contains(example)),
+            "{folder}: {refused:?}"
+        );
+        assert_eq!(store.keys(), left, "nothing was written");
+    }
+    // What an attempt that was cut off leaves, and what is nobody's, is in nobody's way.
+    let (store, _) = repository().await;
+    let is_of_create = |key: &StoreKey| key.as_str().starts_with("key/") || key.as_str().starts_with("copy/key/");
+    let gone: Vec<StoreKey> = store.keys().into_iter().filter(|key| !is_of_create(key)).collect();
+    gone.iter().for_each(|key| store.tamper(key, None));
+    let stray = StoreKey::new("snapshot/notes.txt").unwrap();
+    store.put(&stray, Payload::from(b"a folder".to_vec()), &PutOptions::default()).await.unwrap();
+    Repository::create(Arc::new(store), &CreateOptions::new(key_file(1))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_repository_in_plain_text_that_was_put_in_place_is_not_passed_over_in_silence() {
     let (store, _) = repository().await;
     let other = MemoryStore::new();
