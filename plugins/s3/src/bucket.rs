@@ -1,5 +1,6 @@
 //! A bucket that answers: requests whose failures are errors, documents whose root is what was asked for, pages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -7,11 +8,25 @@ use credenza_sdk::http::Request;
 use credenza_sdk::{Config, Error, ErrorClass, Result};
 
 use crate::fault::{self, Failure};
-use crate::listing::{Cursor, PAGE_BYTES_MAX, Page, PageError, Question};
+use crate::listing::{Cursor, Listed, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Page, PageError, Question};
 use crate::place::Place;
 use crate::wire::{Answer, Wire, request};
 pub(crate) use credenza_sdk::shown;
 use credenza_sdk::xml::Element;
+
+/// Keys that a page of versions may lack and that are asked for one by one.
+const MISSING_MAX: usize = 1000;
+/// Versions that a key may have which is asked for by itself.
+const VERSIONS_MAX: usize = 100_000;
+
+/// What the plain listing tells and a page of versions does not.
+#[derive(Default)]
+struct Untold {
+    /// Keys among those of the page, each with whether it is a folder.
+    missing: Vec<(Vec<u8>, bool)>,
+    /// A key behind all of the page.
+    behind: Option<Vec<u8>>,
+}
 
 /// The place and the way to it.
 #[derive(Debug, Clone)]
@@ -93,44 +108,105 @@ impl<W: Wire> Bucket<W> {
         Err(fault::not_s3(action, &place, expected, &format!("`{}`", document.name.escape_debug())))
     }
 
-    /// A page of a listing. One of versions that is said to be the last is held against the plain listing before that is believed: there
-    /// are servers that stop early and say nothing.
+    /// A page of a listing. One of versions is held against the plain listing of the same keys before it is believed: there are servers that leave some
+    /// out, or stop early, and say nothing. What is missing is asked for by itself.
     ///
     /// # Errors
-    /// When the bucket cannot be listed, or the answer is no page.
+    /// When the bucket cannot be listed, or the answer is no page; when the two listings contradict each other.
     pub(crate) fn page(&self, question: &Question, cursor: Option<&Cursor>) -> Result<Page> {
         let page = self.told_page(question, cursor)?;
-        if !question.versions || page.next.is_some() {
-            return Ok(page);
-        }
         let before = match cursor {
             Some(Cursor::After { key, .. }) => Some(key.as_slice()),
             _ => question.start_after.as_deref(),
         };
-        match self.key_behind(question, page.last_key().max(before))? {
+        // A page that tells no further key and goes on leaves none out.
+        if !question.versions || page.next.is_some() && page.last_key() <= before {
+            return Ok(page);
+        }
+        let Untold { missing, behind } = self.untold(question, before, &page)?;
+        let page = self.completed(page, missing)?;
+        match behind.filter(|_| page.next.is_none()) {
             None => Ok(page),
             // It may be new: then the listing of versions tells it when it is asked to go on.
             Some(key) => page.continued().ok_or_else(|| self.contradiction(&key)),
         }
     }
 
-    /// A key that a plain listing tells behind a place. One that tells keys from before it is in another order or cannot begin there: then
-    /// it says nothing of what is missing.
-    fn key_behind(&self, question: &Question, place: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
-        let start_after = place.map(<[u8]>::to_vec);
-        // Two, because the folder that the place lies in may come first.
-        let plain = Question { versions: false, start_after, page_objects: 2, ..question.clone() };
-        let mut cursor = None;
+    /// What the plain listing tells and a page of versions does not. A plain listing that tells keys from before the place where it is to begin is in another
+    /// order or cannot begin there: then it says nothing of what is missing.
+    fn untold(&self, question: &Question, before: Option<&[u8]>, page: &Page) -> Result<Untold> {
+        let told: BTreeSet<&[u8]> =
+            page.objects.iter().map(|listed| &listed.key).chain(&page.folders).map(Vec::as_slice).collect();
+        let last = page.last_key().max(before);
+        // Two more, because the folder that the place lies in may come first, and one tells that there are others behind.
+        let page_objects = u32::try_from(told.len()).unwrap_or(PAGE_OBJECTS_MAX).saturating_add(2);
+        let start_after = before.map(<[u8]>::to_vec);
+        let plain = Question { versions: false, start_after, page_objects, ..question.clone() };
+        let (mut untold, mut cursor) = (Untold::default(), None);
         loop {
-            let page = self.told_page(&plain, cursor.as_ref())?;
-            if plain.demand_start(&page).is_err() {
-                return Ok(None);
+            let listed = self.told_page(&plain, cursor.as_ref())?;
+            if plain.demand_start(&listed).is_err() {
+                return Ok(Untold::default());
             }
-            let mut reported = page.objects.iter().map(|listed| &listed.key).chain(&page.folders);
-            match (reported.find(|key| plain.wants(key)), page.next) {
-                (Some(key), _) => return Ok(Some(key.clone())),
-                (None, None) => return Ok(None),
-                (None, next) => cursor = next,
+            let reaches = listed.last_key() >= last;
+            let keys = listed.objects.into_iter().map(|listed| (listed.key, false));
+            for (key, is_folder) in keys.chain(listed.folders.into_iter().map(|folder| (folder, true))) {
+                if !plain.wants(&key) || told.contains(key.as_slice()) {
+                    continue;
+                }
+                if Some(key.as_slice()) > last {
+                    untold.behind.get_or_insert(key);
+                } else if untold.missing.len() < MISSING_MAX {
+                    untold.missing.push((key, is_folder));
+                } else {
+                    return Err(self.contradiction(&key));
+                }
+            }
+            let is_known = untold.behind.is_some() || reaches && page.next.is_some();
+            match listed.next.filter(|_| !is_known) {
+                None => return Ok(untold),
+                next => cursor = next,
+            }
+        }
+    }
+
+    /// The page with the versions of what is missing in it.
+    fn completed(&self, mut page: Page, missing: Vec<(Vec<u8>, bool)>) -> Result<Page> {
+        let is_sorted = page.objects.is_sorted_by_key(|listed| &listed.key);
+        for (key, is_folder) in missing {
+            if is_folder {
+                page.folders.push(key);
+                continue;
+            }
+            let versions = self.versions_of(&key)?;
+            // What is in neither listing any more was deleted meanwhile.
+            if versions.is_empty() && self.is_listed(&key)? {
+                return Err(self.contradiction(&key));
+            }
+            page.objects.extend(versions);
+        }
+        if is_sorted {
+            // Of one key they stay as they are.
+            page.objects.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        Ok(page)
+    }
+
+    /// All versions of one key, as the server tells them when it is asked for nothing else.
+    fn versions_of(&self, full: &[u8]) -> Result<Vec<Listed>> {
+        let question =
+            Question { versions: true, prefix: full.to_vec(), page_objects: PAGE_OBJECTS_MAX, ..Question::default() };
+        let (mut versions, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.told_page(&question, cursor.as_ref())?;
+            let passed = page.objects.last().is_some_and(|last| last.key.as_slice() > full);
+            versions.extend(page.objects.into_iter().filter(|listed| listed.key == full));
+            if versions.len() > VERSIONS_MAX {
+                return Err(self.contradiction(full));
+            }
+            match page.next.filter(|_| !passed) {
+                None => return Ok(versions),
+                next => cursor = next,
             }
         }
     }
@@ -178,7 +254,7 @@ impl<W: Wire> Bucket<W> {
 
     fn contradiction(&self, key: &[u8]) -> Error {
         let message = format!(
-            "listing failed: {} ends its listing of versions before {}, which its plain listing tells",
+            "listing failed: {} leaves {} out of its listing of versions, which its plain listing tells",
             self.place.bucket_name(),
             shown(key)
         );

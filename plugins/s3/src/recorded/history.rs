@@ -15,7 +15,7 @@ fn versions_are_listed_and_read_by_id() {
     assert_eq!(marker.version, Some(Version { id: "v2".to_owned(), latest: true, deleted: true }));
     bucket.read(version.clone(), None, version.fingerprint.as_deref()).unwrap();
     let requests = asked(&bucket);
-    assert_eq!(requests[1].line(), "GET ?list-type=2&encoding-type=url&max-keys=2&start-after=l", "is that the end?");
+    assert_eq!(requests[1].line(), "GET ?list-type=2&encoding-type=url&max-keys=4", "is that all?");
     assert_eq!((requests[2].line().as_str(), requests[2].header("if-match")), ("GET /k?versionId=v1", Some("\"e\"")));
 }
 
@@ -117,7 +117,7 @@ fn a_page_of_versions_that_leaves_nothing_is_not_the_end_of_a_repository() {
     let young = versions_until(&[("a", "9", 9, false), ("a", "8", 8, false)], &behind("a", "8"));
     let old = versions_until(&[("a", "4", 4, false)], &behind("a", "4"));
     let older = versions(&[("a", "3", 3, false), ("b", "1", 1, false)]);
-    let store = bucket(&past, vec![young, old, older, page(&[], None)]);
+    let store = bucket(&past, vec![young, page(&["a"], None), old, older, page(&[], None)]);
     let mut reported = Vec::new();
     let mut cursor = None;
     loop {
@@ -129,7 +129,7 @@ fn a_page_of_versions_that_leaves_nothing_is_not_the_end_of_a_repository() {
     }
     assert_eq!(reported, [("a".to_owned(), "4".to_owned()), ("b".to_owned(), "1".to_owned())]);
     let lines: Vec<String> = asked(&store).iter().map(Asked::line).collect();
-    assert!(lines[1].ends_with("&key-marker=a&version-id-marker=8"), "{lines:?}");
+    assert!(lines[2].ends_with("&key-marker=a&version-id-marker=8"), "{lines:?}");
 }
 
 #[test]
@@ -160,8 +160,37 @@ fn a_listing_of_versions_that_stops_early_is_held_against_the_plain_one() {
     assert_eq!(keys(&walk(&goes_on, &wish, 10).unwrap()), ["a", "b"], "it told the rest when asked again");
     let lines: Vec<String> = asked(&goes_on).iter().map(Asked::line).collect();
     assert!(lines[2].ends_with("&key-marker=a&version-id-marker=1"), "{lines:?}");
-    let unordered = bucket(&[], vec![versions(&[("b", "1", 1, false)]), page(&["a", "c"], None)]);
-    assert_eq!(keys(&walk(&unordered, &wish, 10).unwrap()), ["b"], "no order tells what is missing");
+    let after = ScanOptions { start_after: Some(b"a".to_vec()), ..wish };
+    let unordered = bucket(&[], vec![versions(&[("d", "1", 1, false)]), page(&["A", "c"], None)]);
+    assert_eq!(keys(&walk(&unordered, &after, 10).unwrap()), ["d"], "no order tells what is missing");
+}
+
+#[test]
+fn what_a_listing_of_versions_leaves_out_among_others_is_asked_for_by_itself() {
+    let all = |replies| bucket(&[("versions", "true")], replies);
+    let first = || versions_until(&[("a", "1", 1, false), ("d", "1", 1, false)], &behind("d", "1"));
+    let last = || [versions(&[("e", "1", 1, false)]), page(&["e"], None)];
+    let lacking = || vec![first(), page(&["a", "b", "c", "d"], Some("more"))];
+    let of = |key: &str| versions(&[(key, "2", 2, false), (key, "1", 1, false), (&format!("{key}x"), "1", 1, false)]);
+
+    let told = all([lacking(), vec![of("b"), of("c")], last().into()].concat());
+    assert_eq!(keys(&walk(&told, &everything(), 10).unwrap()), ["a", "b", "b", "c", "c", "d", "e"]);
+    let lines: Vec<String> = asked(&told).iter().map(Asked::line).collect();
+    assert!(lines[1].contains("list-type=2") && lines[1].contains("max-keys=4"), "{lines:?}");
+    assert!(lines[2].contains("prefix=b") && lines[3].contains("prefix=c"), "{lines:?}");
+
+    // One was deleted for good between the two listings; of the other nothing tells a version.
+    let gone = vec![versions(&[]), page(&[], None)];
+    let told = all([lacking(), gone, vec![of("c")], last().into()].concat());
+    assert_eq!(keys(&walk(&told, &everything(), 10).unwrap()), ["a", "c", "c", "d", "e"]);
+    let contradicted = vec![versions(&[("bx", "1", 1, false)]), page(&["b"], None)];
+    let error = walk(&all([lacking(), contradicted].concat()), &everything(), 10).unwrap_err();
+    assert_eq!((error.class, error.reason.as_str()), (ErrorClass::Corrupt, "s3.versions-cut-short"), "{error:?}");
+    assert!(error.message.contains("leaves \"b\" out"), "{error:?}");
+
+    let wish = ScanOptions { as_of: Some(Timestamp { seconds: 1_704_067_209, nanoseconds: 0 }), ..everything() };
+    let told = bucket(&[], [lacking(), vec![of("b"), of("c")], last().into()].concat());
+    assert_eq!(keys(&walk(&told, &wish, 10).unwrap()), ["a", "b", "c", "d", "e"], "one version of each");
 }
 
 #[test]
