@@ -611,6 +611,12 @@ impl Damage {
         Self { object: object.to_string(), kind, chunk: None, detail: detail.into() }
     }
 
+    /// What a store says itself that is wrong with an object: a disk lost some of it, or something else lies in its place; else it has another length.
+    pub(crate) fn of_answer(object: &StoreKey, cause: ConnectError) -> Self {
+        let kind = if cause.reason.starts_with("file.") { DamageKind::Corrupt } else { DamageKind::Size };
+        Self::new(object, kind, cause.message)
+    }
+
     pub(crate) fn of_chunk(object: impl ToString, kind: DamageKind, chunk: ChunkId, detail: impl Into<String>) -> Self {
         Self { object: object.to_string(), kind, chunk: Some(chunk), detail: detail.into() }
     }

@@ -282,6 +282,25 @@ fn servers_that_list_or_write_in_their_own_way_are_put_up_with() {
 }
 
 #[test]
+fn what_a_server_leaves_out_of_its_listing_of_versions_is_backed_up_all_the_same() -> Result<()> {
+    let (server, _, precious) = start()?;
+    server.buckets.create_versioned("source");
+    bucket::fill_many(&server.buckets, "source", 900);
+    server.faults().add(Rule::new(Fault::VersionsLeftOut).in_bucket("source").on(&[Operation::ListObjectVersions]));
+    for option in [&[][..], &["-o", "versions=true"]] {
+        let run = precious.setup.credenza.run([&["--json", "backup", "@live"], option].concat())?;
+        let snapshot = snapshot_of(&run.expect_code(0)?.summary()?)?;
+        let target = precious.setup.restore(&snapshot, &format!("target {}", option.len()))?;
+        ensure!(server.faults().struck() > 0, "the fault never struck");
+        for key in server.buckets.keys("source") {
+            let stored = server.buckets.get("source", &key).context("just listed")?;
+            ensure!(std::fs::read(target.join(&key))? == stored.body(), "{key} has other bytes");
+        }
+    }
+    precious.expect_intact()
+}
+
+#[test]
 fn a_storm_of_503_lowers_the_requests_in_flight_and_they_recover() -> Result<()> {
     let (server, _, precious) = start()?;
     bucket::fill_many(&server.buckets, "source", 600);

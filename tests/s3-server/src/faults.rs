@@ -80,6 +80,8 @@ pub enum Fault {
     StartAfterIgnored,
     /// Each page is the first page and says that there is more.
     ListingEndless,
+    /// A page of versions tells nothing of one key in three, unless it is asked for that key by itself.
+    VersionsLeftOut,
 }
 
 #[derive(Debug, Clone)]
@@ -269,6 +271,7 @@ pub(crate) struct Quirks {
     pub(crate) repeats: bool,
     pub(crate) start_after_ignored: bool,
     pub(crate) endless: bool,
+    pub(crate) versions_left_out: bool,
 }
 
 impl Quirks {
@@ -280,6 +283,7 @@ impl Quirks {
             repeats: fault == Some(&Fault::ListingRepeats),
             start_after_ignored: fault == Some(&Fault::StartAfterIgnored),
             endless: fault == Some(&Fault::ListingEndless),
+            versions_left_out: fault == Some(&Fault::VersionsLeftOut),
         }
     }
 }

@@ -22,6 +22,13 @@ pub(super) fn from_io(act: &str, object: impl Display, error: &std::io::Error) -
     }
 }
 
+/// The error of a read, of the same class wherever the bytes are read in the end. One of our own stays as it is.
+pub(super) fn of_read(cause: std::io::Error) -> std::io::Error {
+    let Some(errno) = Errno::from_io_error(&cause) else { return cause };
+    let (class, reason) = classify(errno);
+    std::io::Error::other(Error::new(class, reason, format!("reading failed: {cause}")))
+}
+
 fn classify(errno: Errno) -> (ErrorClass, &'static str) {
     match errno {
         Errno::NOENT | Errno::NOTDIR => (ErrorClass::NotFound, "file.not-found"),

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::attributes::fingerprint;
+use super::cause::of_read;
 use super::platform::posix::{Errno, pread};
 use super::platform::{Extent, extent_at, status_of};
 use crate::Error;
@@ -94,7 +95,14 @@ impl FileReader {
 }
 
 impl Read for FileReader {
+    /// What the disk has lost is told from what is worth another try.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_verified(buffer).map_err(of_read)
+    }
+}
+
+impl FileReader {
+    fn read_verified(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() || self.has_ended {
             return Ok(0);
         }
@@ -140,6 +148,15 @@ mod tests {
             FileReader::new(copy, 0, stated).beyond_end().read_to_end(&mut read).unwrap();
             assert_eq!(read, [7; 5000], "{stated}");
         }
+    }
+
+    #[test]
+    fn what_the_disk_has_lost_is_corrupt_and_no_reason_to_try_again() {
+        // Nothing is mapped at the beginning of any process: the kernel answers with EIO.
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut reader = FileReader::new(OwnedFd::from(memory), 0, 4096);
+        let error = Error::from_io(reader.read(&mut [0; 100]).unwrap_err());
+        assert_eq!((error.class, error.reason.as_str()), (crate::ErrorClass::Corrupt, "file.medium"), "{error}");
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Examiner {
             Ok(piece) if piece.len() as u64 == length => Ok(Ok(Some(piece))),
             Ok(_) => Ok(Err(size(format!("it ends before the {} bytes that it is listed with", object.size)))),
             Err(cause) if cause.class == ErrorClass::NotFound => Ok(Ok(None)),
-            Err(cause) if cause.class == ErrorClass::Corrupt => Ok(Err(size(cause.message))),
+            Err(cause) if cause.class == ErrorClass::Corrupt => Ok(Err(Damage::of_answer(key, cause))),
             Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
         }
     }

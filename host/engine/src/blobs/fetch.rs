@@ -56,7 +56,7 @@ pub(crate) async fn read_part(
 fn damage_of(key: &StoreKey, cause: ConnectError, goes_on: bool) -> Result<Damage, ConnectError> {
     match cause.class {
         ErrorClass::NotFound => Ok(Damage::new(key, DamageKind::Missing, "the pack is not in the store")),
-        ErrorClass::Corrupt => Ok(Damage::new(key, DamageKind::Size, cause.message)),
+        ErrorClass::Corrupt => Ok(Damage::of_answer(key, cause)),
         ErrorClass::Configuration | ErrorClass::Exhausted | ErrorClass::Internal => Err(cause),
         _ if goes_on => {
             let detail =

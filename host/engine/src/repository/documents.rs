@@ -248,9 +248,7 @@ pub(crate) async fn fetch_up_to(
     match answer {
         Ok(bytes) => Ok(Some(Ok(bytes))),
         Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
-        Err(cause) if cause.class == ErrorClass::Corrupt => {
-            Ok(Some(Err(Damage::new(key, DamageKind::Size, cause.message))))
-        }
+        Err(cause) if cause.class == ErrorClass::Corrupt => Ok(Some(Err(Damage::of_answer(key, cause)))),
         Err(cause) => Err(Error::connector(format!("reading `{key}` of the repository"))(cause)),
     }
 }

@@ -113,8 +113,15 @@ pub(crate) async fn read_twofold<T>(
         bytes.and_then(|bytes| decode(&key, name, &bytes).map(|document| (bytes, document)))
     };
     // In the order in which they are written, so that what is written meanwhile is not taken for lost.
-    let first = fetch(store, &key).await?.map(|bytes| decoded(&key, bytes));
+    let first = fetch(store, &key).await;
     let copy = fetch_copy(store, &copied).await?.map(|bytes| decoded(&copied, bytes));
+    let first = match first {
+        // Whoever may read the copy was to read the document as well.
+        Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Denied && matches!(copy, Some(Ok(_))) => {
+            Some(Err(Damage::new(&key, DamageKind::Unreadable, cause.message)))
+        }
+        first => first?.map(|bytes| decoded(&key, bytes)),
+    };
     Ok(TwoCopies::new(key.clone(), first, copy, revision))
 }
 

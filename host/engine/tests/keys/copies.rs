@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use credenza_connect::memory::MemoryStore;
-use credenza_connect::{Payload, PutOptions, Store};
+use credenza_connect::wrap::{Fault, FaultKind, call};
+use credenza_connect::{ErrorClass, Payload, PutOptions, Store};
 use credenza_engine::check::{self, CheckOptions};
 use credenza_engine::repair::{self, Mend, RepairOptions};
 use credenza_engine::{CreateOptions, DamageKind, Error, Repository, RunContext, Secret, SlotLock, key_slots};
@@ -76,6 +77,20 @@ async fn a_lost_config_is_told_at_opening_and_keeps_a_second_repository_from_bei
     let options = CreateOptions::new(key_file(1));
     let refused = Repository::create(Arc::new(store), &options).await;
     assert!(matches!(refused, Err(Error::RepositoryExists { .. })));
+}
+
+#[tokio::test]
+async fn what_a_disk_has_lost_or_nobody_may_read_is_read_by_its_copy() {
+    let (store, _) = repository().await;
+    for class in [ErrorClass::Corrupt, ErrorClass::Denied] {
+        // The config and its copy, then two slots and theirs: each by itself.
+        for number in 1..=6 {
+            let failing = Fault::new(Arc::new(store.clone()), 1).at(call::GET, number, FaultKind::Fail(class));
+            let repository = Repository::open(Arc::new(failing), &key_file(1), None).await.unwrap();
+            let named: Vec<&str> = repository.opened_despite().iter().map(|damage| damage.object.as_str()).collect();
+            assert_eq!(named.contains(&"config"), number == 1, "{class:?} {number}: {named:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -222,6 +222,11 @@ impl Storage {
                 page.prefixes.retain(|prefix| *prefix < last);
                 page.next = Some(After::Version(last));
             }
+            if quirks.versions_left_out {
+                rows.retain(|row| {
+                    row.key == question.prefix || !row.key.bytes().map(u64::from).sum::<u64>().is_multiple_of(3)
+                });
+            }
             let (mut versions, mut markers) = (Vec::new(), Vec::new());
             for Row { key, version, is_latest } in &rows {
                 match version.content {
