@@ -474,6 +474,11 @@ impl Error {
         matches!(self, Self::Connector { cause, .. } if cause.class == ErrorClass::Exhausted)
     }
 
+    /// Whether the store or destination refused a call to whoever asked.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Connector { cause, .. } if cause.class == ErrorClass::Denied)
+    }
+
     /// Whether a call was not made because the run may spend no more.
     pub(crate) fn is_over_budget(&self) -> bool {
         matches!(self, Self::Connector { cause, .. } if cause.reason == OVER_BUDGET)

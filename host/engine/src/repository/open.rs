@@ -95,6 +95,8 @@ async fn unlock_by_either(
     let tried = first.as_ref().ok().cloned();
     let refusal = match unlock_by(first, store, trial, cache).await {
         Err(refusal @ (Error::NoRepository { .. } | Error::Damage(_))) => refusal,
+        // Of one object alone that may not be read its copy may be.
+        Err(refusal) if refusal.is_denied() => refusal,
         other => return other,
     };
     let copy = read_config_copy(store).await?.filter(|copy| tried.as_ref() != Some(copy));
@@ -146,6 +148,7 @@ fn damage_of_config(refusal: Error) -> Damage {
             let detail = format!("the repository does not open by it, and does by its copy: {}", damage.detail);
             Damage::new(&config_key(), DamageKind::Invalid, detail)
         }
+        Error::Connector { cause, .. } => Damage::new(&config_key(), DamageKind::Unreadable, cause.message),
         _ => Damage::new(&config_key(), DamageKind::Missing, "it is gone, and its copy is there"),
     }
 }
@@ -242,7 +245,11 @@ async fn unlock_remembered(
 ) -> Result<Option<Unlocked>> {
     let Some(cache_folder) = cache_folder else { return Ok(None) };
     let Some(id) = cache_folder.remembered_slot().await else { return Ok(None) };
-    let Some(Ok(bytes)) = fetch(store, &slot_key(id)).await? else { return Ok(None) };
+    let bytes = match fetch(store, &slot_key(id)).await {
+        Ok(Some(Ok(bytes))) => bytes,
+        Err(cause) if !cause.is_denied() => return Err(cause),
+        _ => return Ok(None),
+    };
     let slot = KeySlot::decode(&bytes).ok().filter(|slot| slot.id() == id && slot.access() == Access::Full);
     let fitting = slot.filter(|slot| trial.secret.kind() == Some(slot.kind()));
     let Some(slot) = fitting else { return Ok(None) };

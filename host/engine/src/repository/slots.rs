@@ -257,9 +257,16 @@ async fn list_copies(store: &dyn Store, folder: &str, copies: Copies) -> Result<
 /// One slot; `None` when it was removed since it was listed.
 async fn read_slot(store: &dyn Store, listed: StoredObject) -> Result<Option<ListedSlot>> {
     let name = listed.key;
-    let Some(bytes) = fetch_up_to(store, &name, listed.size).await? else { return Ok(None) };
     let key = original_key(&name).unwrap_or_else(|| name.clone());
-    let slot = bytes.and_then(|bytes| decode_slot(&key, &name, &bytes));
+    let slot = match fetch_up_to(store, &name, listed.size).await {
+        Ok(Some(bytes)) => bytes.and_then(|bytes| decode_slot(&key, &name, &bytes)),
+        Ok(None) => return Ok(None),
+        // Another may be read, or its copy.
+        Err(Error::Connector { cause, .. }) if cause.class == ErrorClass::Denied => {
+            Err(Damage::new(&name, DamageKind::Unreadable, cause.message))
+        }
+        Err(cause) => return Err(cause),
+    };
     Ok(Some(ListedSlot { key, slot }))
 }
 
