@@ -25,6 +25,8 @@ pub struct Pages<'a> {
     last: Option<StoreKey>,
     strays: Strays,
     standstill: Standstill,
+    /// How often the store may still be asked.
+    left: u64,
     ended: bool,
 }
 
@@ -33,7 +35,13 @@ impl<'a> Pages<'a> {
     #[must_use]
     pub fn new(store: &'a dyn Store, prefix: &'a str) -> Self {
         let (strays, standstill, ended) = (Strays::default(), Standstill::default(), false);
-        Self { store, prefix, max: PAGE_OBJECTS, cursor: None, last: None, strays, standstill, ended }
+        Self { store, prefix, max: PAGE_OBJECTS, cursor: None, last: None, strays, standstill, left: u64::MAX, ended }
+    }
+
+    /// Of so many requests at most, those for pages that hold nothing among them: [`is_at_end`](Self::is_at_end) says whether they told all.
+    #[must_use]
+    pub fn within(self, requests: u64) -> Self {
+        Self { left: requests, ..self }
     }
 
     /// With that many objects asked for at once, at least 1.
@@ -42,12 +50,13 @@ impl<'a> Pages<'a> {
         Self { max: max.max(1), ..self }
     }
 
-    /// The next page that holds something; `None` at the end.
+    /// The next page that holds something; `None` at the end, or when the store may be asked no more.
     ///
     /// # Errors
     /// That of the store; `Corrupt` for a page that cannot be trusted, `Internal` for a listing that gets no further.
     pub async fn next(&mut self) -> Result<Option<Vec<StoredObject>>> {
-        while !self.ended {
+        while !self.ended && self.left > 0 {
+            self.left -= 1;
             let page = self.store.list(self.prefix, self.cursor.as_deref(), self.max).await?;
             if let Some(cause) = self.objection(&page) {
                 let message = format!("the listing of `{}` cannot be trusted: {cause}", self.prefix);

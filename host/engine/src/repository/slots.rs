@@ -5,19 +5,21 @@
 //!
 //! Bound: all slots at once, a few KiB each.
 
-use credenza_connect::{ErrorClass, PutOptions, Store, StoredObject};
+use credenza_connect::{ErrorClass, Pages, PutOptions, Store, StoredObject};
 use credenza_format::{Access, KeySlot, Keyring, NewSlot, SlotKind, copy_key, is_object_name, original_key, slot_key};
 use credenza_model::{ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::two_copies::{TwoCopies, put_two_copies, read_folder};
-use super::{Repository, SlotLock, fetch_up_to, list_at_least};
+use super::{Repository, SlotLock, fetch_up_to};
 use crate::{Damage, DamageKind, Error, Result};
 
-/// Most names of slots that are listed before a repository is unlocked, and most slots that are read and tried. Whoever can put objects can put
+/// Most requests for the names of slots before a repository is unlocked, and most slots that are read and tried. Whoever can put objects can put
 /// any number of slots there, and nothing is proven yet.
-const SLOTS_LISTED_MAX: usize = 4000;
+const SLOTS_PAGES_MAX: u64 = 256;
 const SLOTS_READ_MAX: usize = 256;
+/// Most names of slots of which both copies are read.
+const SLOTS_LISTED_MAX: usize = 4000;
 /// Most bytes of all that are read.
 const SLOTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SLOTS_IN_FLIGHT: usize = 8;
@@ -212,13 +214,28 @@ pub(super) async fn slots_of(store: &dyn Store, copies: Copies) -> Result<Vec<Li
         Copies::First => SLOTS.to_owned(),
         Copies::Second => format!("copy/{SLOTS}"),
     };
-    let mut listed = list_copies(store, &folder, copies).await?;
-    listed.retain(|object| is_object_name(&object.key));
-    let unread = keep_oldest(&mut listed);
+    let (listed, unread) = oldest(store, &folder, copies).await?;
     let read = futures_util::stream::iter(listed.into_iter().map(|object| read_slot(store, object)));
     let slots: Vec<Option<ListedSlot>> = read.buffered(SLOTS_IN_FLIGHT).try_collect().await?;
     let flood = (unread > 0).then(|| too_many(unread));
     Ok(slots.into_iter().flatten().chain(flood).collect())
+}
+
+/// The slots of a folder that were put first, as many as are read, and how many were left out of those that were listed. Whoever may not list the second
+/// copies sees none. Bound: the slots of a page beside those that are read.
+async fn oldest(store: &dyn Store, folder: &str, copies: Copies) -> Result<(Vec<StoredObject>, usize)> {
+    let mut pages = Pages::new(store, folder).within(SLOTS_PAGES_MAX);
+    let (mut kept, mut unread) = (Vec::new(), 0);
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) => kept.extend(page.into_iter().filter(|object| is_object_name(&object.key))),
+            // At least one more, where it was given up.
+            Ok(None) => return Ok((kept, unread + usize::from(!pages.is_at_end()))),
+            Err(cause) if copies == Copies::Second && cause.class == ErrorClass::Denied => return Ok((Vec::new(), 0)),
+            Err(cause) => return Err(Error::connector(format!("listing `{folder}` of the repository"))(cause)),
+        }
+        unread += keep_oldest(&mut kept);
+    }
 }
 
 /// Of too many slots those that were put first: what is put later cannot keep them from being read. How many are left out.
@@ -242,16 +259,6 @@ fn too_many(unread: usize) -> ListedSlot {
     let detail = format!("there are {unread} or more beside those that were put first, and none of them was read");
     let damage = Damage { object: SLOTS.to_owned(), ..Damage::new(&key, DamageKind::Invalid, detail) };
     ListedSlot { key, slot: Err(damage) }
-}
-
-/// Whoever may not list the second copies sees none.
-async fn list_copies(store: &dyn Store, folder: &str, copies: Copies) -> Result<Vec<StoredObject>> {
-    match list_at_least(store, folder, SLOTS_LISTED_MAX).await {
-        Err(Error::Connector { cause, .. }) if copies == Copies::Second && cause.class == ErrorClass::Denied => {
-            Ok(Vec::new())
-        }
-        other => other,
-    }
 }
 
 /// One slot; `None` when it was removed since it was listed.

@@ -1,10 +1,17 @@
 //! Whoever may put objects may put any number of key slots, and nobody who opens the repository is at their mercy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use async_trait::async_trait;
 use credenza_connect::memory::MemoryStore;
-use credenza_connect::{Payload, PutOptions, Store};
+use credenza_connect::wrap::{Record, call};
+use credenza_connect::{
+    Body, ByteRange, Check, Page, Payload, PutOptions, Result, Store, StoreInfo, Stored, StoredObject,
+};
 use credenza_engine::{Error, Repository};
 use credenza_format::{Access, KeySlot, Keyring, NewSlot, copy_key, slot_key};
-use credenza_model::Timestamp;
+use credenza_model::{ObjectId, StoreKey, Timestamp};
 
 use super::{create, key_file, open};
 
@@ -28,11 +35,85 @@ async fn flooded(slots: usize) -> MemoryStore {
     store
 }
 
+/// Its listings of slots hold nothing and go on for ever.
+struct Endless {
+    inner: MemoryStore,
+    asked: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Store for Endless {
+    async fn info(&self) -> Result<StoreInfo> {
+        self.inner.info().await
+    }
+
+    async fn check(&self) -> Vec<Check> {
+        self.inner.check().await
+    }
+
+    async fn put(&self, key: &StoreKey, data: Payload, options: &PutOptions) -> Result<Stored> {
+        self.inner.put(key, data, options).await
+    }
+
+    async fn get(&self, key: &StoreKey, range: Option<ByteRange>, version: Option<&str>) -> Result<Body> {
+        self.inner.get(key, range, version).await
+    }
+
+    async fn stat(&self, key: &StoreKey) -> Result<StoredObject> {
+        self.inner.stat(key).await
+    }
+
+    async fn list(&self, prefix: &str, cursor: Option<&str>, max: usize) -> Result<Page> {
+        if !prefix.ends_with("key/") {
+            return self.inner.list(prefix, cursor, max).await;
+        }
+        let next = Some(format!("page {}", self.asked.fetch_add(1, SeqCst)));
+        Ok(Page { next, ..Page::default() })
+    }
+
+    async fn delete(&self, keys: &[StoreKey]) -> Result<Vec<Result<()>>> {
+        self.inner.delete(keys).await
+    }
+
+    async fn retain(&self, key: &StoreKey, version: Option<&str>, until: Timestamp) -> Result<()> {
+        self.inner.retain(key, version, until).await
+    }
+}
+
 #[tokio::test]
 async fn of_too_many_slots_those_are_read_that_were_put_first() {
     let store = flooded(600).await;
     let repository: Repository = open(&store, &key_file(7)).await.unwrap();
     assert_eq!(repository.opened_despite(), []);
+}
+
+#[tokio::test]
+async fn however_many_names_come_before_that_of_the_real_slot_it_is_found() {
+    let store = flooded(0).await;
+    // Names are taken as they are listed: these come before that of any slot that somebody draws.
+    store.set_clock(Timestamp { seconds: BEGIN.seconds + 1, nanoseconds: 0 });
+    for number in 0..5000_u16 {
+        let mut id = [0; 16];
+        id[1..3].copy_from_slice(&number.to_be_bytes());
+        let slot = slot_key(ObjectId::new(id));
+        for name in [slot.clone(), copy_key(&slot)] {
+            store.put(&name, Payload::from(b"junk".to_vec()), &PutOptions::default()).await.unwrap();
+        }
+    }
+    let record = Record::new(Arc::new(store));
+    let repository = Repository::open(Arc::new(record.clone()), &key_file(7), None).await.unwrap();
+    assert_eq!(repository.opened_despite(), []);
+    let listings = record.calls().iter().filter(|call| call.name == call::LIST).count();
+    assert!(listings <= 6, "{listings} pages were asked for");
+}
+
+#[tokio::test]
+async fn a_listing_of_slots_that_holds_nothing_and_never_ends_is_given_up() {
+    let store = Endless { inner: flooded(0).await, asked: Arc::default() };
+    let asked = Arc::clone(&store.asked);
+    let refused = Repository::open(Arc::new(store), &key_file(7), None).await.map(drop);
+    assert!(matches!(&refused, Err(Error::Damage(damage)) if damage.object == "key/"), "{refused:?}");
+    assert!(asked.load(SeqCst) <= 2 * 256, "it was asked {asked:?} times");
 }
 
 #[tokio::test]
