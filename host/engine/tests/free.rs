@@ -85,12 +85,12 @@ impl Extras {
     }
 }
 
-async fn create_free(store: Arc<dyn Store>, extras: Extras) -> Repository {
+async fn create_free(store: Arc<dyn Store>, extras: Extras) -> Result<Repository, String> {
     let Extras { parity, retain_days } = extras;
     let options = CreateOptions { label: "test".into(), parity, retain_days, ..CreateOptions::new(key_file()) };
-    Repository::create(Arc::clone(&store), &options).await.unwrap();
+    Repository::create(Arc::clone(&store), &options).await.map_err(|cause| format!("create: {cause}"))?;
     settle(&*store).await;
-    open(store, &key_file()).await
+    Ok(open(store, &key_file()).await)
 }
 
 /// Lists until nothing is late any more.
@@ -117,15 +117,15 @@ struct Life {
 }
 
 impl Life {
-    async fn begin(seed: u64) -> Self {
+    async fn begin(seed: u64) -> Result<Self, String> {
         let extras = Extras::of(seed);
         let memory = extras.memory();
         memory.set_clock(at(BEGIN));
         let (store, free) = free_store(&memory, seed);
-        let repository = create_free(Arc::clone(&store), extras).await;
+        let repository = create_free(Arc::clone(&store), extras).await?;
         let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let (promised, taken) = (BTreeMap::new(), BTreeSet::new());
-        Self { seed, dice, memory, store, free, extras, repository, now: BEGIN, promised, last: None, taken }
+        Ok(Self { seed, dice, memory, store, free, extras, repository, now: BEGIN, promised, last: None, taken })
     }
 
     fn is_late(&self) -> bool {
@@ -242,7 +242,7 @@ impl Life {
         let (seed, memory) = (self.dice.below(u64::MAX), MemoryStore::new());
         memory.set_clock(at(self.now));
         let (store, free) = free_store(&memory, seed);
-        let target = create_free(Arc::clone(&store), Extras { retain_days: None, ..Extras::of(seed) }).await;
+        let target = create_free(Arc::clone(&store), Extras { retain_days: None, ..Extras::of(seed) }).await?;
         let report = sync::run(&self.repository, &target, &SyncOptions::default(), &RunContext::default()).await;
         let report = report.map_err(|cause| format!("sync: {cause}"))?;
         self.taken.extend(free.taken());
@@ -365,7 +365,7 @@ impl Life {
 }
 
 async fn live(seed: u64) -> Result<BTreeSet<Freedom>, String> {
-    let mut life = Life::begin(seed).await;
+    let mut life = Life::begin(seed).await?;
     let repository = life.repository.clone();
     life.back_up(&repository).await.map_err(|cause| format!("the first backup: {cause}"))?;
     for number in 0..STEPS {

@@ -150,6 +150,64 @@ fn on_a_small_disk(setup: &Setup, script: &str) -> Result<Option<Output>> {
 }
 
 #[test]
+fn where_no_file_can_be_made_any_more_a_snapshot_is_removed_on_record() -> Result<()> {
+    let setup = Setup::new()?;
+    let source = setup.path("source");
+    fs::create_dir_all(&source)?;
+    let script = format!(
+        r#"
+        source="{}"; disk=$1; program=$2; c() {{ "$program" --no-progress at "$disk/repository" "$@"; }}
+        mount -t tmpfs -o size=12m,nr_inodes=500 none "$disk"
+        c create
+        for number in 1 2; do echo "$number" > "$source/small"; c backup "$source"; done
+        number=0; while : > "$disk/fill-$number"; do number=$((number + 1)); done 2>/dev/null
+        test "$(df --output=iavail "$disk" | tail -n 1)" -eq 0
+        id=$(c --json ls | sed -n '1s/.*"id":"\([0-9a-f]*\)".*/\1/p')
+        c rm "$id"
+        test "$(ls "$disk/repository/removed" "$disk/repository/copy/removed" | grep -c '^[0-9a-f]*$')" -ge 2
+        c check
+        "#,
+        text(&source)?
+    );
+    if let Some(output) = on_a_small_disk(&setup, &script)? {
+        let reported = [&output.stdout[..], &output.stderr].concat();
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&reported));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_part_of_a_repository_may_be_mounted_from_another_disk() -> Result<()> {
+    let setup = Setup::new()?;
+    let source = setup.path("source");
+    fs::create_dir_all(&source)?;
+    let script = format!(
+        r#"
+        source="{}"; disk=$1; program=$2; c() {{ "$program" --no-progress at "$disk/repository" "$@"; }}
+        c create
+        mkdir -p "$disk/repository/data"; mount -t tmpfs -o size=12m none "$disk/repository/data"
+        for number in 1 2; do
+            head -c 2000000 /dev/urandom > "$source/large"
+            c backup "$source"
+        done
+        test "$(df --output=used "$disk/repository/data" | tail -n 1)" -gt 3000
+        test -z "$(ls -A "$disk/repository/data/~unfinished")"
+        touch -d '8 days ago' "$disk/repository/data/~unfinished/left"
+        c prune --keep-last 1 --apply; c maintain; c check --read-data
+        test ! -e "$disk/repository/data/~unfinished/left"
+        c restore latest --to "$disk/target"; cmp "$source/large" "$disk/target/large"
+        c audit
+        "#,
+        text(&source)?
+    );
+    if let Some(output) = on_a_small_disk(&setup, &script)? {
+        let reported = [&output.stdout[..], &output.stderr].concat();
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&reported));
+    }
+    Ok(())
+}
+
+#[test]
 fn space_can_be_got_from_a_full_disk() -> Result<()> {
     for removal in ["rm \"$id\"", "prune --keep-last 1 --apply"] {
         expect_space_by(removal)?;

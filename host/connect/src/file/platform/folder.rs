@@ -56,7 +56,10 @@ pub(in crate::file) fn some_names(folder: BorrowedFd<'_>, max: usize, mut take: 
     let mut listing = RawDir::new(folder, &mut buffer);
     for _ in 0..max {
         let Some(Ok(found)) = listing.next() else { return };
-        take(found.file_name().to_bytes());
+        let name = found.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            take(name);
+        }
     }
 }
 

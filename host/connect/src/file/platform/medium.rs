@@ -109,12 +109,18 @@ impl Medium {
         }
     }
 
-    /// Makes all of a folder's file system durable.
+    /// Makes all of a folder's file system durable; all of them, where one cannot be by itself.
     ///
     /// # Errors
     /// When bytes were lost on the way to the medium.
     pub(in crate::file) fn sync_file_system(&self, folder: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.calls.sync_file_system(folder)
+        match self.calls.sync_file_system(folder) {
+            Err(cause) if is_lacking(cause) && cause != Errno::IO => {
+                sync_everything();
+                Ok(())
+            }
+            synced => synced,
+        }
     }
 
     /// Whether a name was given after a look, so that two at the same moment may both have got it.
@@ -250,5 +256,10 @@ mod tests {
             assert_eq!(synced(Some(folder), Some(file_system)).0, Err(Errno::IO));
         }
         assert_eq!(synced(Some(Errno::NOSPC), None).0, Err(Errno::NOSPC));
+        let whole = |cause| {
+            let medium = medium(&Lacking { sync_file_system: Some(cause), ..Lacking::default() });
+            medium.sync_file_system(open.as_fd())
+        };
+        assert_eq!((whole(Errno::NOSYS), whole(Errno::IO)), (Ok(()), Err(Errno::IO)));
     }
 }

@@ -133,8 +133,12 @@ fn is_stray(folder_key: &str, name: &[u8]) -> bool {
 /// What the store itself keeps beside the objects.
 fn is_own(name: &[u8], kind: FileType) -> bool {
     match kind {
-        FileType::Directory => name.strip_suffix(b"/") == Some(UNFINISHED.as_bytes()),
-        kind => kind == FileType::RegularFile && name == RESERVE.as_bytes(),
+        // The root's, and that of a folder on which another file system is mounted.
+        FileType::Directory => {
+            let segments = name.strip_suffix(b"/").unwrap_or(name).split(|byte| *byte == b'/').collect::<Vec<_>>();
+            segments.len() <= 2 && segments.last() == Some(&UNFINISHED.as_bytes())
+        }
+        kind => kind == FileType::RegularFile && name.starts_with(RESERVE.as_bytes()),
     }
 }
 

@@ -253,9 +253,18 @@ impl Inner {
 
     fn write(&self, root: &Root, key: &StoreKey, data: &Payload, if_absent: bool) -> Result<Status, Errno> {
         let (folder, name) = place_of(key);
-        let unfinished = Unfinished::write(root, data)?;
-        let folder = root.folder(folder, &self.medium)?;
-        unfinished.publish(&folder, name, if_absent, &self.medium)
+        let publish = |unfinished: Unfinished| {
+            unfinished.publish(&root.folder(folder, &self.medium)?, name, if_absent, &self.medium)
+        };
+        // Where another file system may be mounted.
+        let top = folder.split_inclusive('/').next().unwrap_or_default();
+        if !root.is_apart(top) {
+            match Unfinished::write(root, &root.folder, data).and_then(publish) {
+                Err(Errno::XDEV) if !top.is_empty() => root.set_apart(top),
+                written => return written,
+            }
+        }
+        Unfinished::write(root, &root.folder(top, &self.medium)?, data).and_then(publish)
     }
 
     fn get(&self, key: &StoreKey, range: Option<ByteRange>) -> Result<Body> {
@@ -303,7 +312,7 @@ impl Inner {
     }
 
     fn try_writing(&self) -> Result<String> {
-        let written = Unfinished::write(self.root()?, &Payload::from(b"credenza".to_vec()));
+        let written = Unfinished::write(self.root()?, &self.root()?.folder, &Payload::from(b"credenza".to_vec()));
         let unfinished = written.map_err(|cause| self.failed("cannot write in", "", cause))?;
         let read = unfinished.read().map_err(|cause| from_io("cannot read in", self.path.display(), &cause))?;
         if read != b"credenza" {

@@ -30,6 +30,8 @@ pub(super) struct Root {
     counts_names: bool,
     /// Keys of folders, each with its `/`, whose names are durable.
     durable: Mutex<HashSet<String>>,
+    /// Keys of folders of the root, each with its `/`, on which another file system is mounted: as many as names were put on.
+    apart: Mutex<HashSet<String>>,
 }
 
 /// The permissions of what is made.
@@ -74,7 +76,7 @@ impl Root {
         let folder = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let status = status_of(folder.as_fd(), b"")?;
         let rights = Rights::of(status.mode, has_default_access_list(&folder));
-        Ok(Self { rights, folder, counts_names: status.links > 0, durable: Mutex::default() })
+        Ok(Self { rights, folder, counts_names: status.links > 0, durable: Mutex::default(), apart: Mutex::default() })
     }
 
     /// Whether the folder was removed since it was opened.
@@ -122,6 +124,16 @@ impl Root {
             self.rights.give(&folder, self.rights.folder());
         }
         Ok(folder)
+    }
+
+    /// Whether a folder was found to be on another file system.
+    pub(super) fn is_apart(&self, folder: &str) -> bool {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner).contains(folder)
+    }
+
+    /// Notes that a folder is on another file system.
+    pub(super) fn set_apart(&self, folder: &str) {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned());
     }
 
     fn durable(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::super::platform::testing::Lacking;
-use super::unfinished::{RESERVE, RESERVE_BYTES, UNFINISHED, UNFINISHED_AGE_MAX};
+use super::unfinished::{RESERVE, RESERVE_BYTES, RESERVE_FILES, UNFINISHED, UNFINISHED_AGE_MAX};
 use super::*;
 
 const ABSENT: PutOptions = PutOptions { if_absent: true, if_match: None, retain_until: None, hint: String::new() };
@@ -87,7 +87,7 @@ async fn what_is_made_in_a_folder_that_a_group_shares_is_shared() {
     fs::set_permissions(&root, fs::Permissions::from_mode(0o2770)).unwrap();
     put(&store, "data/00/x", &ABSENT).await.unwrap();
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode("data/00/x"), mode(RESERVE)), (0o660, 0o660), "whatever the umask");
+    assert_eq!((mode("data/00/x"), mode(&format!("{RESERVE}-0"))), (0o660, 0o660), "whatever the umask");
     assert_eq!((mode("data"), mode("data/00"), mode(UNFINISHED)), (0o2770, 0o2770, 0o2770));
     assert!(store.info().await.unwrap().caveats[0].contains("group"));
 }
@@ -175,7 +175,7 @@ async fn a_pack_that_is_a_hard_link_of_somebodys_file_is_never_written_through()
     let precious = folder.path().join("victim/precious");
     fs::set_permissions(&precious, fs::Permissions::from_mode(0o640)).unwrap();
     fs::create_dir_all(root.join("data/00")).unwrap();
-    for name in ["data/00/a", "data/00/b", RESERVE] {
+    for name in ["data/00/a", "data/00/b", &format!("{RESERVE}-0")] {
         fs::hard_link(&precious, root.join(name)).unwrap();
     }
     put(&store, "data/00/a", &PutOptions::default()).await.unwrap();
@@ -347,14 +347,16 @@ async fn a_store_works_where_nothing_refuses_to_replace_and_folders_cannot_be_sy
 async fn a_reserve_is_set_aside_once_and_is_no_object() {
     let (_folder, root, store) = hostile();
     put(&store, "config", &ABSENT).await.unwrap();
-    let reserve = root.join(RESERVE);
-    assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES as u64);
+    let reserve = |number: usize| fs::metadata(root.join(format!("{RESERVE}-{number}"))).unwrap();
+    assert!((0..RESERVE_FILES).all(|number| reserve(number).len() == RESERVE_BYTES as u64));
     let keys: Vec<String> =
         store.list("", None, 10).await.unwrap().objects.iter().map(|object| object.key.to_string()).collect();
     assert_eq!(keys, ["config"]);
-    let made = fs::metadata(&reserve).unwrap().ino();
+    let made = reserve(3).ino();
+    fs::remove_file(root.join(format!("{RESERVE}-4"))).unwrap();
     put(&FileStore::open(&root).unwrap(), "more", &ABSENT).await.unwrap();
-    assert_eq!(fs::metadata(&reserve).unwrap().ino(), made);
+    assert_eq!(reserve(3).ino(), made);
+    reserve(4);
 }
 
 #[tokio::test]
@@ -367,6 +369,24 @@ async fn a_full_disk_gives_its_reserve_to_records_of_what_goes_and_to_nothing_el
     for (hint, keeps) in [("probe", true), ("config", true), ("data", true), ("removed", false)] {
         let options = PutOptions { hint: hint.to_owned(), ..ABSENT };
         assert_eq!(put(&store, &format!("{hint}/x"), &options).await.unwrap_err().class, ErrorClass::Exhausted);
-        assert_eq!(root.join(RESERVE).exists(), keeps, "{hint}");
+        let is_there = |number: usize| root.join(format!("{RESERVE}-{number}")).exists();
+        assert!((0..RESERVE_FILES).all(|number| is_there(number) == keeps), "{hint}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_cleared_away_above_the_root() {
+    let (folder, root, store) = hostile();
+    let above = folder.path().join(UNFINISHED);
+    fs::create_dir(&above).unwrap();
+    fs::write(above.join("another's"), "of the repository above").unwrap();
+    fs::create_dir_all(root.join("data").join(UNFINISHED)).unwrap();
+    fs::write(root.join("data").join(UNFINISHED).join("left"), "by a dead writer").unwrap();
+    age(&above.join("another's"));
+    age(&root.join("data").join(UNFINISHED).join("left"));
+    put(&store, "data/00/x", &ABSENT).await.unwrap();
+    assert!(above.join("another's").exists());
+    assert!(!root.join("data").join(UNFINISHED).join("left").exists());
+    let page = store.list("", None, 10).await.unwrap();
+    assert_eq!((page.objects.len(), page.strays.count()), (1, 0), "{:?}", page.strays);
 }

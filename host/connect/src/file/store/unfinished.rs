@@ -1,6 +1,7 @@
-//! Writing an object whole: to [`UNFINISHED`], synced, then named.
+//! Writing an object whole: to [`UNFINISHED`], synced, then named. A folder on which another file system is mounted has one of its own, for nothing can be
+//! named on another than it was written to.
 //!
-//! Owned here: files without a name yet, clearing away those of dead writers, and the reserve: [`RESERVE_BYTES`] that are given back when
+//! Owned here: files without a name yet, clearing away those of dead writers, and the reserve: [`RESERVE_FILES`] that are given back when
 //! the disk is full and something must be written before anything can be removed. Called by the store.
 
 use std::fs::File;
@@ -17,12 +18,16 @@ use crate::Payload;
 pub(super) const UNFINISHED: &str = "~unfinished";
 /// Unfinished files of this age belong to no running writer: one that old may not commit any more.
 pub(super) const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// What holds the reserve.
+/// How the names of what holds the reserve begin.
 pub(super) const RESERVE: &str = "~reserve";
-/// Enough for some records of what is to be removed, each a block, and the folders that they are in.
-pub(super) const RESERVE_BYTES: usize = 64 * 1024;
+/// Enough for some records of what is to be removed, each a block, and the folders that they are in; so much of a disk's inodes, too.
+pub(super) const RESERVE_FILES: usize = 8;
+pub(super) const RESERVE_BYTES: usize = 8 * 1024;
 /// Names that a run looks at to clear away; the rest is left to the next.
 const SWEPT_MAX: usize = 10_000;
+
+/// Folders of the root that are looked into for the same; a repository has some ten.
+const FOLDERS_SWEPT_MAX: usize = 100;
 
 /// A written and synced file that has no name yet; it goes with this value.
 pub(super) struct Unfinished {
@@ -33,10 +38,10 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Writes and syncs.
-    pub(super) fn write(root: &Root, data: &Payload) -> Result<Self, Errno> {
-        let folder = match openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) {
-            Err(Errno::NOENT) => root.make_folder(&root.folder, UNFINISHED)?,
+    /// Writes and syncs, on the file system of a folder: the root's, or one of its own.
+    pub(super) fn write(root: &Root, on: &OwnedFd, data: &Payload) -> Result<Self, Errno> {
+        let folder = match openat(on, UNFINISHED, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) => root.make_folder(on, UNFINISHED)?,
             opened => opened?,
         };
         let name = random_name().map_err(|cause| errno(&cause))?;
@@ -87,9 +92,19 @@ impl Drop for Unfinished {
     }
 }
 
-/// Removes what dead writers left: regular files of that folder itself, nothing through a link.
+/// Removes what dead writers left, in the root and in those of its folders on which another file system may be mounted: regular files, nothing through
+/// a link.
 pub(super) fn sweep(root: &Root) {
-    let Ok(folder) = openat(&root.folder, UNFINISHED, FOLDER, Mode::empty()) else { return };
+    sweep_folder(&root.folder);
+    some_names(root.folder.as_fd(), FOLDERS_SWEPT_MAX, |name| {
+        if let Ok(folder) = openat(&root.folder, name, FOLDER, Mode::empty()) {
+            sweep_folder(&folder);
+        }
+    });
+}
+
+fn sweep_folder(within: &OwnedFd) {
+    let Ok(folder) = openat(within, UNFINISHED, FOLDER, Mode::empty()) else { return };
     some_names(folder.as_fd(), SWEPT_MAX, |name| {
         if status_of(folder.as_fd(), name).is_ok_and(|status| is_left(&status)) {
             tracing::debug!(file = %name.escape_ascii(), "removing an unfinished file");
@@ -105,24 +120,27 @@ fn is_left(status: &Status) -> bool {
     status.kind == FileType::RegularFile && age.is_ok_and(|age| age > UNFINISHED_AGE_MAX)
 }
 
-/// Sets the reserve aside unless it is there. Where there is no room for it, there is none.
+/// Sets the reserve aside as far as it is not there. Where there is no room for it, there is none.
 pub(super) fn keep_reserve(root: &Root) {
-    if status_of(root.folder.as_fd(), RESERVE.as_bytes()).is_ok() {
-        return;
-    }
-    // Random, so that no file system makes it smaller than it is.
-    let mut bytes = vec![0; RESERVE_BYTES];
-    if getrandom::fill(&mut bytes).is_ok()
-        && let Ok(mut unfinished) = Unfinished::write(root, &Payload::from(bytes))
-    {
-        let named = renameat(&unfinished.folder, &unfinished.name, &root.folder, RESERVE);
-        unfinished.is_named = named.is_ok();
+    for name in reserve().filter(|name| status_of(root.folder.as_fd(), name.as_bytes()).is_err()) {
+        // Random, so that no file system makes it smaller than it is.
+        let mut bytes = vec![0; RESERVE_BYTES];
+        if getrandom::fill(&mut bytes).is_ok()
+            && let Ok(mut unfinished) = Unfinished::write(root, &root.folder, &Payload::from(bytes))
+        {
+            let named = renameat(&unfinished.folder, &unfinished.name, &root.folder, &name);
+            unfinished.is_named = named.is_ok();
+        }
     }
 }
 
-/// Gives the reserve back to the disk; whether there was one.
+/// Gives the reserve back to the disk; whether there was any.
 pub(super) fn release_reserve(root: &Root) -> bool {
-    unlinkat(&root.folder, RESERVE, AtFlags::empty()).is_ok()
+    reserve().filter(|name| unlinkat(&root.folder, name, AtFlags::empty()).is_ok()).count() > 0
+}
+
+fn reserve() -> impl Iterator<Item = String> {
+    (0..RESERVE_FILES).map(|number| format!("{RESERVE}-{number}"))
 }
 
 /// A name nobody else has: 128 random bits in hexadecimal.
