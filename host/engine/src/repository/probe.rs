@@ -22,7 +22,7 @@ pub(crate) const DELETE: &str = "delete";
 const RACERS: usize = 8;
 /// How long an object is locked to try it.
 const LOCK_SECONDS: i64 = 60;
-/// Names tried for the first object. A store that loses a tenth of its answers would spoil four in one of 10⁴ creations, eight in one of 10⁸.
+/// Names tried for an object. A store that loses a tenth of its answers would spoil four in one of 10⁴ creations, eight in one of 10⁸.
 const FIRST_TRIES_MAX: usize = 8;
 const FIRST: &[u8] = b"credenza";
 
@@ -31,30 +31,32 @@ const FIRST: &[u8] = b"credenza";
 /// # Errors
 /// When a first object cannot be written.
 pub async fn probe(store: &dyn Store) -> Result<Vec<String>> {
-    let (plain, first) = first_object(store).await?;
-    let keys = [plain, probe_key()?, probe_key()?];
-    let [plain, locked, raced] = &keys;
-    let second = put(store, plain, FIRST, true, None).await;
+    let (plain, first) = fresh(store, None).await?.map_err(Error::connector("writing a first object to the store"))?;
+    let raced = probe_key()?;
+    let second = put(store, &plain, FIRST, true, None).await;
     let refused = second.is_err_and(|cause| cause.class == ErrorClass::Precondition);
-    let has_one_winner = refused && has_one_winner(store, raced).await;
+    let has_one_winner = refused && has_one_winner(store, &raced).await;
     // One that found out meanwhile that it cannot is believed: luck in a race is no proof.
     let if_absent = has_one_winner && store.info().await.is_ok_and(|info| info.has(IF_ABSENT));
-    let versions = keeps_versions(store, plain, &first).await;
-    let retention = locks(store, locked, first.modified).await;
+    let versions = keeps_versions(store, &plain, &first).await;
+    let (locked, retention) = locks(store, first.modified).await?;
+    let keys: Vec<StoreKey> = [plain, raced].into_iter().chain(locked).collect();
     let deletes = deletes(store, &keys).await;
     let tried = [(IF_ABSENT, if_absent), (VERSIONS, versions), (RETENTION, retention), (DELETE, deletes)];
     Ok(tried.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name.to_owned()).collect())
 }
 
-/// A first object and its name. Where an earlier try of the same has arrived, what it left is not known, and another name is tried.
-async fn first_object(store: &dyn Store) -> Result<(StoreKey, Stored)> {
+/// A new object and its name. Where an earlier try of the same has arrived, what it left is not known, and another name is tried.
+async fn fresh(
+    store: &dyn Store,
+    retain_until: Option<Timestamp>,
+) -> Result<credenza_connect::Result<(StoreKey, Stored)>> {
     let mut tries = 1;
     loop {
         let key = probe_key()?;
-        match put(store, &key, FIRST, true, None).await {
-            Ok(stored) => return Ok((key, stored)),
+        match put(store, &key, FIRST, true, retain_until).await {
             Err(cause) if cause.class == ErrorClass::Precondition && tries < FIRST_TRIES_MAX => tries += 1,
-            Err(cause) => return Err(Error::connector("writing a first object to the store")(cause)),
+            answer => return Ok(answer.map(|stored| (key, stored))),
         }
     }
 }
@@ -92,14 +94,15 @@ async fn keeps_versions(store: &dyn Store, key: &StoreKey, first: &Stored) -> bo
     read.is_ok_and(|bytes| FIRST.get(from..to) == Some(&*bytes))
 }
 
-async fn locks(store: &dyn Store, key: &StoreKey, now: Option<Timestamp>) -> bool {
-    let Some(now) = now else { return false };
+/// The object that was tried, and whether its lock holds.
+async fn locks(store: &dyn Store, now: Option<Timestamp>) -> Result<(Option<StoreKey>, bool)> {
+    let Some(now) = now else { return Ok((None, false)) };
     let end = |seconds: i64| Timestamp { seconds: now.seconds.saturating_add(seconds), nanoseconds: 0 };
-    let Ok(stored) = put(store, key, FIRST, true, Some(end(LOCK_SECONDS))).await else { return false };
-    if store.retain(key, stored.version.as_deref(), end(LOCK_SECONDS + 1)).await.is_err() {
-        return false;
-    }
-    store.stat(key).await.is_ok_and(|found| found.retain_until >= Some(end(LOCK_SECONDS + 1)))
+    let Ok((key, stored)) = fresh(store, Some(end(LOCK_SECONDS))).await? else { return Ok((None, false)) };
+    let longer = end(LOCK_SECONDS + 1);
+    let holds = store.retain(&key, stored.version.as_deref(), longer).await.is_ok()
+        && store.stat(&key).await.is_ok_and(|found| found.retain_until >= Some(longer));
+    Ok((Some(key), holds))
 }
 
 /// Whether the first can be deleted; another may be locked.

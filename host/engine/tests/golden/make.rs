@@ -55,8 +55,7 @@ async fn the_golden_repositories_are_made() {
     copy(&folder("plaintext"), &folder("hurt-config"));
     std::fs::remove_file(folder("hurt-config").join("repository/config")).unwrap();
     for name in REPOSITORIES {
-        // What a store keeps for a full disk is no object.
-        remove_reserve(&folder(name).join("repository"));
+        remove_reserve(name);
         let repository = open(name, &secret(name)).await;
         std::fs::write(folder(name).join("CONTENTS"), contents(&repository).await).unwrap();
         std::fs::write(folder(name).join("FINDINGS"), findings(&repository).await).unwrap();
@@ -71,7 +70,7 @@ async fn the_golden_repository_with_parity_is_made() {
     let source = MemorySource::new();
     (0..10).for_each(|number| source.put(format!("file-{number}").as_str(), noise(number, 28_000)));
     back_up(&repository, "a", &source, None).await;
-    remove_reserve(&folder(WITH_PARITY).join("repository"));
+    remove_reserve(WITH_PARITY);
     // Five segments, of which two are hurt, and one of three shards.
     injure(WITH_PARITY, "data", |bytes| {
         (bytes[200], bytes[130_000]) = (bytes[200] ^ 1, bytes[130_000] ^ 1);
