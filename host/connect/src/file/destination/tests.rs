@@ -110,6 +110,33 @@ async fn a_destination_without_renames_that_refuse_and_links_does_not_overwrite(
     assert_eq!(fs::metadata(folder.path().join("a")).unwrap().nlink(), 1);
 }
 
+#[tokio::test]
+async fn where_there_are_no_hard_links_further_names_are_copies_and_that_is_told() {
+    for (link, expected) in [(None, 1), (Some(Errno::PERM), 2), (Some(Errno::XDEV), 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lacking = Lacking { link, ..Lacking::default() };
+        let destination = FileDestination::on(folder.path(), Medium::of(Box::new(lacking))).unwrap();
+        let named = |key: &str| {
+            let mut file = entry(key, EntryKind::File, 0o640);
+            file.attributes.push(("posix.hardlink".to_owned(), AttributeValue::Text("8:1".to_owned())));
+            file
+        };
+        let files = [named("a"), named("b/c")];
+        let mut writer = destination.create(&files[0], false).await.unwrap().unwrap();
+        writer.finish(Payload::from(b"shared".to_vec())).await.unwrap();
+        assert!(destination.create(&files[1], false).await.unwrap().is_none(), "it has its content by the other");
+        let missed = describe(&destination, &files).await;
+        let is_copy = expected == 2;
+        assert_eq!(missed.last().unwrap().contains(&"posix.hardlink".to_owned()), is_copy, "{missed:?}");
+        let status = ["a", "b/c"].map(|name| fs::metadata(folder.path().join(name)).unwrap());
+        let inodes: std::collections::BTreeSet<u64> = status.iter().map(MetadataExt::ino).collect();
+        assert_eq!(inodes.len(), expected);
+        assert!(status.iter().all(|status| status.permissions().mode() & 0o7777 == 0o640));
+        assert_eq!(fs::read(folder.path().join("b/c")).unwrap(), b"shared");
+        assert_eq!(fs::read_dir(folder.path().join("b")).unwrap().count(), 1, "nothing unfinished is left");
+    }
+}
+
 /// Makes something of a kind at a path.
 fn make(kind: &str, path: &std::path::Path) {
     match kind {

@@ -4,6 +4,7 @@
 //! systems. Called by the destination and its writers.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use super::super::escape::{escaped_names_of, names_of, unfinished_name};
 use super::super::foreign::KEY;
 use super::super::metadata;
 use super::super::platform::posix::{
-    AtFlags, CWD, Errno, FileType, Mode, OFlags, linkat, mkdirat, openat, readlinkat, renameat, unlinkat,
+    AtFlags, CWD, Errno, FileType, Mode, OFlags, mkdirat, openat, readlinkat, renameat, unlinkat,
 };
 use super::super::platform::{
     At, Medium, Status, is_plain_segment, open_beneath, open_regular, path_through, status_of, sync_everything,
@@ -30,6 +31,8 @@ use super::place::{Folder, Place, folder_key, place_in, renamed_to, renaming, st
 use super::special;
 use crate::{Error, ErrorClass, Result};
 
+/// What names the file that several entries are names of.
+const HARD_LINK: &str = "posix.hardlink";
 /// Folders kept open, so that neighbours cost no way from the root.
 const OPEN_FOLDERS_MAX: usize = 128;
 /// Groups of hard links that are restored as links.
@@ -232,7 +235,7 @@ impl Tree {
 
     /// Whether another key already carries the content of this hard-linked file; if none does, this one will.
     pub(super) fn is_further_link(&self, entry: &Entry) -> bool {
-        let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return false };
+        let Some(AttributeValue::Text(group)) = entry.attribute(HARD_LINK) else { return false };
         let mut links = lock_unpoisoned(&self.links);
         match links.get(group) {
             Some(first) => *first != entry.key,
@@ -290,7 +293,7 @@ impl Tree {
 
     /// Takes back the promise that this entry carries the content of its hard links.
     pub(in crate::file) fn forget_link(&self, entry: &Entry) {
-        if let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") {
+        if let Some(AttributeValue::Text(group)) = entry.attribute(HARD_LINK) {
             let mut links = lock_unpoisoned(&self.links);
             if links.get(group) == Some(&entry.key) {
                 links.remove(group);
@@ -299,7 +302,7 @@ impl Tree {
     }
 
     fn first_link(&self, entry: &Entry) -> Option<Key> {
-        let Some(AttributeValue::Text(group)) = entry.attribute("posix.hardlink") else { return None };
+        let Some(AttributeValue::Text(group)) = entry.attribute(HARD_LINK) else { return None };
         lock_unpoisoned(&self.links).get(group).cloned()
     }
 
@@ -382,7 +385,7 @@ impl Tree {
     pub(super) fn set_metadata(&self, entry: &Entry) -> Result<Vec<String>> {
         let failed = |e| from_errno("cannot set the metadata of", &entry.key, e);
         if let Some(first) = self.first_link(entry).filter(|first| *first != entry.key) {
-            return self.link(&first, &entry.key).map_err(|e| from_errno("cannot link", &entry.key, e));
+            return self.link(&first, entry).map_err(|e| from_errno("cannot link", &entry.key, e));
         }
         if entry.kind == EntryKind::Directory {
             let folder = self.folder(&folder_key(&entry.key), false).map_err(failed)?;
@@ -414,17 +417,25 @@ impl Tree {
         self.loosened.settle(folder, entry.attribute("posix.mode").is_some());
     }
 
-    /// Makes `key` a further name of the file of `first`; what is in the way was allowed to be overwritten by `create`.
-    fn link(&self, first: &Key, key: &Key) -> Result<Vec<String>, Errno> {
+    /// Makes the key of an entry a further name of the file of `first`, or a copy of it where the file system knows no hard links; what is in the way was
+    /// allowed to be overwritten by `create`.
+    fn link(&self, first: &Key, entry: &Entry) -> Result<Vec<String>, Errno> {
+        let key = &entry.key;
         let (from, to) = (self.place(first, false)?.ok_or(Errno::NOENT)?, self.place(key, true)?.ok_or(Errno::NOENT)?);
         let unfinished = self.unfinished_name();
         let folder = &to.folder.descriptor;
-        linkat(&from.folder.descriptor, &from.name, folder, &unfinished, AtFlags::empty())?;
-        let renamed = renameat(folder, &unfinished, folder, &to.name);
+        let is_linked = self.medium.link(from.at(), At { folder: folder.as_fd(), name: &unfinished })?;
+        let written = if is_linked { Ok(()) } else { copy(&from, folder, &unfinished) };
+        let renamed = written.and_then(|()| renameat(folder, &unfinished, folder, &to.name));
         // A rename onto another name of the same file does nothing, and leaves both (rename(2)).
         let _ = unlinkat(folder, &unfinished, AtFlags::empty());
         renamed?;
-        Ok(renamed_to(key.as_bytes(), &to.path()).into_iter().collect())
+        if is_linked {
+            return Ok(renamed_to(key.as_bytes(), &to.path()).into_iter().collect());
+        }
+        let mut missed = apply(&to.folder, &to.name, entry, &to.path())?;
+        missed.push(HARD_LINK.to_owned());
+        Ok(missed)
     }
 
     pub(super) fn try_writing(&self) -> Result<()> {
@@ -452,6 +463,15 @@ fn apply(folder: &Folder, name: &[u8], entry: &Entry, path: &[u8]) -> Result<Vec
     let mut missed = metadata::apply(folder.descriptor.as_fd(), name, entry, more)?;
     missed.extend(renamed);
     Ok(missed)
+}
+
+/// Copies the content of a file to a new one in a folder.
+fn copy(from: &Place, folder: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    let (source, _) = open_regular(from.folder.descriptor.as_fd(), &from.name)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?;
+    let copied = std::io::copy(&mut File::from(source), &mut File::from(target));
+    copied.map(drop).map_err(|cause| Errno::from_io_error(&cause).unwrap_or(Errno::IO))
 }
 
 /// What is kept of the key, and reported, where the name had to be changed.

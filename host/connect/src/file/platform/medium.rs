@@ -91,6 +91,17 @@ impl Medium {
         Ok(())
     }
 
+    /// Gives a file a further name; `false` where the file system knows no such thing, or the two are on different ones.
+    ///
+    /// # Errors
+    /// `EXIST` when the name is taken.
+    pub(in crate::file) fn link(&self, from: At<'_>, to: At<'_>) -> Result<bool, Errno> {
+        match self.calls.link(from, to) {
+            Err(cause) if is_lacking(cause) || cause == Errno::XDEV => Ok(false),
+            linked => linked.map(|()| true),
+        }
+    }
+
     /// Makes the names in a folder durable: by syncing it, else by syncing its file system, else not at all.
     ///
     /// # Errors

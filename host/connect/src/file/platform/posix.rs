@@ -2,7 +2,7 @@
 
 pub(in crate::file) use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chmodat, chownat, fchmod,
-    fchown, fstat, futimens, linkat, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat, utimensat,
+    fchown, fstat, futimens, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat, utimensat,
 };
 pub(in crate::file) use rustix::io::{Errno, pread};
 pub(in crate::file) use rustix::process::geteuid;
