@@ -132,7 +132,7 @@ fn large() -> Result<(Server, Hold, Precious, String)> {
 #[test]
 fn every_signal_that_means_the_end_ends_a_run_in_good_order() {
     let mut report = Report::default();
-    for (name, signal) in [("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT)] {
+    for (name, signal) in [("SIGHUP", Signal::HUP), ("SIGQUIT", Signal::QUIT), ("SIGXCPU", Signal::XCPU)] {
         report.scenario(name, || {
             let (_server, hold, precious, large) = large()?;
             let mut run = precious.setup.credenza.start(["backup", &large])?;
@@ -145,6 +145,20 @@ fn every_signal_that_means_the_end_ends_a_run_in_good_order() {
         });
     }
     report.finish();
+}
+
+#[test]
+fn files_that_may_not_grow_end_a_run_with_an_error() -> Result<()> {
+    let setup = Setup::with_local_repository()?;
+    let source = setup.path("source");
+    fs::create_dir_all(&source)?;
+    fs::write(source.join("large"), tree::noise(7, 40 * 1024 * 1024))?;
+    let script = "ulimit -f 4000; exec \"$0\" at \"$1\" backup \"$2\"";
+    let (binary, repository) = (binary(), setup.path("repository"));
+    let words = ["-c", script, &binary.to_string_lossy(), &repository.to_string_lossy(), &source.to_string_lossy()];
+    let run = Run::of(command(&setup, "/bin/sh".as_ref(), &words))?;
+    run.wait()?.expect_code(1)?.expect_message(&["cannot write", "too large"])?;
+    setup.check()?.expect_code(0).map(drop)
 }
 
 #[test]
