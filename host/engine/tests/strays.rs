@@ -101,7 +101,7 @@ async fn strays_stop_nothing_and_are_counted_and_named() {
 
 /// What somebody can put who may put and neither delete nor overwrite, of every kind.
 fn forgeries() -> Vec<String> {
-    let kinds = ["index", "condemned", "snapshot", "usage", "intent", "key", "removed"];
+    let kinds = ["index", "condemned", "snapshot", "usage", "intent", "key", "removed", "note"];
     kinds.iter().map(|kind| format!("{kind}/{ID}")).collect()
 }
 
@@ -163,4 +163,25 @@ async fn the_owner_clears_away_what_others_put_and_space_can_be_reclaimed_again(
         let newest = repository.find(&SnapshotName("latest".to_owned())).await.unwrap();
         assert_eq!(restores(&repository, newest.snapshot.id, &files).await, Ok(()), "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_nothing_that_was_put_without_a_key_anything_is_left_once_it_was_repaired_and_has_expired() {
+    let (store, repository, files) = with_two_snapshots().await;
+    let before = store.keys();
+    for name in forgeries().into_iter().chain(["copy/key", "copy/removed"].map(|folder| format!("{folder}/{ID}"))) {
+        put(&store, &name, Bytes::from_static(b"of no kind")).await;
+    }
+    let options = RepairOptions { apply: true, drop_snapshots: true, read_data: true, ..RepairOptions::default() };
+    let repaired = repair::run(&repository, &options, &RunContext::default()).await.unwrap();
+    assert_eq!(repaired.mends.len(), 8, "{:?}", repaired.mends);
+    // What only expires goes with a collection.
+    store.set_clock(at(common::BEGIN + 30 * common::DAY));
+    gc::run(&repository, &GcOptions::default(), &RunContext::default()).await.unwrap();
+    assert_eq!(store.keys().into_iter().filter(|key| key.as_str().ends_with(ID)).collect::<Vec<_>>(), []);
+    assert!(before.iter().filter(|key| key.as_str().starts_with("key/")).all(|slot| store.bytes(slot).is_some()));
+    let checked = check::run(&repository, &CheckOptions::reading(Sample::All), &RunContext::default()).await.unwrap();
+    assert_eq!(checked.findings, []);
+    let newest = repository.find(&SnapshotName("latest".to_owned())).await.unwrap();
+    assert_eq!(restores(&repository, newest.snapshot.id, &files).await, Ok(()));
 }

@@ -25,6 +25,7 @@
 //! damaged one, [`PROBLEMS_MAX`](credenza_format::PROBLEMS_MAX) lost entries a snapshot.
 
 mod adopt;
+mod forged;
 mod gaps;
 mod losses;
 mod parity;
@@ -48,6 +49,7 @@ use crate::findings::Finding;
 use crate::repository::Repository;
 use crate::write::Deduplicator;
 use crate::{Event, Phase, Result, RunContext, Stop, heed};
+use forged::Forged;
 use gaps::Gaps;
 use parity::Parities;
 use survey::Survey;
@@ -90,8 +92,8 @@ pub enum Mend {
         /// Chunks in need that are nowhere to be had.
         lost: u64,
     },
-    /// What cannot be read is deleted: an index segment or a record of condemned packs, because another says what it said, or, with
-    /// leave, a snapshot.
+    /// What cannot be read is deleted: an index segment or a record of condemned packs, because another says what it said; a key slot or a record of
+    /// removal that was not made with the repository's keys; a note, once everything was read; or, with leave, a snapshot.
     Dropped {
         /// The object.
         object: StoreKey,
@@ -223,8 +225,10 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
     let survey = Survey::read(&repository.cautious(), options, listener).await?;
     listener.on(Event::Phase { phase: Phase::Repairing });
     let texts = Texts::read(repository).await?;
+    let mut forged = Forged::find(repository).await?;
     if options.apply {
         texts.write(repository).await?;
+        forged.drop(&**repository.bare_store()).await?;
     }
     let writer = repository.writer(&options.host, &options.user);
     let gaps = match options.drop_snapshots {
@@ -235,7 +239,7 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
         true => Some(Deduplicator::begin(repository, Arc::new(BlobIndex::new()), writer).await?),
         false => None,
     };
-    let given = (&texts, gaps.as_ref(), dedup.as_ref());
+    let given = (&texts, &forged, gaps.as_ref(), dedup.as_ref());
     let mended = Box::pin(mend(repository, survey, given, options, &run.stop)).await;
     if mended.is_err()
         && let Some(dedup) = &dedup
@@ -249,7 +253,7 @@ async fn repair(repository: &Repository, options: &RepairOptions, run: &RunConte
 async fn mend(
     repository: &Repository,
     mut survey: Survey,
-    (texts, gaps, dedup): (&Texts, Option<&Gaps>, Option<&Arc<Deduplicator>>),
+    (texts, forged, gaps, dedup): (&Texts, &Forged, Option<&Gaps>, Option<&Arc<Deduplicator>>),
     options: &RepairOptions,
     stop: &Stop,
 ) -> Result<RepairReport> {
@@ -276,7 +280,7 @@ async fn mend(
         dedup.record().withdraw_intents().await;
         published?;
     }
-    report.mends.extend(texts.mends());
+    report.mends.extend(texts.mends().chain(forged.mends()));
     report.mends.extend(parities.mends());
     if options.replace_snapshots {
         report.mends.extend(replace::run(repository, &survey, &report.losses, options, stop).await?);

@@ -1,7 +1,6 @@
 //! Texts: the config, key slots and records of removal are written again from whichever of their two copies is whole.
 //!
-//! Owned here: nothing but that. A document of which neither copy is whole stays as it is: a key slot is then removed by a person, who
-//! adds the secret again.
+//! Owned here: nothing but that. A document of which neither copy is whole is for `forged`; who had such a key slot adds the secret again.
 
 use bytes::Bytes;
 use credenza_connect::PutOptions;

@@ -76,6 +76,11 @@ impl<T> TwoCopies<T> {
         foreign(&self.first) && foreign(&self.copy)
     }
 
+    /// Whether neither is whole.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        !matches!(self.first, Some(Ok(_))) && !matches!(self.copy, Some(Ok(_)))
+    }
+
     /// Whether the copy is not there, or is an older one: a run was cut off before it.
     pub(crate) fn lacks_copy(&self) -> bool {
         self.copy.is_none() && matches!(self.first, Some(Ok(_)))
