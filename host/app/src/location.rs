@@ -97,6 +97,18 @@ impl Location {
 }
 
 impl Location {
+    /// The texts by which a place is known: as it is written and, of a folder, without links and steps back, so that no other spelling of it is another place.
+    #[must_use]
+    pub fn spellings(&self) -> Vec<String> {
+        let real = match self {
+            Self::Folder(path) => std::fs::canonicalize(whole(path)).ok().map(|real| Self::Folder(real).text()),
+            _ => None,
+        };
+        let written = self.text();
+        let real = real.filter(|real| *real != written);
+        [Some(written), real].into_iter().flatten().collect()
+    }
+
     /// The absolute paths of a folder, as it is written and without links, each without a slash at its end; none of any other place.
     #[must_use]
     pub fn roots(&self) -> Vec<Vec<u8>> {
@@ -205,6 +217,12 @@ mod tests {
         assert_eq!(roots(real.join("real/.//")), [real.join("real")]);
         assert_eq!(roots(real.join("link")), [real.join("link"), real.join("real")]);
         assert_eq!(roots("/".into()), [PathBuf::new()]);
+        let texts = |path: &str| Location::Folder(real.join(path)).spellings();
+        let text = |path: &str| real.join(path).to_string_lossy().into_owned();
+        assert_eq!(texts("real"), [text("real")]);
+        assert_eq!(texts("link"), [text("link"), text("real")]);
+        assert_eq!(texts("real/../real"), [text("real/../real"), text("real")]);
+        assert_eq!(texts("gone"), [text("gone")]);
         assert_eq!(parse("s3://h/b").unwrap().roots(), Vec::<Vec<u8>>::new());
     }
 

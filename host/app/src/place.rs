@@ -178,6 +178,12 @@ impl Place {
         self.location.text()
     }
 
+    /// The texts by which it is known ([`Location::spellings`]).
+    #[must_use]
+    pub fn spellings(&self) -> Vec<String> {
+        self.location.spellings()
+    }
+
     /// What it is called in the configuration, if it is from there.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

@@ -98,19 +98,25 @@ impl App {
     /// What may be at the place of a repository: what was there when it was first used here.
     pub(crate) fn known(&self, place: &Place, server: Option<&str>) -> Result<Vec<KnownRepository>> {
         let Some(folder) = self.known_folder() else { return Ok(Vec::new()) };
-        Ok(Known::read(folder)?.get(Whereabouts { location: &place.text(), server })?)
+        let known = Known::read(folder)?;
+        let mut found = Vec::new();
+        for location in place.spellings() {
+            let here = known.get(Whereabouts { location: &location, server })?;
+            found.extend(here.into_iter().filter(|here| !found.contains(here)).collect::<Vec<_>>());
+        }
+        Ok(found)
     }
 
     /// Remembers what is at a place now, instead of what was there or beside it. Where that cannot be kept the next use knows nothing of it,
     /// which is no reason to stop.
     pub(crate) fn remember(&self, place: &Place, server: Option<&str>, repository: &KnownRepository, is_beside: bool) {
-        let location = place.text();
-        let whereabouts = Whereabouts { location: &location, server };
-        let kept =
-            self.configuration_folder().and_then(|folder| Known::remember(folder, whereabouts, repository, is_beside));
-        if let Err(error) = kept {
+        let keep = |location: &String| {
+            let whereabouts = Whereabouts { location, server };
+            Known::remember(self.configuration_folder()?, whereabouts, repository, is_beside)
+        };
+        if let Err(error) = place.spellings().iter().try_for_each(keep) {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            self.notice(Notice::NotRemembered { location, why: format!("{error}{cause}") });
+            self.notice(Notice::NotRemembered { location: place.text(), why: format!("{error}{cause}") });
         }
     }
 }

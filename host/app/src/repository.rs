@@ -180,8 +180,9 @@ impl App {
     fn missed(&self, error: EngineError, place: &Place) -> Error {
         let error = of_place(error, place);
         let Error::NoRepository { place: label, .. } = error else { return error };
-        let was = || Known::read(self.known_folder()?).ok()?.at_location(&place.text()).ok();
-        Error::NoRepository { place: label, known: was().and_then(|was| was.into_iter().next()) }
+        let known = self.known_folder().and_then(|folder| Known::read(folder).ok());
+        let was = |location: &String| known.as_ref()?.at_location(location).ok()?.into_iter().next();
+        Error::NoRepository { place: label, known: place.spellings().iter().find_map(was) }
     }
 }
 

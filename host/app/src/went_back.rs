@@ -44,8 +44,8 @@ impl App {
     /// When its notes cannot be read.
     pub async fn replica_went_back(&self, open: &OpenRepository) -> Result<Option<WentBack>> {
         let id = open.repository.config().repository.to_string();
-        let location = open.place.text();
-        let seen = self.known_folder().map(Known::read).transpose()?.and_then(|known| known.heads_seen(&location, &id));
+        let Some(known) = self.known_folder().map(Known::read).transpose()? else { return Ok(None) };
+        let seen = open.place.spellings().iter().filter_map(|location| known.heads_seen(location, &id)).max();
         let Some(seen) = seen else { return Ok(None) };
         if matches!(replica::state(&open.repository), Some(Role::Promoted { .. })) {
             return Ok(None);
@@ -58,16 +58,15 @@ impl App {
     /// Remembers the heads that a replica keeps now. Where that cannot be done the next carry knows nothing of it, which is no reason to stop.
     pub fn remember_heads(&self, open: &OpenRepository, heads: &KeptHeads) {
         let id = open.repository.config().repository.to_string();
-        let location = open.place.text();
-        let remember = || {
+        let remember = |location: &String| {
             let folder = self.configuration_folder()?;
-            match Known::read(folder)?.heads_seen(&location, &id) {
+            match Known::read(folder)?.heads_seen(location, &id) {
                 Some(seen) if seen == heads.as_of => Ok(()),
-                _ => Known::see_heads(folder, &location, &id, heads.as_of),
+                _ => Known::see_heads(folder, location, &id, heads.as_of),
             }
         };
-        if let Err(error) = remember() {
-            self.notice(Notice::NotRemembered { location: location.clone(), why: error.to_string() });
+        if let Err(error) = open.place.spellings().iter().try_for_each(remember) {
+            self.notice(Notice::NotRemembered { location: open.place.text(), why: error.to_string() });
         }
     }
 }

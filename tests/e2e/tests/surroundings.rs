@@ -186,6 +186,25 @@ fn swap(setup: &Setup, create: &[&str]) -> Result<()> {
 }
 
 #[test]
+fn a_repository_is_known_by_whatever_spelling_of_its_folder() -> Result<()> {
+    let (mut setup, source) = talkative()?;
+    setup.credenza.ok(["backup", &source])?;
+    swap(&setup, &["create", "--plaintext"])?;
+    std::os::unix::fs::symlink("repository", setup.path("link"))?;
+    fs::create_dir(setup.path("a"))?;
+    setup.credenza.unset("CREDENZA_PASSPHRASE");
+    for spelling in ["repository", "link", "a/../repository", "repository/"] {
+        let location = setup.path(spelling).to_string_lossy().into_owned();
+        for command in [&["backup", "--plaintext", &source][..], &["ls"]] {
+            let refused = setup.credenza.run([&["at", &location], command].concat())?.expect_code(12)?;
+            refused.expect_message(&["not the repository that was there before"])?;
+        }
+    }
+    setup.credenza.ok(["repository", "forget", &setup.path("link").to_string_lossy()])?;
+    setup.credenza.ok(["at", &setup.path("repository").to_string_lossy(), "ls"]).map(drop)
+}
+
+#[test]
 fn another_repository_in_the_place_of_one_that_is_known_is_refused() {
     let mut report = Report::default();
     report.scenario("one without encryption, to somebody who types the passphrase", || {

@@ -82,13 +82,24 @@ impl Known {
         Ok(Self { path, document })
     }
 
-    /// What may be at a place; nothing where it is not known.
+    /// What may be at a place; nothing where it is not known. A server is the same however the location that leads to it is written.
     ///
     /// # Errors
     /// When the file cannot be read or says something else than it should.
     pub fn get(&self, place: Whereabouts<'_>) -> Result<Vec<KnownRepository>, ConfigurationError> {
-        let known = self.of_location(place.location)?.into_iter();
-        Ok(known.filter(|(server, _)| server.as_deref() == place.server).map(|(_, repository)| repository).collect())
+        let mut known = self.of_location(place.location)?;
+        if place.server.is_some() {
+            for (location, _) in self.document.iter().filter(|(location, _)| *location != named(place.location)) {
+                known.extend(self.of_location(location)?);
+            }
+        }
+        let mut here: Vec<KnownRepository> = Vec::new();
+        for (_, repository) in known.into_iter().filter(|(server, _)| server.as_deref() == place.server) {
+            if !here.contains(&repository) {
+                here.push(repository);
+            }
+        }
+        Ok(here)
     }
 
     /// What was at a location, whatever server it led to.
@@ -151,12 +162,23 @@ impl Known {
         })
     }
 
-    /// Forgets a location; `false` when it was not known.
+    /// Forgets a location, by whichever of its spellings it is known, and what is known of the same servers by others; `false` when it was not known.
     ///
     /// # Errors
     /// When the file cannot be written or says something else than it should.
-    pub fn forget(folder: &Path, location: &str) -> Result<bool, ConfigurationError> {
-        Self::edit(folder, |document| document.remove(named(location)).is_some())
+    pub fn forget(folder: &Path, spellings: &[String]) -> Result<bool, ConfigurationError> {
+        Self::edit(folder, |document| {
+            let gone: Vec<Item> = spellings.iter().filter_map(|location| document.remove(named(location))).collect();
+            let tables = gone.iter().filter_map(Item::as_array_of_tables).flatten();
+            let servers: Vec<&str> = tables.filter_map(|table| table.get(SERVER)?.as_str()).collect();
+            let is_other = |table: &Table| {
+                !table.get(SERVER).and_then(Item::as_str).is_some_and(|server| servers.contains(&server))
+            };
+            for (_, item) in document.iter_mut() {
+                item.as_array_of_tables_mut().into_iter().for_each(|tables| tables.retain(is_other));
+            }
+            !gone.is_empty()
+        })
     }
 
     fn edit<T>(folder: &Path, change: impl FnOnce(&mut DocumentMut) -> T) -> Result<T, ConfigurationError> {
@@ -220,10 +242,26 @@ mod tests {
         assert_eq!((get("/mnt/a b/"), get("/mnt")), (vec![repository("a2")], vec![]));
         let file = folder.join(NAME);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Known::forget(&folder, "s3://host/bucket").unwrap());
-        assert!(!Known::forget(&folder, "s3://host/bucket").unwrap());
+        assert!(Known::forget(&folder, &["s3://host/bucket".to_owned()]).unwrap());
+        assert!(!Known::forget(&folder, &["s3://host/bucket".to_owned()]).unwrap());
         assert_eq!((get("s3://host/bucket"), get("/mnt/a b")), (vec![], vec![repository("a2")]));
         assert_eq!(fs::read_to_string(&file).unwrap().matches('#').count(), 1);
+    }
+
+    #[test]
+    fn a_server_is_known_and_forgotten_by_whatever_location_leads_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path();
+        let on = |location: &'static str, server: &'static str| Whereabouts { location, server: Some(server) };
+        Known::remember(folder, on("s3://HOST/bucket", "https://host/bucket"), &repository("a1"), false).unwrap();
+        Known::remember(folder, on("s3://other/bucket", "https://other/bucket"), &repository("a2"), false).unwrap();
+        let get = |location, server| Known::read(folder).unwrap().get(on(location, server)).unwrap();
+        assert_eq!(get("s3://host/bucket", "https://host/bucket"), [repository("a1")]);
+        assert_eq!(get("s3://host/bucket", "https://another/bucket"), []);
+        Known::remember(folder, on("s3://host/bucket", "https://host/bucket"), &repository("a1"), false).unwrap();
+        assert!(Known::forget(folder, &["s3://host/bucket".to_owned()]).unwrap());
+        assert_eq!(get("s3://HOST/bucket", "https://host/bucket"), []);
+        assert_eq!(get("s3://other/bucket", "https://other/bucket"), [repository("a2")]);
     }
 
     #[test]
@@ -239,7 +277,7 @@ mod tests {
         Known::remember(folder, on("two"), &repository("a4"), false).unwrap();
         assert_eq!((get("one"), get("two")), (vec![repository("a1")], vec![repository("a4")]));
         assert_eq!(Known::read(folder).unwrap().at_location("s3://backups").unwrap().len(), 2);
-        assert!(Known::forget(folder, "s3://backups").unwrap());
+        assert!(Known::forget(folder, &["s3://backups".to_owned()]).unwrap());
         assert!(get("one").is_empty() && get("two").is_empty());
     }
 

@@ -206,6 +206,8 @@ async fn held(
     let secret = secret.await.map_err(broken)??;
     let open =
         app.open_repository(place, OpenOptions { purpose: StoreUse::Write, secret, accept_plaintext: true }).await?;
+    // What anybody could have put there is no copy.
+    app.require_encryption(&open, false)?;
     let repository = &open.repository;
     let snapshots = repository.snapshots_by_age().await?;
     let now = snapshots.now;

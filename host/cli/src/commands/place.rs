@@ -145,9 +145,9 @@ async fn check(kind: Kind, name: &str, session: &Session<'_>) -> Result<Exit, Fa
 }
 
 fn forget(location: &OsString, session: &Session<'_>) -> Result<Exit, Failure> {
-    let location = session.lone_place(Kind::Repository, location, Settings::new())?.text();
-    if !Known::forget(session.app.configuration_folder()?, &location)? {
-        session.reporter.note(format!("note: this machine knew of no repository in {location}"));
+    let place = session.lone_place(Kind::Repository, location, Settings::new())?;
+    if !Known::forget(session.app.configuration_folder()?, &place.spellings())? {
+        session.reporter.note(format!("note: this machine knew of no repository in {}", place.text()));
     }
     Ok(Exit::Done)
 }
