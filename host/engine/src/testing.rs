@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use credenza_connect::memory::{MemorySource, MemoryStore};
 pub(crate) use credenza_connect::random::noise;
-use credenza_connect::wrap::{Record as Recorder, call};
+use credenza_connect::wrap::{Record as Recorder, as_asked, call};
 use credenza_connect::{
     Body, ByteRange, Check, ErrorClass, Opened, Page, Payload, PutOptions, Result as Answer, ScanOptions, Scanner,
     Source, SourceDocument, SourceInfo, Store, StoreInfo, Stored, StoredObject, ability,
@@ -219,8 +219,9 @@ pub(crate) async fn repository(store: Arc<dyn Store>, secret: Secret, like: Opti
     open(store, secret).await
 }
 
+/// Opens it over the store, or over a [free](as_asked) one.
 pub(crate) async fn open(store: Arc<dyn Store>, secret: Secret) -> Repository {
-    Repository::open(store, &secret, None).await.unwrap()
+    Repository::open(as_asked(store), &secret, None).await.unwrap()
 }
 
 pub(crate) async fn snapshot(repository: &Repository, source: &MemorySource) -> SnapshotId {

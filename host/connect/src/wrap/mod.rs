@@ -16,7 +16,7 @@ mod tally;
 mod throttle;
 
 pub use fault::{Fault, FaultKind};
-pub use free::{Free, Freedom};
+pub use free::{Free, Freedom, as_asked, quietly_free};
 pub use limit::{Limit, LimitPolicy};
 pub use permute::Permute;
 pub use record::{Call, Record};

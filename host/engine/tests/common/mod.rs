@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 pub(crate) use credenza_connect::random::noise;
-use credenza_connect::wrap::{Free, Freedom, Retry, RetryPolicy};
+pub(crate) use credenza_connect::wrap::{as_asked, quietly_free};
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
@@ -94,35 +93,6 @@ pub(crate) async fn copy_of(store: &MemoryStore) -> MemoryStore {
 
 pub(crate) async fn open(store: Arc<dyn Store>, secret: &Secret) -> Repository {
     Repository::open(as_asked(store), secret, None).await.unwrap()
-}
-
-/// The store as it is, or with `CREDENZA_FREE_SUITE=N` taking freedoms by that seed: `cargo xtask test` runs every suite over both.
-pub(crate) fn as_asked(store: Arc<dyn Store>) -> Arc<dyn Store> {
-    let asked = std::env::var("CREDENZA_FREE_SUITE").ok().and_then(|seed| seed.parse().ok());
-    match asked {
-        Some(seed) => free(store, seed),
-        None => store,
-    }
-}
-
-/// Freedoms that leave what is in a store, and what is said of it, as they are.
-const QUIET: [Freedom; 9] = [
-    Freedom::Transient,
-    Freedom::AnyPieces,
-    Freedom::ShortPage,
-    Freedom::EmptyPage,
-    Freedom::OddCursor,
-    Freedom::NoTag,
-    Freedom::OwnPrecondition,
-    Freedom::RepeatedPut,
-    Freedom::PartialDelete,
-];
-
-/// The same store, which takes freedoms by a seed.
-pub(crate) fn free(store: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
-    let pause = Duration::ZERO;
-    let policy = RetryPolicy { pause_min: pause, pause_max: pause, tries_max: 50, time_max: Duration::MAX };
-    Arc::new(Retry::new(Arc::new(Free::<dyn Store>::taking(store, seed, &QUIET)), policy))
 }
 
 /// A file that no other file shares a byte with.

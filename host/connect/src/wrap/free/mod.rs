@@ -9,6 +9,7 @@
 mod destination;
 mod source;
 mod store;
+mod suite;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+
+pub use suite::{as_asked, quietly_free};
 
 use crate::random::Dice;
 use crate::{Body, Error, ErrorClass, Result};
