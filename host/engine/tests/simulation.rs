@@ -22,6 +22,7 @@ use std::sync::Arc;
 use common::{DAY, Files, backup, create, damages, files, key_file, open, restores};
 use credenza_connect::Store;
 use credenza_connect::memory::MemoryStore;
+use credenza_connect::wrap::{as_asked, quietly_free};
 use credenza_engine::gc::{self, GcOptions};
 use credenza_engine::{Error, Pin, Repository, RunContext, SnapshotName, remove};
 use credenza_model::{Key, SnapshotId};
@@ -65,7 +66,7 @@ async fn command(world: &Arc<World>, number: usize, dice: &mut Dice, ledger: &Re
     // Every other world has stores that take freedoms.
     let freedoms = world.seed + number as u64;
     let store: Arc<dyn Store> = Arc::new(client);
-    let store = if world.seed % 2 == 1 { common::quietly_free(store, freedoms) } else { common::as_asked(store) };
+    let store = if world.seed % 2 == 1 { quietly_free(store, freedoms) } else { as_asked(store) };
     let repository = Repository::open(store, &key_file(), None).await?;
     let repository = repository.with_clock(Arc::new(Calendar(Arc::clone(world))));
     match (number, dice.below(10)) {

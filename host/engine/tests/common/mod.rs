@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use credenza_connect::memory::{MemoryDestination, MemorySource, MemoryStore};
 pub(crate) use credenza_connect::random::noise;
-pub(crate) use credenza_connect::wrap::{as_asked, quietly_free};
+pub(crate) use credenza_connect::wrap::as_asked;
 use credenza_connect::{Payload, PutOptions, Store};
 use credenza_engine::backup::{self, BackupOptions};
 use credenza_engine::check::{self, CheckOptions, Sample};
