@@ -63,6 +63,13 @@ fn snapshots_are_looked_into_as_people_type() {
         ensure!(none.credenza.ok(["--json", "ls"])?.stdout.is_empty());
         Ok(())
     });
+    report.scenario("where none of the snapshots can be read, nobody says that there are none", || {
+        let (setup, _, id) = letters()?;
+        fs::write(setup.path(&format!("repository/snapshot/{id}")), "no snapshot")?;
+        let outcome = setup.credenza.run(["ls"])?.expect_code(20)?.expect_message(&[&id])?;
+        ensure!(!outcome.whole().contains("no snapshot yet"), "{}", outcome.whole());
+        Ok(())
+    });
     report.scenario("a path means the same in every command and every form", || {
         let (setup, source, _) = letters()?;
         let absolute = text(&source.join("letters"));

@@ -122,7 +122,28 @@ fn users_that_are_not_root() {
             let found = fs::metadata(Path::new(target).join(path))?.mode() & 0o7777;
             ensure!(found == mode, "{path} is {found:o} after a part was restored into it");
         }
-        user.ok(&restore)?;
+        // As the folders are backed up now, with something in them that the snapshot has not.
+        fs::set_permissions(Path::new(source).join("closed/shut"), Permissions::from_mode(0o500))?;
+        user.ok(&["at", repository, "backup", source])?;
+        fs::set_permissions(Path::new(target).join("closed/shut"), Permissions::from_mode(0o755))?;
+        let extras = ["closed/extra", "closed/shut/deep/extra", "closed/shut/deep/more/extra"];
+        for extra in extras {
+            let extra = Path::new(target).join(extra);
+            fs::create_dir_all(extra.parent().unwrap_or(&extra))?;
+            fs::write(&extra, "extra")?;
+            chown(&extra, Some(user.number), Some(user.number))?;
+        }
+        let more = Path::new(target).join("closed/shut/deep/more");
+        chown(&more, Some(user.number), Some(user.number))?;
+        fs::set_permissions(&more, Permissions::from_mode(0o500))?;
+        let exact = [&restore[..], &["--delete", "--force"]].concat();
+        user.ok(&exact)?;
+        ensure!(!more.exists() && extras.iter().all(|extra| !Path::new(target).join(extra).exists()));
+        for (path, mode) in [("closed/shut/deep", 0o555), ("closed/shut", 0o500), ("closed", 0o500)] {
+            let found = fs::metadata(Path::new(target).join(path))?.mode() & 0o7777;
+            ensure!(found == mode, "{path} is {found:o} after what was extra in it was removed");
+        }
+        user.ok(&["at", repository, "restore", "latest~1", "--to", target, "--accept-loss", "--overwrite"])?;
         let found = fs::metadata(Path::new(target).join("closed/shut"))?.mode() & 0o7777;
         ensure!(found == 0o755 || found == 0o775, "{found:o}, as it was when it was backed up");
         Ok(())

@@ -225,7 +225,7 @@ struct StrayLine<'a> {
 
 impl Display for StrayLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stray {}: no object of a repository is called so; nobody needs it", printable(self.object))
+        write!(f, "stray {}: no object of a repository is called so", printable(self.object))
     }
 }
 

@@ -167,10 +167,10 @@ impl Ls {
         let snapshots = TagEdits::load(&open.repository).await?.apply(snapshots);
         let flags = Flags::load(&open.repository).await?;
         let columns = Columns::of(&snapshots, Zone::new(self.utc), session.is_verbose());
-        if snapshots.whole.is_empty() {
-            session.reporter.note("note: the repository holds no snapshot yet");
-        } else {
-            session.reporter.heading(&columns.heading())?;
+        match (snapshots.whole.is_empty(), snapshots.damaged.is_empty()) {
+            (false, _) => session.reporter.heading(&columns.heading())?,
+            (true, true) => session.reporter.note("note: the repository holds no snapshot yet"),
+            (true, false) => {}
         }
         for handle in &snapshots.whole {
             session.reporter.result(&SnapshotLine::new(handle, &flags, &columns))?;

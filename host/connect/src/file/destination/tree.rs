@@ -250,7 +250,7 @@ impl Tree {
         open_regular(place.folder.descriptor.as_fd(), &place.name)
     }
 
-    /// Removes what has this path, an empty folder or anything else, never through a link.
+    /// Removes what has this path, an empty folder or anything else, never through a link; from a folder of ours in which we may not write, too.
     pub(super) fn remove(&self, path: &Key, is_folder: bool) -> Result<(), Errno> {
         let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
         let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
@@ -261,7 +261,16 @@ impl Tree {
             return Err(Errno::NOENT);
         }
         let folder = open_beneath(self.root()?.descriptor.as_fd(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        unlinkat(&folder, name, if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() })?;
+        let flags = if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        match unlinkat(&folder, name, flags) {
+            Err(Errno::ACCESS) => {
+                let end: &[u8] = if parent.is_empty() { b"" } else { b"/" };
+                let folder = Folder::new(folder, [parent, end].concat())?;
+                self.loosened.loosen(&folder)?;
+                unlinkat(&folder.descriptor, name, flags)?;
+            }
+            other => other?,
+        }
         if is_folder {
             lock_unpoisoned(&self.folders).clear();
         }
