@@ -181,7 +181,7 @@ fn where_no_file_can_be_made_any_more_a_snapshot_is_removed_on_record() -> Resul
         mount -t tmpfs -o size=12m,nr_inodes=500 none "$disk"
         c create
         for number in 1 2; do echo "$number" > "$source/small"; c backup "$source"; done
-        number=0; while : > "$disk/fill-$number"; do number=$((number + 1)); done 2>/dev/null
+        number=0; while true > "$disk/fill-$number"; do number=$((number + 1)); done 2>/dev/null
         test "$(df --output=iavail "$disk" | tail -n 1)" -eq 0
         id=$(c --json ls | sed -n '1s/.*"id":"\([0-9a-f]*\)".*/\1/p')
         c rm "$id"
