@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use course::{Course, STRETCHES_OPEN_MAX, Taken};
 use fetch::open_run;
-pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, read_part, read_range};
+pub(crate) use fetch::{Moved, Opened, SealedRun, Verified, copy_run, healed, open_each, read_part, read_range};
 pub(crate) use forged::{Noise, opened as forged};
 pub(crate) use locate::{Run, coalesce};
 pub(crate) use shares::Shares;

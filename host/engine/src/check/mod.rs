@@ -20,6 +20,8 @@
 
 mod chains;
 mod data;
+#[cfg(test)]
+mod forged_tests;
 mod sample;
 mod structure;
 #[cfg(test)]

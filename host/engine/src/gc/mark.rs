@@ -1,14 +1,18 @@
 //! Mark: which blobs and packs the snapshots and the running writers need.
 //!
 //! Usage lists are united one by one; no tree is walked and no content is opened. What a list says of a pack that was moved
-//! is carried over to the pack that holds the chunk now.
+//! is carried over to the packs that hold the chunk now.
+//!
+//! Index segments are believed only as far as nothing is lost by it, because whoever has a writer's keys may put any. That a pack was moved is
+//! believed where this run has moved it, or it is gone. Of the places of a chunk that was in it all stay, unless this run has put a copy itself, or has found
+//! it whole elsewhere.
 
 use std::collections::{HashMap, HashSet};
 
 use credenza_connect::StoredObject;
 use credenza_format::{
     Bitmap, BlobIndex, BlobPlace, EscrowedConnector, IndexSegment, IndexedPack, Intent, ObjectKind, PackKind,
-    PackOrdinal, PackState, parity_pack,
+    PackOrdinal, PackRecord, PackState, parity_pack,
 };
 use credenza_model::{ChunkId, ObjectId, StoreKey, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -39,6 +43,10 @@ pub(super) struct View {
     read_by: HashSet<ObjectId>,
     /// Packs that this run has written since.
     own: HashSet<ObjectId>,
+    /// Packs of which this run has put what is needed elsewhere, or found it whole there.
+    moved: HashSet<ObjectId>,
+    /// As [`ReadIndex::undecided`](crate::repository::ReadIndex).
+    pub(super) undecided: HashMap<ObjectId, Vec<PackRecord>>,
     /// Snapshots that are marked.
     pub(super) snapshots: HashSet<ObjectId>,
     /// Parts that wait to be merged.
@@ -94,6 +102,8 @@ impl View {
             connectors: HashMap::new(),
             read_by: HashSet::new(),
             own: HashSet::new(),
+            moved: HashSet::new(),
+            undecided: read.undecided,
             snapshots: HashSet::new(),
             waiting: Vec::new(),
             used: HashMap::new(),
@@ -220,7 +230,8 @@ impl View {
         let is_fresh = self.used.keys().any(|pack| self.index.ordinal(pack).is_none());
         let later = if is_fresh { Some(repository.read_index(repository.store()).await?.index) } else { None };
         let described = |pack| described(&self.index, pack).or_else(|| described(later.as_ref()?, pack));
-        let misfits = self.used.iter().filter_map(|(pack, used)| {
+        let is_decided = |(pack, _): &(&ObjectId, &Bitmap)| !self.undecided.contains_key(*pack);
+        let misfits = self.used.iter().filter(is_decided).filter_map(|(pack, used)| {
             let detail = match described(pack) {
                 Some(described) if described.blob_count == used.length() => return None,
                 Some(_) => "the index counts other chunks in it than snapshots do",
@@ -246,10 +257,9 @@ impl View {
 
     /// Which blobs must be kept where.
     ///
-    /// A chunk used in a moved pack is needed in one pack that nobody condemned. Where every place of it is condemned, all
-    /// of them are needed: two collectors that condemned one each spare at least one, because each looks for the other's
-    /// record after it has put its own. So are all places of a chunk that is needed in a pack which is on record as damaged: any other may be
-    /// the last that is whole.
+    /// A chunk used in a moved pack is needed [elsewhere](Self::need_elsewhere). Where every place of it is condemned, all of them are needed: two
+    /// collectors that condemned one each spare at least one, because each looks for the other's record after it has put its own. So are all places of a
+    /// chunk that is needed in a pack which is on record as damaged: any other may be the last that is whole.
     ///
     /// # Errors
     /// Damage when a needed chunk is nowhere; when the index cannot be read.
@@ -261,9 +271,15 @@ impl View {
             if !self.used.get(&pack.id).is_some_and(|used| used.get(place.position)) {
                 continue;
             }
-            if pack.moved {
-                self.need_anywhere(&id, &mut needs)?;
-            } else if pack.state == PackState::Gone {
+            let is_there = self.is_there(&pack.id);
+            if !is_there && self.undecided.contains_key(&pack.id) {
+                continue;
+            }
+            if pack.moved && (!is_there || self.moved.contains(&pack.id)) {
+                if !self.need_elsewhere(&id, &mut needs)? {
+                    return Err(nowhere(&id).into());
+                }
+            } else if !is_there {
                 return Err(Damage::new(
                     &pack.store_key(),
                     DamageKind::Missing,
@@ -272,29 +288,66 @@ impl View {
                 .into());
             } else {
                 needs.add(&self.index, &place);
-                if self.damaged.contains(&pack.id) {
+                // Another collector may be about to delete what it has moved: what it moved to stays.
+                if pack.moved || self.damaged.contains(&pack.id) {
                     self.need_everywhere(&id, &mut needs)?;
                 }
+            }
+        }
+        for (pack, records) in &self.undecided {
+            if let Some(used) = self.used.get(pack).filter(|_| !self.is_there(pack)) {
+                self.need_undecided((pack, used), records, &mut needs)?;
             }
         }
         Ok(needs)
     }
 
-    fn need_anywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<()> {
-        match self.index.get(id)? {
-            None => Err(Damage::of_chunk(
-                "index",
-                DamageKind::Missing,
-                *id,
-                format!("no pack in the store holds chunk {id}, which snapshots use"),
-            )
-            .into()),
-            Some(best) if self.is_reliable(best.pack) => {
-                needs.add(&self.index, &best);
-                Ok(())
+    /// Needs what a pack that is gone may have held, by each of its descriptions: nobody can say which of them holds.
+    fn need_undecided(
+        &self,
+        (pack, used): (&ObjectId, &Bitmap),
+        records: &[PackRecord],
+        needs: &mut Needs,
+    ) -> Result<()> {
+        let mut is_had = false;
+        for record in records.iter().filter(|record| record.blobs.len() as u64 == u64::from(used.length())) {
+            let mut is_whole = true;
+            for (_, blob) in (0..).zip(&record.blobs).filter(|(position, _)| used.get(*position)) {
+                is_whole &= self.need_elsewhere(&blob.id, needs)?;
             }
-            Some(_) => self.need_everywhere(id, needs),
+            is_had |= is_whole;
         }
+        match is_had {
+            true => Ok(()),
+            false => Err(Damage {
+                object: format!("pack {pack}"),
+                kind: DamageKind::Missing,
+                chunk: None,
+                detail:
+                    "snapshots rely on it, it is gone, and index segments describe it in ways that do not fit together"
+                        .to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    /// Needs a chunk in the copies that this run has put, or else wherever it is but in packs that this run has moved, unless all other places are
+    /// condemned; `false` where it is nowhere.
+    fn need_elsewhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<bool> {
+        let mut places = self.index.places(id)?;
+        places.retain(|place| self.index.state(place.pack) < PackState::Gone);
+        let is_of = |packs: &HashSet<ObjectId>, place: &BlobPlace| {
+            self.index.pack(place.pack).is_some_and(|pack| packs.contains(&pack.id))
+        };
+        let is_spared =
+            |place: &BlobPlace| !is_of(&self.moved, place) && self.index.state(place.pack) < PackState::Condemned;
+        if places.iter().any(|place| is_of(&self.own, place)) {
+            places.retain(|place| is_of(&self.own, place));
+        } else if places.iter().any(is_spared) {
+            places.retain(|place| !is_of(&self.moved, place));
+        }
+        places.iter().for_each(|place| needs.add(&self.index, place));
+        Ok(!places.is_empty())
     }
 
     fn need_everywhere(&self, id: &ChunkId, needs: &mut Needs) -> Result<()> {
@@ -311,10 +364,21 @@ impl View {
     }
 
     /// Takes packs that this run has written, which no listing shows yet, and the packs that it moved.
-    pub(super) fn adopt(&mut self, segment: &IndexSegment) -> Result<()> {
+    pub(super) fn adopt(&mut self, segment: &IndexSegment, moved: impl IntoIterator<Item = ObjectId>) -> Result<()> {
         self.index.add(segment)?;
         self.own.extend(segment.packs.iter().filter(|pack| !pack.moved).map(|pack| pack.id));
+        self.moved.extend(moved);
         Ok(())
+    }
+
+    /// Whether a snapshot names a pack in its usage list.
+    pub(super) fn is_used(&self, pack: &ObjectId) -> bool {
+        self.used.contains_key(pack)
+    }
+
+    /// Whether a pack is in the store.
+    fn is_there(&self, pack: &ObjectId) -> bool {
+        self.packs.contains_key(pack) || self.own.contains(pack)
     }
 
     /// Whether nobody can destroy a pack yet: hiding it would free nothing.
@@ -331,8 +395,8 @@ impl View {
     pub(super) fn is_wanted(&self, pack: &ObjectId, needs: &Needs) -> bool {
         self.pinned.contains(pack)
             || match self.index.ordinal(pack) {
-                Some(ordinal) => needs.of(ordinal).is_some(),
-                None => self.used.contains_key(pack),
+                Some(ordinal) if !self.undecided.contains_key(pack) => needs.of(ordinal).is_some(),
+                _ => self.used.contains_key(pack),
             }
     }
 
@@ -370,6 +434,11 @@ impl Needs {
 
 fn described<'a>(index: &'a BlobIndex, pack: &ObjectId) -> Option<&'a IndexedPack> {
     index.ordinal(pack).and_then(|ordinal| index.pack(ordinal))
+}
+
+fn nowhere(id: &ChunkId) -> Damage {
+    let detail = format!("no pack in the store holds chunk {id}, which snapshots use");
+    Damage::of_chunk("index", DamageKind::Missing, *id, detail)
 }
 
 fn object_id(handle: &SnapshotHandle) -> ObjectId {

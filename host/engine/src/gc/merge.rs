@@ -25,15 +25,21 @@ const GROUP_BLOBS_MAX: u64 = 1 << 17;
 /// Records of condemned packs that are left alone.
 const RECORDS_MAX: usize = 16;
 
-/// Merges index segments, and deletes those that others replaced before.
+/// Merges index segments, and deletes those that others replaced before: that they say so is believed only where what a segment describes is described
+/// elsewhere, too. Of packs of which nobody can say what is in them all that is said stays.
 pub(super) async fn segments(repository: &Repository, view: &View, report: &mut GcReport) -> Result<()> {
     let superseded: HashSet<ObjectId> =
         view.segments.iter().flat_map(|segment| segment.supersedes.iter().copied()).collect();
+    let is_decided = |segment: &&SegmentInfo| !segment.packs.iter().any(|(pack, _)| view.undecided.contains_key(pack));
     let (replaced, current): (Vec<&SegmentInfo>, Vec<&SegmentInfo>) =
-        view.segments.iter().partition(|segment| superseded.contains(&segment.id));
-    let listed: HashSet<ObjectId> = replaced.iter().map(|segment| segment.id).collect();
+        view.segments.iter().filter(is_decided).partition(|segment| superseded.contains(&segment.id));
     let is_ghost =
         |pack: &ObjectId| view.condemned.contains(pack) && !view.packs.contains_key(pack) && !view.is_named(pack);
+    let described: HashSet<ObjectId> =
+        current.iter().flat_map(|segment| segment.packs.iter().map(|(pack, _)| *pack)).collect();
+    let is_described =
+        |segment: &&&SegmentInfo| segment.packs.iter().all(|(pack, _)| described.contains(pack) || is_ghost(pack));
+    let listed: HashSet<ObjectId> = replaced.iter().filter(is_described).map(|segment| segment.id).collect();
     let weigh = |segment: &&SegmentInfo| Weight {
         id: segment.id,
         blobs: segment.packs.iter().map(|(_, blobs)| u64::from(*blobs)).sum(),

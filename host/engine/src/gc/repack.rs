@@ -1,13 +1,13 @@
 //! Repack: the needed chunks of some packs go into new packs, so that the old ones can go: of sparse ones, of those under keys of
-//! an older epoch, and of small ones where there are many.
+//! an older epoch, of small ones where there are many, of those that others have moved, and of those that hold nothing which is not elsewhere.
 //!
-//! The new packs are announced, then one index segment describes them and says that the old ones were moved; only after
+//! A chunk that another pack holds is read there before it is left out: an index segment that says so may be forged. The new packs are announced, then one index segment describes them and says that the old ones were moved; only after
 //! that are those condemned. Usage lists still name the old packs: their descriptions stay, so that a bit still means a chunk.
 //!
 //! Bound: descriptions of [`BATCH_BLOBS`] blobs beside what `write` holds. An index on disk is not gone through for each batch: the places in the packs
 //! of many are set apart from it (`check::blobs_apart`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_format::{Bitmap, BlobIndex, BlobPlace, Header, Hex, PackKind, PackOrdinal, PackRecord, PackState};
@@ -19,7 +19,7 @@ use super::mark::{Needs, View};
 use crate::blobs::Shares;
 use crate::check::blobs_apart;
 use crate::repository::Repository;
-use crate::write::{Deduplicator, copy};
+use crate::write::{Deduplicator, copy, read_whole};
 use crate::{Error, Event, Listener, Result};
 
 /// Packs are sparse below this share of bytes in need, in percent.
@@ -92,12 +92,13 @@ pub(super) async fn run(
 }
 
 /// Packs of the store that are worth repacking, the emptiest first. What intents name or a lock protects is left alone: it could not be deleted;
-/// and so is what is on record as damaged, until it is mended.
+/// and so is what is on record as damaged, until `repair` has moved it.
 fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Result<Vec<Candidate>> {
     let movable = |candidate: &Candidate| {
-        view.index.pack(candidate.pack).filter(|pack| !pack.moved && pack.state < PackState::Gone).is_some_and(|pack| {
+        view.index.pack(candidate.pack).filter(|pack| pack.state < PackState::Gone).is_some_and(|pack| {
             let is_kept = view.pinned.contains(&pack.id) || view.is_locked(&pack.id);
-            !is_kept && !view.damaged.contains(&pack.id)
+            let is_known = !view.undecided.contains_key(&pack.id);
+            !is_kept && is_known && (pack.moved || !view.damaged.contains(&pack.id))
         })
     };
     let mut all = weigh(view, needs)?;
@@ -114,15 +115,45 @@ fn candidates(repository: &Repository, view: &View, needs: &Needs) -> Result<Vec
         let header = view.index.pack(candidate.pack).and_then(|pack| Header::decode(&pack.header).ok());
         header.is_some_and(|header| header.epoch() < repository.keys().current_epoch())
     };
+    let was_moved = |candidate: &Candidate| view.index.pack(candidate.pack).is_some_and(|pack| pack.moved);
+    let redundant = redundant(view, needs, &all)?;
     all.retain(|one| {
         let is_sparse = one.live_bytes * 100 < one.bytes * LIVE_PERCENT_MIN;
-        is_sparse || is_old(one) || (is_small(one) && kind(one).is_some_and(|kind| many_small.contains(&kind)))
+        let is_one_of_many = is_small(one) && kind(one).is_some_and(|kind| many_small.contains(&kind));
+        is_sparse || is_old(one) || is_one_of_many || was_moved(one) || redundant.contains(&one.pack)
     });
     all.sort_by(|a, b| {
         let share = |one: &Candidate, other: &Candidate| u128::from(one.live_bytes) * u128::from(other.bytes);
         share(a, b).cmp(&share(b, a)).then(a.pack.cmp(&b.pack))
     });
     Ok(all)
+}
+
+/// Packs that no usage list names and of which each needed chunk is in another that stays: two collectors have copied the same.
+fn redundant(view: &View, needs: &Needs, candidates: &[Candidate]) -> Result<HashSet<PackOrdinal>> {
+    let is_named = |pack: PackOrdinal| view.index.pack(pack).is_none_or(|pack| view.is_used(&pack.id));
+    let mut doubtful: HashMap<PackOrdinal, bool> =
+        candidates.iter().filter(|one| !is_named(one.pack)).map(|one| (one.pack, true)).collect();
+    if doubtful.is_empty() {
+        return Ok(HashSet::new());
+    }
+    for known in view.index.iter() {
+        let (id, place) = known?;
+        let is_needed = || needs.of(place.pack).is_some_and(|needed| needed.get(place.position));
+        if doubtful.get(&place.pack) == Some(&true) && is_needed() {
+            // Of two that hold the same, the one with the lower id stays.
+            let stays = |other: &BlobPlace| {
+                let ids = (view.index.pack(other.pack), view.index.pack(place.pack));
+                let is_before = matches!(ids, (Some(other), Some(pack)) if other.id < pack.id);
+                let is_apart = !doubtful.contains_key(&other.pack) || is_before;
+                other.pack != place.pack && view.is_reliable(other.pack) && is_apart
+            };
+            if !view.index.places(&id)?.iter().any(stays) {
+                doubtful.insert(place.pack, false);
+            }
+        }
+    }
+    Ok(doubtful.into_iter().filter(|(_, is_redundant)| *is_redundant).map(|(pack, _)| pack).collect())
 }
 
 /// What is needed of each pack that anything is needed of.
@@ -191,11 +222,16 @@ async fn move_batch(
     listener: &dyn Listener,
     report: &mut GcReport,
 ) -> Result<()> {
-    let mut moved = Vec::new();
+    let (mut moved, mut done) = (Vec::new(), Vec::new());
     for one in batch {
         let places = described.remove(&one.pack).unwrap_or_default();
+        let was_moved = view.index.pack(one.pack).is_some_and(|pack| pack.moved);
         match copy_needed(repository, view, needs, dedup, one.pack, &places).await {
-            Ok(()) => moved.extend(record(&view.index, one.pack, places)),
+            Ok(()) => {
+                done.extend(view.index.pack(one.pack).map(|pack| pack.id));
+                // What is on record as moved need not be put there again.
+                moved.extend(record(&view.index, one.pack, places).filter(|_| !was_moved));
+            }
             // A pack that is damaged stays as it is, and what of it can be read is not lost. It is put on record.
             Err(Error::Damage(damage)) => {
                 listener.on(Event::Damage(damage.clone()));
@@ -212,13 +248,13 @@ async fn move_batch(
     dedup.record().lease().check()?;
     dedup.record().announce(dedup.record().packs().into_iter().map(|(pack, _)| pack).collect(), None).await?;
     let segment = dedup.record().flush_index(moved).await?;
-    view.adopt(&segment)?;
+    view.adopt(&segment, done)?;
     // From here on the snapshots that used the old packs protect the new ones.
     dedup.record().withdraw_intents().await;
     Ok(())
 }
 
-/// Copies the needed blobs of a pack unless another pack that stays holds them.
+/// Copies the needed blobs of a pack unless another pack that stays holds them, which is read for that.
 async fn copy_needed(
     repository: &Repository,
     view: &mut View,
@@ -233,12 +269,16 @@ async fn copy_needed(
     for (id, place) in needed {
         let is_elsewhere = |other: &BlobPlace| other.pack != pack && view.is_reliable(other.pack);
         match view.index.places(id)?.into_iter().find(is_elsewhere) {
-            Some(other) => held.push(other),
+            Some(other) => held.push(((*id, *place), other)),
             None => alone.push((*id, *place)),
         }
     }
+    let others = held.iter().map(|((id, _), other)| (*id, *other)).collect();
+    let whole = read_whole(repository, dedup.packs(), &view.index, others).await?;
+    let (held, lacking): (Vec<_>, Vec<_>) = held.into_iter().partition(|((id, _), _)| whole.contains(id));
+    alone.extend(lacking.into_iter().map(|(one, _)| one));
     copy(repository, dedup.packs(), &view.index, alone).await?;
-    held.iter().for_each(|place| needs.add(&view.index, place));
+    held.iter().for_each(|(_, place)| needs.add(&view.index, place));
     if let Some(id) = view.index.pack(pack).map(|pack| pack.id) {
         view.index.demote(&id, PackState::Moved);
     }

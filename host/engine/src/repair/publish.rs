@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use credenza_connect::{Error as ConnectError, ErrorClass};
-use credenza_format::{ObjectKind, PackRecord};
+use credenza_format::{IndexSegment, ObjectKind, PackRecord, seal_document};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::Mend;
 use super::salvage::{Salvaged, was_moved};
 use super::survey::Survey;
 use crate::gc::{delete, put_record};
-use crate::repository::Repository;
-use crate::write::Deduplicator;
+use crate::repository::{Repository, random_id};
+use crate::write::{Deduplicator, put};
 use crate::{Error, Result};
 
 /// Blobs that one index segment describes: some 7 MB.
@@ -66,6 +66,7 @@ pub(super) async fn run(
         dedup.record().flush_index(batch).await?;
     }
     condemn(repository, survey, &replaced).await?;
+    keep_rest(repository, survey).await?;
     drop_ruined(repository, survey).await
 }
 
@@ -80,6 +81,20 @@ async fn condemn(repository: &Repository, survey: &Survey, replaced: &[PackRecor
     packs.sort_unstable();
     packs.dedup();
     if packs.is_empty() { Ok(()) } else { put_record(repository, packs, Vec::new()).await }
+}
+
+/// Says once more, without the lies, what index segments say that are dropped for them.
+async fn keep_rest(repository: &Repository, survey: &Survey) -> Result<()> {
+    for (lying, segment) in &survey.rest {
+        if segment.packs.is_empty() && segment.locks.is_empty() {
+            continue;
+        }
+        let supersedes = segment.supersedes.iter().chain([lying]).copied().collect();
+        let (id, segment) = (ObjectId::new(random_id()?), IndexSegment { supersedes, ..segment.clone() });
+        let sealed = seal_document(repository.keys(), ObjectKind::Index, id, &segment.encode()?)?;
+        put(&**repository.store(), sealed, None).await?;
+    }
+    Ok(())
 }
 
 async fn drop_ruined(repository: &Repository, survey: &Survey) -> Result<()> {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{
-    BlobIndex, Error as FormatError, Intent, Note, ObjectKind, PackOrdinal, PackRecord, PackState, open_document,
-    open_snapshot,
+    BlobIndex, Error as FormatError, IndexSegment, Intent, Note, ObjectKind, PackOrdinal, PackRecord, PackState,
+    open_document, open_snapshot,
 };
 use credenza_model::{ObjectId, SnapshotId, StoreKey};
 
@@ -17,7 +17,7 @@ use crate::check::{self, Look, Reading, Users};
 use crate::findings::{Finding, Findings};
 use crate::health::Health;
 use crate::liveness::Liveness;
-use crate::repository::{Repository, SnapshotHandle, fetch};
+use crate::repository::{NOT_READ, Repository, SnapshotHandle, digest, fetch};
 use crate::{Damage, DamageKind, Error, Event, Listener, Phase, Result};
 
 /// What there is and what is wrong with it.
@@ -34,8 +34,10 @@ pub(super) struct Survey {
     pub(super) condemned: HashSet<ObjectId>,
     /// What damaged usage lists must have said.
     pub(super) rebuilt: Vec<Rebuilt>,
-    /// What cannot be read and is to be dropped.
+    /// What cannot be read, or lies, and is to be dropped.
     pub(super) ruined: Vec<(ObjectKind, StoreKey)>,
+    /// What index segments that lie say beside it, each with the id of its segment.
+    pub(super) rest: Vec<(ObjectId, IndexSegment)>,
     pub(super) findings: Vec<Finding>,
     /// What is on record of the bytes of packs.
     pub(super) health: Health,
@@ -101,11 +103,12 @@ impl Survey {
             whole = reading.whole;
         }
         check::add_healed(repository, &users, &mut findings);
-        let ruined = ruined(repository, &findings, options).await?;
+        let mut ruined = ruined(repository, &findings, options).await?;
+        let rest = rest_of_lies(repository, &index, &findings, &mut ruined).await?;
         let found = found.into_iter().filter(|(adopted, in_need)| *in_need || users.of(&adopted.pack.id).is_some());
         let found = digested(repository, found.map(|(adopted, _)| adopted).collect(), &users, &mut findings).await?;
         let findings = findings.into_list();
-        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, findings, health, whole })
+        Ok(Self { index, snapshots, users, found, pinned, condemned, rebuilt, ruined, rest, findings, health, whole })
     }
 
     pub(super) fn loader(&self, repository: &Repository) -> Arc<BlobLoader> {
@@ -183,9 +186,9 @@ async fn digested(
     for Adopted { mut pack, is_healed } in adopted {
         let detail = if is_healed {
             Some("its bytes are not those that were written; what is read of it is whole by its parity")
-        } else if pack.sha256 != adopt::NOT_READ {
+        } else if pack.sha256 != NOT_READ {
             None
-        } else if let Some(sha256) = adopt::digest(repository, &pack).await? {
+        } else if let Some(sha256) = digest(repository, &pack).await? {
             pack.sha256 = sha256;
             None
         } else {
@@ -220,6 +223,28 @@ async fn ruined(
         }
     }
     Ok(ruined)
+}
+
+/// Index segments that can be read and of which something is found all the same: a pack refutes what they say of it. They are dropped; what they say beside
+/// that comes back.
+async fn rest_of_lies(
+    repository: &Repository,
+    index: &BlobIndex,
+    findings: &Findings<'_>,
+    ruined: &mut Vec<(ObjectKind, StoreKey)>,
+) -> Result<Vec<(ObjectId, IndexSegment)>> {
+    let mut rest = Vec::new();
+    for (_, id, key) in findings.iter().filter_map(object).filter(|(kind, ..)| *kind == ObjectKind::Index) {
+        if ruined.iter().any(|(_, ruined)| *ruined == key) {
+            continue;
+        }
+        if let Ok(Some(mut segment)) = repository.segment(id).await {
+            segment.packs.retain(|pack| !index.contradicts(pack));
+            ruined.push((ObjectKind::Index, key));
+            rest.push((id, segment));
+        }
+    }
+    Ok(rest)
 }
 
 async fn is_ruined(repository: &Repository, (kind, id): (ObjectKind, ObjectId), key: &StoreKey) -> Result<bool> {

@@ -3,13 +3,14 @@
 //! Bound: an index of [`BLOBS_IN_MEMORY`] blobs (52 bytes each; twice that while its runs merge), the longer ones being on disk, sealed, in files that are gone with the command; some 300
 //! bytes a pack; and a few segments on their way into it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_connect::Store;
-use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackState, Scratch, Spill};
+use credenza_format::{BlobIndex, Condemned, IndexSegment, ObjectKind, PackRecord, PackState, Scratch, Spill};
 use credenza_model::{ObjectId, StoreKey};
 
+use super::disputes::{Verdicts, refuted};
 use super::{Document, Repository, Rest};
 use crate::cached::TemporaryFolder;
 use crate::{Damage, DamageKind, Error, Result};
@@ -30,8 +31,10 @@ pub(crate) struct SegmentInfo {
 pub(crate) struct ReadIndex {
     pub(crate) index: BlobIndex,
     pub(crate) segments: Vec<SegmentInfo>,
-    /// Segments that cannot be read and that no other supersedes.
+    /// Segments that cannot be read, or say of a pack what that refutes, and that no other supersedes.
     pub(crate) damaged: Vec<Damage>,
+    /// All descriptions of packs that segments describe in more than one way, and that do not say themselves which holds: none where they are too many.
+    pub(crate) undecided: HashMap<ObjectId, Vec<PackRecord>>,
 }
 
 /// The index as far as it can be read, and what of it cannot.
@@ -57,13 +60,14 @@ impl Repository {
         self.index_to_rely_on(Rest::Known).await
     }
 
-    /// The index for who adds: no pack is relied on that may be condemned.
+    /// The index for who adds: no pack is relied on that may be condemned, or of which nobody can say what is in it.
     async fn index_to_rely_on(&self, rest: Rest) -> Result<(BlobIndex, Vec<Damage>)> {
         let Salvaged { mut index, segments, records } = self.salvage_index(rest).await?;
-        if !records.is_empty() {
-            let packs: Vec<ObjectId> = index.packs().iter().map(|pack| pack.id).collect();
-            packs.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
-        }
+        let doubtful: Vec<ObjectId> = match records.is_empty() {
+            true => index.disputed().collect(),
+            false => index.packs().iter().map(|pack| pack.id).collect(),
+        };
+        doubtful.iter().for_each(|pack| index.demote(pack, PackState::Condemned));
         Ok((index, records.into_iter().chain(segments).collect()))
     }
 
@@ -88,17 +92,34 @@ impl Repository {
     }
 
     async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
-        let mut read = ReadIndex { index: self.empty_index(), segments: Vec::new(), damaged: Vec::new() };
+        let read = self.read_segments(rest, store, &Verdicts::default()).await?;
+        if read.index.disputed().len() == 0 {
+            return Ok(read);
+        }
+        let verdicts = self.judge(&read).await?;
+        let read = if verdicts.is_empty() { read } else { self.read_segments(rest, store, &verdicts).await? };
+        Ok(ReadIndex { undecided: verdicts.into_undecided(), ..read })
+    }
+
+    /// Reads every segment, without what packs refute.
+    async fn read_segments(&self, rest: Rest, store: &Arc<dyn Store>, verdicts: &Verdicts) -> Result<ReadIndex> {
+        let (segments, damaged, undecided) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut read = ReadIndex { index: self.empty_index(), segments, damaged, undecided };
         let mut damaged: Vec<(ObjectId, Damage)> = Vec::new();
         let take = |document: Document| {
-            let id = document.id;
-            match read.add(document) {
-                Err(Error::Damage(damage)) => {
+            let (id, key) = (document.id, document.key.clone());
+            match self.open_segment(document) {
+                Err(damage) => {
                     damaged.push((id, damage));
                     Ok(true)
                 }
-                // Where the index has no room on disk, what is read further would stay in memory.
-                taken => taken,
+                Ok(mut segment) => {
+                    let false_ones: Vec<PackRecord> =
+                        segment.packs.extract_if(.., |pack| verdicts.refutes(pack)).collect();
+                    damaged.extend(false_ones.first().map(|pack| (id, refuted(&key, &pack.id))));
+                    // Where the index has no room on disk, what is read further would stay in memory.
+                    read.add(id, segment)
+                }
             }
         };
         self.merged_documents(store, ObjectKind::Index, rest, take).await?;
@@ -107,6 +128,12 @@ impl Repository {
         read.damaged =
             damaged.into_iter().filter(|(id, _)| !superseded.contains(id)).map(|(_, damage)| damage).collect();
         Ok(read)
+    }
+
+    fn open_segment(&self, document: Document) -> Result<IndexSegment, Damage> {
+        let mut segment = decode(&document.key, &document.body?)?;
+        segment.packs.iter_mut().for_each(|pack| self.strip_version(pack));
+        Ok(segment)
     }
 
     /// An index for all that a repository has, which is on disk as far as it is long.
@@ -181,15 +208,13 @@ impl ReadIndex {
     /// Takes a segment in, and says whether others were merged into it.
     ///
     /// # Errors
-    /// Its damage; [`Error::Format`] when the index cannot be kept.
-    fn add(&mut self, document: Document) -> Result<bool> {
-        let segment = decode(&document.key, &document.body?)?;
-        // What was decoded is sound: it is not the segment that fails here.
+    /// [`Error::Format`] when the index cannot be kept.
+    fn add(&mut self, id: ObjectId, segment: IndexSegment) -> Result<bool> {
         self.index.add(&segment)?;
-        let blobs = |pack: &credenza_format::PackRecord| u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX);
+        let blobs = |pack: &PackRecord| u32::try_from(pack.blobs.len()).unwrap_or(u32::MAX);
         let packs = segment.packs.iter().map(|pack| (pack.id, blobs(pack))).collect();
         let is_merged = !segment.supersedes.is_empty();
-        self.segments.push(SegmentInfo { id: document.id, packs, supersedes: segment.supersedes });
+        self.segments.push(SegmentInfo { id, packs, supersedes: segment.supersedes });
         Ok(is_merged)
     }
 }

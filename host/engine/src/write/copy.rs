@@ -3,6 +3,7 @@
 //!
 //! Called by `relocate` and by `gc::repack`. Bound: one range of a pack, sealed and opened.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use credenza_format::{BlobIndex, BlobPlace, Compressor, IndexedPack};
@@ -10,7 +11,9 @@ use credenza_model::ChunkId;
 
 use super::group::pack_together;
 use super::packs::PackWriter;
-use crate::blobs::{Moved, Run, SealedRun, Verified, coalesce, copy_run, forged, healed, read_range};
+use crate::blobs::{
+    Moved, Opened, Run, SealedRun, Verified, coalesce, copy_run, forged, healed, open_each, read_range,
+};
 use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
@@ -28,6 +31,36 @@ pub(crate) async fn copy(
         copy_one(repository, packs, index, run).await?;
     }
     Ok(())
+}
+
+/// Reads blobs and verifies them, and says which are whole.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn read_whole(
+    repository: &Repository,
+    packs: &Arc<PackWriter>,
+    index: &BlobIndex,
+    blobs: Vec<(ChunkId, BlobPlace)>,
+) -> Result<HashSet<ChunkId>> {
+    let mut whole = HashSet::new();
+    for run in coalesce(blobs) {
+        let Some(pack) = index.pack(run.pack).cloned() else { continue };
+        if let Some(tally) = repository.unread(Some(&pack)) {
+            whole.extend(forged(tally, &pack, &run).iter().map(Opened::id));
+            continue;
+        }
+        let read = read_range((&**repository.bare_store(), None), &pack, run.offset, run.length).await?;
+        let Ok(sealed) = read else { continue };
+        let keys = repository.keys().clone();
+        let open = move || {
+            let mut found = Vec::new();
+            open_each(&keys, &pack, &run, sealed, |id, opened| found.extend(opened.is_ok().then_some(id)));
+            Ok(found)
+        };
+        whole.extend(packs.workers().work("verify", open).await?);
+    }
+    Ok(whole)
 }
 
 async fn copy_one(repository: &Repository, packs: &Arc<PackWriter>, index: &BlobIndex, run: Run) -> Result<()> {

@@ -25,7 +25,7 @@ mod workers;
 
 pub(crate) use claim::claim;
 pub(crate) use commit::{Committed, Draft, commit, commit_member, settle_group};
-pub(crate) use copy::copy;
+pub(crate) use copy::{copy, read_whole};
 pub(crate) use dedup::Deduplicator;
 pub(crate) use group::{GroupKeeper, keep_together};
 pub(crate) use hold::hold_until;

@@ -20,7 +20,7 @@ use super::locks::RunLocks;
 use super::put::put;
 use crate::clock::Lease;
 use crate::poison::lock_unpoisoned;
-use crate::repository::{Repository, VERSIONS, put_parity, random_id};
+use crate::repository::{Repository, put_parity, random_id};
 use crate::{Error, Result};
 
 /// Packs after which an index segment is written at the latest, whatever time has passed: some 2 GiB.
@@ -73,7 +73,7 @@ impl RunRecord {
             parity: repository.config().parity,
             fresh: Fresh::default(),
             written: Mutex::default(),
-            keeps_versions: repository.config().store_traits.iter().any(|name| name == VERSIONS),
+            keeps_versions: repository.keeps_versions(),
             locks: RunLocks::new(until),
             intents: Mutex::default(),
         }))

@@ -4,10 +4,10 @@
 //! often at most. Where there is a place for it on disk, what is in memory goes there as one run when it is more than [`Spill::blobs_in_memory`] (`paged`); runs there
 //! are merged [`RUNS_MERGED`] at a time, and all of them to one by [`BlobIndex::settle`].
 //!
-//! Memory: 52 bytes a blob in memory, twice that while its runs merge; on disk 0.0016. Some 300 bytes a pack and some 50 a locked object. While runs on disk are merged,
+//! Memory: 52 bytes a blob in memory, twice that while its runs merge; on disk 0.0016. Some 320 bytes a pack and some 50 a locked object. While runs on disk are merged,
 //! 64 KiB for each of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use credenza_model::limits::room_of_a_moment;
@@ -17,7 +17,7 @@ use super::entry::{Entry, start_of};
 use super::paged::{self, Entries, PagedRun, Scratch};
 use super::segment::{pack_position, unpack_position};
 use crate::container::HEADER_BYTES;
-use crate::{BlobKind, Encoding, Error, IndexSegment, LockRecord, PackBlob, PackKind, PackRecord, Result};
+use crate::{BlobKind, Description, Encoding, Error, IndexSegment, LockRecord, PackBlob, PackKind, PackRecord, Result};
 
 /// A pack of a [`BlobIndex`], counted in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,7 +112,11 @@ pub struct Spill {
 #[derive(Default)]
 pub struct BlobIndex {
     packs: Vec<IndexedPack>,
+    /// Of each pack, what tells its description from any other.
+    descriptions: Vec<Description>,
     ordinals: HashMap<ObjectId, PackOrdinal>,
+    /// Packs that segments describe in more than one way.
+    disputed: BTreeSet<ObjectId>,
     /// Sorted by id, each at least twice as long as the next.
     runs: Vec<Vec<Entry>>,
     /// On disk, those that were merged most first.
@@ -135,7 +139,7 @@ impl BlobIndex {
         Self { spill: Some(spill), ..Self::default() }
     }
 
-    /// Adds all packs of a segment; of those known already it only takes that they were moved.
+    /// Adds all packs of a segment; of those known already it only takes that they were moved, and notes which are [`disputed`](Self::disputed).
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² packs, [`Error::Scratch`] when blobs cannot go to disk.
@@ -146,6 +150,21 @@ impl BlobIndex {
         }
         segment.locks.iter().for_each(|lock| self.add_lock(lock));
         self.add_run(run)
+    }
+
+    /// Packs that are described in more than one way: one of the segments lies, as only whoever has a writer's keys can make it. The index has
+    /// what came first.
+    pub fn disputed(&self) -> impl ExactSizeIterator<Item = ObjectId> + '_ {
+        self.disputed.iter().copied()
+    }
+
+    /// Whether it describes a pack otherwise than a record does.
+    #[must_use]
+    pub fn contradicts(&self, pack: &PackRecord) -> bool {
+        let Some(ordinal) = self.ordinal(&pack.id) else { return false };
+        let is_it = self.descriptions.get(ordinal.0 as usize) == Some(&Description::of(pack));
+        let version = self.pack(ordinal).and_then(|known| known.version.as_deref());
+        !is_it || version.is_some_and(|version| pack.version.as_deref().is_some_and(|other| other != version))
     }
 
     /// Merges what is on disk, so that a look-up searches one run there. For when nearly all is in it that will be.
@@ -290,6 +309,9 @@ impl BlobIndex {
         let state = if pack.moved { PackState::Moved } else { PackState::Live };
         if let Some(ordinal) = self.ordinal(&pack.id) {
             self.demote(&pack.id, state);
+            if self.contradicts(pack) {
+                self.disputed.insert(pack.id);
+            }
             if let (Some(known), Some(version)) = (self.packs.get_mut(ordinal.0 as usize), &pack.version) {
                 known.version.get_or_insert_with(|| version.as_str().into());
             }
@@ -302,6 +324,7 @@ impl BlobIndex {
         let PackRecord { id, kind, header, size, sha256, .. } = *pack;
         let version = pack.version.as_deref().map(Into::into);
         let moved = pack.moved;
+        self.descriptions.push(Description::of(pack));
         self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count, state, moved, version });
         self.ordinals.insert(id, PackOrdinal(ordinal));
         run.extend((0..).zip(&pack.blobs).map(|(position, blob)| Entry {

@@ -156,6 +156,34 @@ fn a_blob_without_its_pack_and_blobs_out_of_order_are_refused() {
 }
 
 #[test]
+fn a_pack_that_is_described_in_more_than_one_way_is_disputed() {
+    let known = PackRecord { moved: false, version: None, ..pack(3, &[1, 2]) };
+    let same = [
+        known.clone(),
+        PackRecord { moved: true, ..known.clone() },
+        PackRecord { version: Some("one".to_owned()), ..known.clone() },
+    ];
+    let versioned = PackRecord { version: Some("one".to_owned()), ..known.clone() };
+    let others = [
+        PackRecord { blobs: pack(3, &[1, 4]).blobs, ..known.clone() },
+        PackRecord { blobs: known.blobs[..1].to_vec(), ..known.clone() },
+        PackRecord { size: known.size + 1, ..known.clone() },
+        PackRecord { sha256: [9; 32], ..known.clone() },
+        PackRecord { header: [9; 128], ..known.clone() },
+        PackRecord { version: Some("two".to_owned()), ..known.clone() },
+    ];
+    let cases = same.into_iter().map(|one| (one, false)).chain(others.into_iter().map(|other| (other, true)));
+    for (record, is_disputed) in cases {
+        let mut index = BlobIndex::new();
+        index.add_pack(&versioned).unwrap();
+        assert_eq!(index.contradicts(&record), is_disputed, "{record:?}");
+        index.add_pack(&record).unwrap();
+        assert_eq!(index.disputed().collect::<Vec<_>>(), vec![known.id; usize::from(is_disputed)], "{record:?}");
+        assert_eq!(index.packs().len(), 1);
+    }
+}
+
+#[test]
 fn a_blob_is_looked_up_in_the_pack_of_the_best_standing() {
     let mut index = BlobIndex::new();
     let plain = |number| PackRecord { moved: false, ..pack(number, &[7]) };
