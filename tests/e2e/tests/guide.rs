@@ -195,7 +195,7 @@ fn every_variable_of_ours_is_in_the_guide() -> Result<()> {
     }
     let path = workspace().join("docs/guide/configuration.md");
     let page = fs::read_to_string(&path)?;
-    FOR_TESTS.iter().for_each(|name| drop(named.remove(*name)));
+    named.retain(|name| !FOR_TESTS.contains(&name.as_str()));
     let missing: Vec<_> = named.iter().filter(|name| !page.contains(name.as_str())).collect();
     ensure!(named.len() > 5, "no variables were found: {named:?}");
     ensure!(missing.is_empty(), "{} does not mention {missing:?}", path.display());

@@ -133,11 +133,11 @@ impl World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
     /// There is no such pack.
-    NoPack,
+    Absent,
     /// The thief's own pack says so, too, and holds something else.
-    OwnPack,
+    Own,
     /// The pack is another's, and says otherwise.
-    OthersPack,
+    Others,
 }
 
 /// A place where the thief guesses that somebody is going to back up a file.
@@ -160,16 +160,16 @@ async fn guessed(seed: u64) -> (World, World, Vec<PackBlob>) {
 
 #[tokio::test]
 async fn a_forged_claim_of_chunks_is_found_and_repair_and_another_backup_mend_what_relied_on_it() {
-    for claim in [Claim::NoPack, Claim::OwnPack, Claim::OthersPack] {
+    for claim in [Claim::Absent, Claim::Own, Claim::Others] {
         let (mut world, elsewhere, blobs) = guessed(7).await;
         let pack = match claim {
-            Claim::NoPack => {
+            Claim::Absent => {
                 let mut brought = elsewhere.described().await;
                 brought.retain(|pack| pack.blobs == blobs);
                 brought.remove(0)
             }
-            Claim::OwnPack => world.pack_of_lies(PackKind::Data, &blobs).await,
-            Claim::OthersPack => {
+            Claim::Own => world.pack_of_lies(PackKind::Data, &blobs).await,
+            Claim::Others => {
                 let mut theirs = world.described().await;
                 theirs.retain(|pack| pack.kind == PackKind::Data);
                 PackRecord { blobs, ..theirs.remove(0) }
@@ -182,7 +182,7 @@ async fn a_forged_claim_of_chunks_is_found_and_repair_and_another_backup_mend_wh
         let found = findings.iter().map(|finding| (finding.damage.object.as_str(), finding.affects.contains(&relying)));
         match claim {
             // The pack itself refutes it, so that nobody has relied on it.
-            Claim::OthersPack => {
+            Claim::Others => {
                 assert!(found.clone().all(|(object, affects)| object.starts_with("index/") && !affects))
             }
             _ => assert!(found.clone().all(|(object, affects)| damaged(object) && affects), "{findings:?}"),
