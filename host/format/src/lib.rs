@@ -84,7 +84,7 @@ pub use note::{
     NOTE_TEXT_BYTES_MAX, Note, OriginHead, ReadPack, Replica, TAG_BYTES_MAX, TagEdit, Verdict,
 };
 pub use pack::{
-    BlobKind, Description, Frame, GroupFrame, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail,
+    BlobKind, Frame, GroupFrame, Layout, PACK_BLOBS_MAX, PackBlob, PackBuilder, PackKind, PackRecord, PackTail,
     SealedPack, open_blob, read_footer,
 };
 pub use parity::{PARITY_BYTES_MAX, ParityHead, ParityRate, heal, inspect_parity, parity_of};

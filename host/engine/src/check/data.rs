@@ -27,7 +27,7 @@ use crate::repository::Repository;
 use crate::{Damage, DamageKind, Error, Result};
 
 /// Sealed bytes of a pack read in one request.
-pub(crate) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
+pub(super) const PIECE_BYTES: u64 = 128 * SEGMENT_SEALED_BYTES;
 /// Packs read at once.
 pub(crate) const PACKS_IN_FLIGHT: usize = 2;
 /// Blobs of the packs that are described together, some 22 MB.

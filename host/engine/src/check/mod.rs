@@ -40,7 +40,7 @@ pub use self::sample::Sample;
 pub use self::turn::{Behind, Budget, Turn};
 pub use crate::findings::Finding;
 
-pub(crate) use self::data::{PACKS_IN_FLIGHT, PIECE_BYTES, Reading, blobs_apart, described, verify};
+pub(crate) use self::data::{PACKS_IN_FLIGHT, Reading, blobs_apart, described, verify};
 pub(crate) use self::structure::{Packs, trees, undescribed};
 pub(crate) use self::users::Users;
 use crate::blobs::BlobLoader;

@@ -4,44 +4,54 @@
 //! Owned here: which hold, and which segments say what does not. A pack that is gone, or whose table cannot be opened (by a writer none can), decides nothing:
 //! all descriptions of it are kept beside each other, and nobody relies on it anew. Called by `index`.
 //!
-//! Bound: [`CANDIDATE_BLOBS_MAX`] blobs of descriptions, 52 bytes each; packs beyond decide nothing. Requests: each segment that describes such a pack once more, and two or
-//! three for each pack.
+//! Bound: [`UNDECIDED_BLOBS_MAX`] blobs of descriptions, 52 bytes each, and some 100 bytes for each description that holds. Requests: each segment that describes such a
+//! pack once more, and two or three for each pack.
 
 use std::collections::{HashMap, HashSet};
 
-use credenza_connect::StoredObject;
-use credenza_format::{Description, PackKind, PackRecord};
+use credenza_connect::{ErrorClass, StoredObject};
+use credenza_format::{Layout, PackKind, PackRecord};
 use credenza_model::{ObjectId, StoreKey};
 
 use super::Repository;
-use super::index::ReadIndex;
 use super::tables::{by_table, digest};
-use crate::{Damage, DamageKind, Result};
+use crate::{Damage, DamageKind, Error, Result};
 
-/// Blobs of descriptions that are compared: 52 MB.
-const CANDIDATE_BLOBS_MAX: usize = 1 << 20;
-/// Versions of one pack, beside the one that is there now, that are looked into.
+/// Blobs of descriptions that are kept of packs which decide nothing: 52 MB.
+const UNDECIDED_BLOBS_MAX: usize = 1 << 20;
+/// Versions of one pack that are looked into.
 const VERSIONS_MAX: usize = 8;
+
+/// What a description says.
+#[derive(PartialEq, Eq)]
+struct Said {
+    layout: Layout,
+    sha256: [u8; 32],
+    version: Option<String>,
+}
+
+impl Said {
+    fn by(pack: &PackRecord) -> Self {
+        Self { layout: Layout::of(pack), sha256: pack.sha256, version: pack.version.clone() }
+    }
+}
 
 /// Which descriptions of disputed packs hold.
 #[derive(Default)]
 pub(super) struct Verdicts {
     /// Of each pack that says it; none may.
-    holding: HashMap<ObjectId, Vec<(Description, Option<String>)>>,
-    /// What is said of packs that decide nothing.
+    holding: HashMap<ObjectId, Vec<Said>>,
+    /// What is said of packs that decide nothing; nothing where that is too much.
     undecided: HashMap<ObjectId, Vec<PackRecord>>,
 }
 
 impl Verdicts {
     /// Whether a pack says otherwise.
     pub(super) fn refutes(&self, pack: &PackRecord) -> bool {
-        let is_it = |(description, version): &(Description, Option<String>)| {
-            *description == Description::of(pack) && *version == pack.version
-        };
-        self.holding.get(&pack.id).is_some_and(|holding| !holding.iter().any(is_it))
+        self.holding.get(&pack.id).is_some_and(|holding| !holding.contains(&Said::by(pack)))
     }
 
-    /// Whether any pack said anything.
+    /// Whether no pack said anything.
     pub(super) fn is_empty(&self) -> bool {
         self.holding.is_empty()
     }
@@ -52,92 +62,37 @@ impl Verdicts {
 }
 
 impl Repository {
-    /// Asks the packs that are disputed in an index.
+    /// Asks packs that are disputed which of the descriptions in some segments hold.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(super) async fn judge(&self, read: &ReadIndex) -> Result<Verdicts> {
-        let disputed: HashSet<ObjectId> = read.index.disputed().collect();
-        let mut verdicts = Verdicts::default();
-        for (pack, candidates) in self.candidates(read, &disputed).await? {
-            match self.holding(&candidates).await? {
-                Some(holding) => drop(verdicts.holding.insert(pack, holding)),
-                None => drop(verdicts.undecided.insert(pack, candidates)),
-            }
-        }
-        // Of these there are more descriptions than are compared.
-        for pack in disputed {
-            if !verdicts.holding.contains_key(&pack) {
-                verdicts.undecided.entry(pack).or_default();
-            }
-        }
-        Ok(verdicts)
-    }
-
-    /// Every description of each disputed pack, once.
-    async fn candidates(
-        &self,
-        read: &ReadIndex,
-        disputed: &HashSet<ObjectId>,
-    ) -> Result<HashMap<ObjectId, Vec<PackRecord>>> {
-        let (mut candidates, mut known, mut blobs) = (HashMap::<_, Vec<PackRecord>>::new(), HashSet::new(), 0);
-        let mut excess = HashSet::new();
-        for info in &read.segments {
-            if !info.packs.iter().any(|(pack, _)| disputed.contains(pack)) {
-                continue;
-            }
+    pub(super) async fn judge(&self, disputed: HashSet<ObjectId>, segments: &[ObjectId]) -> Result<Verdicts> {
+        let mut asked: HashMap<ObjectId, Asked<'_>> = HashMap::new();
+        let (mut undecided, mut blobs) = (HashMap::<_, Vec<PackRecord>>::new(), 0);
+        for id in segments {
             // One that is gone was merged, or was not there long enough to count.
-            let Some(segment) = self.segment(info.id).await? else { continue };
+            let Some(segment) = self.segment(*id).await? else { continue };
             for mut pack in segment.packs.into_iter().filter(|pack| disputed.contains(&pack.id)) {
                 self.strip_version(&mut pack);
-                if !known.insert((Description::of(&pack), pack.version.clone())) {
-                    continue;
+                let asked = asked.entry(pack.id).or_insert_with(|| Asked::new(self));
+                asked.hear(&pack).await?;
+                let known = undecided.entry(pack.id).or_default();
+                if !asked.speaks() && !known.contains(&pack) {
+                    blobs += pack.blobs.len();
+                    known.push(pack);
                 }
-                blobs += pack.blobs.len();
-                match blobs <= CANDIDATE_BLOBS_MAX {
-                    true => candidates.entry(pack.id).or_default().push(pack),
-                    false => drop(excess.insert(pack.id)),
+                if blobs > UNDECIDED_BLOBS_MAX {
+                    // Too little is known of any of them to tell which.
+                    undecided.values_mut().for_each(Vec::clear);
                 }
             }
         }
-        candidates.retain(|pack, _| !excess.contains(pack));
-        Ok(candidates)
-    }
-
-    /// Which of the descriptions of one pack hold; nothing where the pack does not say.
-    async fn holding(&self, candidates: &[PackRecord]) -> Result<Option<Vec<(Description, Option<String>)>>> {
-        let mut asked = Asked { repository: self, there: HashMap::new(), tables: HashMap::new() };
-        let mut holding: Vec<&PackRecord> = Vec::new();
-        for candidate in candidates {
-            if asked.tables.len() > VERSIONS_MAX {
-                return Ok(None);
-            }
-            let Some(table) = asked.table(candidate).await? else { continue };
-            let (said, stated) = ((table.header, table.size), (candidate.header, candidate.size));
-            if said == stated && table.blobs == candidate.blobs {
-                holding.push(candidate);
-            }
+        let mut holding = HashMap::new();
+        for (pack, asked) in asked.into_iter().filter(|(_, asked)| asked.speaks()) {
+            undecided.remove(&pack);
+            holding.insert(pack, asked.end().await?);
         }
-        let speaks = asked.tables.values().any(Option::is_some);
-        if holding.iter().any(|one| holding.first().is_some_and(|first| first.sha256 != one.sha256)) {
-            self.retain_digest(&mut holding).await?;
-        }
-        let described = |pack: &&PackRecord| (Description::of(pack), pack.version.clone());
-        Ok(speaks.then(|| holding.iter().map(described).collect()))
-    }
-
-    /// Keeps those that state the digest of the bytes that are there, if these are whole.
-    async fn retain_digest(&self, holding: &mut Vec<&PackRecord>) -> Result<()> {
-        let mut right = Vec::new();
-        for pack in holding.iter() {
-            if digest(self, pack).await? == Some(pack.sha256) {
-                right.push(*pack);
-            }
-        }
-        if !right.is_empty() {
-            *holding = right;
-        }
-        Ok(())
+        Ok(Verdicts { holding, undecided })
     }
 
     /// A version means nothing where the store keeps none, whoever names it.
@@ -152,14 +107,36 @@ impl Repository {
 struct Asked<'a> {
     repository: &'a Repository,
     there: HashMap<PackKind, Option<StoredObject>>,
-    tables: HashMap<(PackKind, u64, Option<String>), Option<PackRecord>>,
+    tables: HashMap<(PackKind, u64, Option<String>), Option<Layout>>,
+    holding: Vec<Said>,
+    /// One of those that hold.
+    example: Option<PackRecord>,
 }
 
-impl Asked<'_> {
-    /// The table of what a description is of; `None` where that is not there or cannot be opened.
-    async fn table(&mut self, candidate: &PackRecord) -> Result<Option<&PackRecord>> {
-        let (kind, version) = (candidate.kind, candidate.version.clone());
-        let key = kind.object_kind().store_key(candidate.id);
+impl<'a> Asked<'a> {
+    fn new(repository: &'a Repository) -> Self {
+        Self { repository, there: HashMap::new(), tables: HashMap::new(), holding: Vec::new(), example: None }
+    }
+
+    /// Whether any table of the pack was opened.
+    fn speaks(&self) -> bool {
+        self.tables.values().any(Option::is_some)
+    }
+
+    /// Compares a description with the table of what it is of.
+    async fn hear(&mut self, pack: &PackRecord) -> Result<()> {
+        let said = Said::by(pack);
+        if self.table(pack).await? == Some(said.layout) && !self.holding.contains(&said) {
+            self.holding.push(said);
+            self.example.get_or_insert_with(|| PackRecord { blobs: Vec::new(), ..pack.clone() });
+        }
+        Ok(())
+    }
+
+    /// What the table says of what a description is of; `None` where that is not there or cannot be opened.
+    async fn table(&mut self, pack: &PackRecord) -> Result<Option<Layout>> {
+        let (kind, version) = (pack.kind, pack.version.clone());
+        let key = kind.object_kind().store_key(pack.id);
         if !self.there.contains_key(&kind) {
             self.there.insert(kind, self.repository.stat_now(&key).await?);
         }
@@ -168,18 +145,41 @@ impl Asked<'_> {
         let object = match now {
             Some(now) if is_now => now,
             None if is_now => return Ok(None),
-            now => StoredObject { size: candidate.size, version, ..now.unwrap_or_else(|| bare(key)) },
+            now => StoredObject { size: pack.size, version, ..now.unwrap_or_else(|| nameless(key)) },
         };
         let place = (kind, object.size, object.version.clone());
         if !self.tables.contains_key(&place) {
-            let table = by_table(self.repository, &object, object.version.clone(), None).await?;
-            self.tables.insert(place.clone(), table);
+            // Whoever may name versions that are not there may name any number.
+            if !is_now && self.tables.len() >= VERSIONS_MAX {
+                return Ok(None);
+            }
+            let table = match by_table(self.repository, &object, object.version.clone(), None).await {
+                // So do servers answer to names that no version of theirs can have.
+                Err(Error::Connector { cause, .. })
+                    if !is_now && matches!(cause.class, ErrorClass::Unsupported | ErrorClass::Configuration) =>
+                {
+                    None
+                }
+                table => table?,
+            };
+            self.tables.insert(place.clone(), table.as_ref().map(Layout::of));
         }
-        Ok(self.tables.get(&place).and_then(Option::as_ref))
+        Ok(self.tables.get(&place).copied().flatten())
+    }
+
+    /// Those that hold. Where they state other digests, those that state that of the bytes, if these are whole.
+    async fn end(mut self) -> Result<Vec<Said>> {
+        let differ = self.holding.iter().zip(self.holding.iter().skip(1)).any(|(one, next)| one.sha256 != next.sha256);
+        if let Some(pack) = self.example.filter(|_| differ)
+            && let Some(sha256) = digest(self.repository, &pack).await?
+        {
+            self.holding.retain(|said| said.version != pack.version || said.sha256 == sha256);
+        }
+        Ok(self.holding)
     }
 }
 
-fn bare(key: StoreKey) -> StoredObject {
+fn nameless(key: StoreKey) -> StoredObject {
     StoredObject { key, size: 0, modified: None, tag: None, version: None, retain_until: None }
 }
 

@@ -93,10 +93,14 @@ impl Repository {
 
     async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
         let read = self.read_segments(rest, store, &Verdicts::default()).await?;
-        if read.index.disputed().len() == 0 {
+        let disputed: HashSet<ObjectId> = read.index.disputed().collect();
+        if disputed.is_empty() {
             return Ok(read);
         }
-        let verdicts = self.judge(&read).await?;
+        let naming =
+            read.segments.iter().filter(|segment| segment.packs.iter().any(|(pack, _)| disputed.contains(pack)));
+        let naming: Vec<ObjectId> = naming.map(|segment| segment.id).collect();
+        let verdicts = self.judge(disputed, &naming).await?;
         let read = if verdicts.is_empty() { read } else { self.read_segments(rest, store, &verdicts).await? };
         Ok(ReadIndex { undecided: verdicts.into_undecided(), ..read })
     }

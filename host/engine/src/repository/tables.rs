@@ -11,9 +11,10 @@ use credenza_format::{
 use credenza_model::StoreKey;
 
 use super::{Repository, VERSIONS};
-use crate::check::PIECE_BYTES;
 use crate::{Error, Result};
 
+/// What is read of a pack at once for its digest.
+const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 /// In place of a digest.
 pub(crate) const NOT_READ: [u8; 32] = [0; 32];
 

@@ -17,7 +17,7 @@ use super::entry::{Entry, start_of};
 use super::paged::{self, Entries, PagedRun, Scratch};
 use super::segment::{pack_position, unpack_position};
 use crate::container::HEADER_BYTES;
-use crate::{BlobKind, Description, Encoding, Error, IndexSegment, LockRecord, PackBlob, PackKind, PackRecord, Result};
+use crate::{BlobKind, Encoding, Error, IndexSegment, Layout, LockRecord, PackBlob, PackKind, PackRecord, Result};
 
 /// A pack of a [`BlobIndex`], counted in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +113,7 @@ pub struct Spill {
 pub struct BlobIndex {
     packs: Vec<IndexedPack>,
     /// Of each pack, what tells its description from any other.
-    descriptions: Vec<Description>,
+    layouts: Vec<Layout>,
     ordinals: HashMap<ObjectId, PackOrdinal>,
     /// Packs that segments describe in more than one way.
     disputed: BTreeSet<ObjectId>,
@@ -162,9 +162,11 @@ impl BlobIndex {
     #[must_use]
     pub fn contradicts(&self, pack: &PackRecord) -> bool {
         let Some(ordinal) = self.ordinal(&pack.id) else { return false };
-        let is_it = self.descriptions.get(ordinal.0 as usize) == Some(&Description::of(pack));
-        let version = self.pack(ordinal).and_then(|known| known.version.as_deref());
-        !is_it || version.is_some_and(|version| pack.version.as_deref().is_some_and(|other| other != version))
+        let Some(known) = self.pack(ordinal) else { return false };
+        let versions = known.version.as_deref().zip(pack.version.as_deref());
+        self.layouts.get(ordinal.0 as usize) != Some(&Layout::of(pack))
+            || known.sha256 != pack.sha256
+            || versions.is_some_and(|(known, other)| known != other)
     }
 
     /// Merges what is on disk, so that a look-up searches one run there. For when nearly all is in it that will be.
@@ -324,7 +326,7 @@ impl BlobIndex {
         let PackRecord { id, kind, header, size, sha256, .. } = *pack;
         let version = pack.version.as_deref().map(Into::into);
         let moved = pack.moved;
-        self.descriptions.push(Description::of(pack));
+        self.layouts.push(Layout::of(pack));
         self.packs.push(IndexedPack { id, kind, header, size, sha256, blob_count, state, moved, version });
         self.ordinals.insert(id, PackOrdinal(ordinal));
         run.extend((0..).zip(&pack.blobs).map(|(position, blob)| Entry {

@@ -124,17 +124,17 @@ pub struct PackRecord {
     pub version: Option<String>,
 }
 
-/// What tells one description of a pack from any other: all but whether it was moved, and the name of its version.
+/// What tells what one description says of a pack's content from any other: its kind, header, size and blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Description([u8; 16]);
+pub struct Layout([u8; 16]);
 
-impl Description {
-    /// Of a record: BLAKE3 over its fields, 16 bytes of it.
+impl Layout {
+    /// Of a record: BLAKE3 over these fields, 16 bytes of it.
     #[must_use]
     pub fn of(pack: &PackRecord) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(pack.id.as_bytes()).update(&[pack.kind.object_kind() as u8]).update(&pack.header);
-        hasher.update(&pack.size.to_le_bytes()).update(&pack.sha256);
+        hasher.update(&pack.size.to_le_bytes());
         let mut row = Vec::with_capacity(48);
         for PackBlob { id, kind, encoding, offset, stored, plain } in &pack.blobs {
             row.clear();
@@ -143,9 +143,9 @@ impl Description {
             [offset, stored, plain].iter().for_each(|number| row.extend(number.to_le_bytes()));
             hasher.update(&row);
         }
-        let mut description = [0; 16];
-        hasher.finalize_xof().fill(&mut description);
-        Self(description)
+        let mut layout = [0; 16];
+        hasher.finalize_xof().fill(&mut layout);
+        Self(layout)
     }
 }
 
