@@ -2,6 +2,9 @@
 
 use std::error::Error as _;
 use std::fmt::{self, Display};
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -75,9 +78,49 @@ pub(super) fn build_into(folder: &Path, output: Option<PathBuf>, compiled: Optio
     })?;
     let manifest = candidate.manifest();
     let path = output.unwrap_or_else(|| folder.join(format!("{}.wasm", manifest.name)));
-    std::fs::write(&path, &component)
+    put(&path, &component)
         .map_err(|error| Failure::new(format!("{} cannot be written", path.display())).because(error.to_string()))?;
     let sha256 = Digests::of(&component).sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     let (name, version) = (manifest.name.clone(), manifest.version.clone());
     Ok(Built { name, version, path, bytes: component.len(), sha256 })
+}
+
+/// Puts a component in the place of the one before, whole or not at all: an interrupt may come at any moment.
+fn put(path: &Path, component: &[u8]) -> std::io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return std::fs::write(path, component);
+    }
+    // What a link leads to is meant, and not the link.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".wasm").permissions(Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(component)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_component_takes_the_place_of_the_one_before_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a.wasm"), folder.path().join("link.wasm"));
+        put(&path, b"before").unwrap();
+        symlink(&path, &link).unwrap();
+        let mut open = fs::File::open(&path).unwrap();
+        put(&link, b"now").unwrap();
+        let mut seen = String::new();
+        open.read_to_string(&mut seen).unwrap();
+        assert_eq!((seen.as_str(), fs::read(&path).unwrap().as_slice()), ("before", &b"now"[..]));
+        assert_ne!(fs::metadata(&path).unwrap().permissions().mode() & 0o044, 0, "others may read it");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        put(Path::new("/dev/null"), b"nowhere").unwrap();
+    }
 }
