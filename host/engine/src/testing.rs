@@ -199,7 +199,9 @@ pub(crate) async fn withheld(reason: &'static str) -> (Repository, SnapshotId, S
         let failure = credenza_connect::Error::new(ErrorClass::Transient, reason, "it does not work for a while");
         ready(Err(failure)).boxed()
     });
-    (open(withholding, secret()).await.with_clock(clock), both, object)
+    // Not over a free store: what that fails with would be an answer.
+    let repository = Repository::open(withholding, &secret(), None).await.unwrap();
+    (repository.with_clock(clock), both, object)
 }
 
 /// A key file: it costs no time, unlike a passphrase.
