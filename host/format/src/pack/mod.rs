@@ -124,6 +124,11 @@ pub struct PackRecord {
     pub version: Option<String>,
 }
 
+/// What a blob adds to a [`Layout`].
+const LAYOUT_ROW_BYTES: usize = 32 + 2 + 3 * 4;
+/// What is hashed of it at once.
+const LAYOUT_PIECE_BYTES: usize = 16 * 1024;
+
 /// What tells what one description says of a pack's content from any other: its kind, header, size and blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layout([u8; 16]);
@@ -135,14 +140,18 @@ impl Layout {
         let mut hasher = blake3::Hasher::new();
         hasher.update(pack.id.as_bytes()).update(&[pack.kind.object_kind() as u8]).update(&pack.header);
         hasher.update(&pack.size.to_le_bytes());
-        let mut row = Vec::with_capacity(48);
+        // In pieces that are long enough for BLAKE3 to work on several of its own at once.
+        let mut piece = Vec::with_capacity(LAYOUT_PIECE_BYTES);
         for PackBlob { id, kind, encoding, offset, stored, plain } in &pack.blobs {
-            row.clear();
-            row.extend(id.as_bytes());
-            row.extend([*kind as u8, *encoding as u8]);
-            [offset, stored, plain].iter().for_each(|number| row.extend(number.to_le_bytes()));
-            hasher.update(&row);
+            piece.extend(id.as_bytes());
+            piece.extend([*kind as u8, *encoding as u8]);
+            [offset, stored, plain].iter().for_each(|number| piece.extend(number.to_le_bytes()));
+            if piece.len() + LAYOUT_ROW_BYTES > LAYOUT_PIECE_BYTES {
+                hasher.update(&piece);
+                piece.clear();
+            }
         }
+        hasher.update(&piece);
         let mut layout = [0; 16];
         hasher.finalize_xof().fill(&mut layout);
         Self(layout)
