@@ -89,14 +89,14 @@ impl Repository {
         self.config().store_traits.iter().any(|name| name == VERSIONS)
     }
 
-    /// What is there now under a name, with its version where those count.
+    /// What is there now under a name, with its version where those count; `None` where nothing is there that is an object.
     pub(super) async fn stat_now(&self, key: &StoreKey) -> Result<Option<StoredObject>> {
         match self.bare_store().stat(key).await {
             Ok(object) => {
                 let version = object.version.filter(|_| self.keeps_versions());
                 Ok(Some(StoredObject { version, ..object }))
             }
-            Err(cause) if cause.class == ErrorClass::NotFound => Ok(None),
+            Err(cause) if matches!(cause.class, ErrorClass::NotFound | ErrorClass::Corrupt) => Ok(None),
             Err(cause) => Err(Error::connector(format!("looking at `{key}` of the repository"))(cause)),
         }
     }
