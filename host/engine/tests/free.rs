@@ -2,7 +2,7 @@
 //! collections, new keys, copies, replicas, runs that are cut off, damage and its repair, with locks, with parity and without, over seeds. Whatever is
 //! taken, what was promised restores exactly and damage is named.
 //!
-//! `CREDENZA_FREE_SEED=N` runs one seed, `CREDENZA_FREE_SEEDS=N` so many.
+//! `CREDENZA_FREE_SEED=N` runs one seed, `CREDENZA_FREE_SEEDS=N` so many, both together so many from that one on.
 
 #![allow(
     clippy::unwrap_used,
@@ -390,7 +390,7 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn whatever_a_connector_is_free_to_do_nothing_is_lost() {
     let (first, count) = match (number("CREDENZA_FREE_SEED"), number("CREDENZA_FREE_SEEDS")) {
-        (Some(seed), _) => (seed, 1),
+        (Some(seed), count) => (seed, count.unwrap_or(1)),
         (None, count) => (0, count.unwrap_or(SEEDS)),
     };
     let mut taken = BTreeSet::new();
