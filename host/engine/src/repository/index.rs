@@ -92,7 +92,7 @@ impl Repository {
     }
 
     async fn read_index_at(&self, rest: Rest, store: &Arc<dyn Store>) -> Result<ReadIndex> {
-        let read = self.read_segments(rest, store, &Verdicts::default()).await?;
+        let read = Box::pin(self.read_segments(rest, store, &Verdicts::default())).await?;
         let disputed: HashSet<ObjectId> = read.index.disputed().collect();
         if disputed.is_empty() {
             return Ok(read);
@@ -100,8 +100,12 @@ impl Repository {
         let naming =
             read.segments.iter().filter(|segment| segment.packs.iter().any(|(pack, _)| disputed.contains(pack)));
         let naming: Vec<ObjectId> = naming.map(|segment| segment.id).collect();
-        let verdicts = self.judge(disputed, &naming).await?;
-        let read = if verdicts.is_empty() { read } else { self.read_segments(rest, store, &verdicts).await? };
+        // Apart from the rest, which is on the stack of whatever reads an index.
+        let verdicts = Box::pin(self.judge(disputed, &naming)).await?;
+        let read = match verdicts.is_empty() {
+            true => read,
+            false => Box::pin(self.read_segments(rest, store, &verdicts)).await?,
+        };
         Ok(ReadIndex { undecided: verdicts.into_undecided(), ..read })
     }
 
